@@ -1,0 +1,1 @@
+"""The nouns of a short-video feed. Imports nothing of ours."""

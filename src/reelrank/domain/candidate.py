@@ -1,0 +1,45 @@
+"""Candidates: the only thing that changes on its way through the feed; one column a field, each with one writer."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.domain.user import Rows, no_rows
+
+
+@dataclass(slots=True)
+class Candidates:
+    """n videos on their way to a slate, as columns of length n (struct of arrays)."""
+
+    rows: Rows = field(default_factory=no_rows)  # (n,) dense video rows, each once. Written by: sources
+    sources: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, dtype=np.uint32))  # (n,) bit i = source i proposed it. Written by: sources
+    source_names: tuple[str, ...] = ()  # bit i of `sources` means source_names[i]
+    features: NDArray[np.float32] | None = None  # (n, F), columns as in features.definitions. Written by: hydrators
+    offsets: tuple[int, ...] = ()  # per partition, how much of the log the features have seen. Written by: hydrators
+    predictions: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # head -> (n,). Written by: scorers
+    score: NDArray[np.float64] | None = None  # (n,). Written by: the last scorer
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def keep(self, mask: NDArray[np.bool_]) -> "Candidates":
+        """The candidates where `mask` (n,) is true, all columns alike."""
+        return self.take(np.flatnonzero(mask))
+
+    def take(self, places: NDArray[np.int64]) -> "Candidates":
+        """The candidates at `places`, in that order, all columns alike."""
+        return Candidates(
+            rows=self.rows[places],
+            sources=self.sources[places],
+            source_names=self.source_names,
+            offsets=self.offsets,
+            features=None if self.features is None else self.features[places],
+            predictions={head: values[places] for head, values in self.predictions.items()},
+            score=None if self.score is None else self.score[places],
+        )
+
+    def sources_of(self, place: int) -> tuple[str, ...]:
+        """The names of the sources that proposed the candidate at `place`."""
+        bits = int(self.sources[place])
+        return tuple(name for bit, name in enumerate(self.source_names) if bits >> bit & 1)

@@ -1,0 +1,204 @@
+"""What happens on a page or in the app, told apart by `type`; the wire, the log and the fold read the same structs."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from reelrank.domain.video import Id, Seconds, UtcSeconds, Video
+
+# A watch counts as long once it reaches this, or the video's end if that comes first (KuaiRand's definition).
+LONG_VIEW_S = 18.0
+COMPLETION = 0.95
+
+
+class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where and how somebody watches."""
+
+    device: Annotated[str, Meta(max_length=32)] = ""
+    app_version: Annotated[str, Meta(max_length=32)] = ""
+    place: Annotated[str, Meta(max_length=64)] = ""
+    network: Annotated[str, Meta(max_length=16)] = ""
+    bandwidth_kbps: Annotated[int, Meta(ge=0, le=100_000_000)] | None = None
+    local_hour: Annotated[int, Meta(ge=0, le=23)] | None = None
+    surface: Annotated[str, Meta(max_length=32)] = "for_you"
+
+
+class _Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """`event_id` makes a repeat harmless; without `occurred_at` the moment of arrival counts."""
+
+    event_id: Id
+    occurred_at: UtcSeconds | None = None
+
+
+class _UserEvent(_Event, frozen=True, kw_only=True):
+    user_id: Id
+    context: Context | None = None
+    request_id: Annotated[str, Meta(max_length=64)] = ""
+
+    @property
+    def key(self) -> str:
+        """What the log is partitioned by: a user's events keep their order."""
+        return self.user_id
+
+
+class _VideoEvent(_UserEvent, frozen=True, kw_only=True):
+    """Something a user did with one video, shown at `position` (0 = top) of the slate `request_id`."""
+
+    video_id: Id
+    position: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+
+
+class ServedVideo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One place of a slate: why this video, and what was known of it at that moment."""
+
+    video_id: Id
+    sources: tuple[str, ...] = ()
+    score: float | None = None
+    predictions: dict[str, float] = {}
+    features: tuple[float, ...] = ()  # in the order of features.definitions.FEATURES
+    propensity: Annotated[float, Meta(gt=0, le=1)] | None = None  # None = unknown
+    reason: str = ""  # what the selector did with this place
+
+
+class Served(_UserEvent, tag="served", frozen=True, kw_only=True):
+    """A slate was put together for a user. `policy` names who chose it."""
+
+    policy: Annotated[str, Meta(min_length=1, max_length=64)]
+    videos: Annotated[tuple[ServedVideo, ...], Meta(min_length=1, max_length=200)]
+    offsets: tuple[int, ...] = ()  # the log offset of each partition that the features had seen
+    params: str = ""  # fingerprint of the FeedParams in force
+    trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
+
+
+class Impression(_VideoEvent, tag="impression", frozen=True, kw_only=True):
+    """The video was on screen."""
+
+
+class Watch(_VideoEvent, tag="watch", frozen=True, kw_only=True):
+    """The video was left after `watched_s` seconds of playing, replays included."""
+
+    watched_s: Seconds
+    replays: Annotated[int, Meta(ge=0, le=10_000)] = 0
+
+
+class Skip(_VideoEvent, tag="skip", frozen=True, kw_only=True):
+    """The video was swiped away without interest after `watched_s` seconds."""
+
+    watched_s: Seconds = 0.0
+
+
+class Like(_VideoEvent, tag="like", frozen=True, kw_only=True):
+    """The video was liked."""
+
+
+class Unlike(_VideoEvent, tag="unlike", frozen=True, kw_only=True):
+    """A like was taken back."""
+
+
+class Share(_VideoEvent, tag="share", frozen=True, kw_only=True):
+    """The video was sent to somebody, by `channel`."""
+
+    channel: Annotated[str, Meta(max_length=32)] = ""
+
+
+class Comment(_VideoEvent, tag="comment", frozen=True, kw_only=True):
+    """A comment was written under the video."""
+
+    text: Annotated[str, Meta(max_length=4_000)] = ""
+
+
+class Hide(_VideoEvent, tag="hide", frozen=True, kw_only=True):
+    """Not interested in this video; with `whole_author` in nothing by its author."""
+
+    whole_author: bool = False
+
+
+class Report(_VideoEvent, tag="report", frozen=True, kw_only=True):
+    """The video breaks the rules, says this user."""
+
+    reason: Annotated[str, Meta(max_length=1_000)] = ""
+
+
+class Follow(_UserEvent, tag="follow", frozen=True, kw_only=True):
+    """The user follows an author; `video_id` is the video that led to it, if one did."""
+
+    author_id: Id
+    video_id: Id | None = None
+
+
+class Unfollow(_UserEvent, tag="unfollow", frozen=True, kw_only=True):
+    """The user no longer follows an author."""
+
+    author_id: Id
+    video_id: Id | None = None
+
+
+class History(_UserEvent, tag="history", frozen=True, kw_only=True):
+    """What a user did before the log begins: in order, oldest first, without times, all before `occurred_at`."""
+
+    watched: Annotated[tuple[Id, ...], Meta(max_length=1_000)] = ()
+    long_viewed: Annotated[tuple[Id, ...], Meta(max_length=1_000)] = ()
+    liked: Annotated[tuple[Id, ...], Meta(max_length=1_000)] = ()
+
+
+class VideoPublished(_Event, tag="video_published", frozen=True, kw_only=True):
+    """A video can be served from now on."""
+
+    video: Video
+
+    @property
+    def key(self) -> str:
+        return self.video.video_id
+
+
+class VideoRemoved(_Event, tag="video_removed", frozen=True, kw_only=True):
+    """A video must not be served any more."""
+
+    video_id: Id
+
+    @property
+    def key(self) -> str:
+        return self.video_id
+
+
+Event = (
+    Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow
+    | History | VideoPublished | VideoRemoved
+)  # fmt: skip
+
+
+class Accepted(msgspec.Struct, frozen=True, array_like=True):
+    """An event as the collector accepted it: what the log holds.
+
+    `occurred_at` is the event's own, or the arrival's if it had none or a clock ran ahead by `clamped_s` seconds.
+    """
+
+    event: Event
+    received_at: float
+    occurred_at: float
+    clamped_s: float = 0.0
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Accepted)
+
+
+def encode_accepted(accepted: Accepted) -> bytes:
+    """One log record."""
+    return _encoder.encode(accepted)
+
+
+def decode_accepted(record: bytes | memoryview) -> Accepted:
+    """Reads one log record. Raises msgspec.ValidationError if it is none."""
+    return _decoder.decode(record)
+
+
+def is_long_view(watched_s: float, duration_s: float) -> bool:
+    """Whether a watch was long: `LONG_VIEW_S`, or to the end of a shorter video."""
+    return watched_s >= min(LONG_VIEW_S, duration_s) and watched_s > 0
+
+
+def is_completion(watched_s: float, duration_s: float) -> bool:
+    """Whether a watch reached the end (`completion = watched_s / duration_s`, with a little slack for the last frames)."""
+    return duration_s > 0 and watched_s >= COMPLETION * duration_s

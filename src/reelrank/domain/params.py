@@ -1,0 +1,43 @@
+"""FeedParams: every number of the feed that an experiment may turn."""
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0, le=10_000)]
+Weight = Annotated[float, Meta(ge=-1_000, le=1_000)]
+
+_QUOTA = {"co_watched": 200, "similar_users": 150, "following": 60, "trending": 100, "trending_place": 50, "trending_tag": 80, "fresh": 80}
+_VALUE = {"long_view": 1.0, "click": 0.4, "like": 2.0}
+
+
+class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a feed is put together. The ranking never asks which experiment it is in: it is handed these."""
+
+    quota: dict[str, Count] = msgspec.field(default_factory=lambda: dict(_QUOTA))  # how many candidates each source may propose
+    value: dict[str, Weight] = msgspec.field(default_factory=lambda: dict(_VALUE))  # score = sum of weight x prediction, by head
+    taste_weight: Weight = 1.0
+    co_watch_weight: Weight = 1.0
+    freshness_weight: Weight = 0.15
+    freshness_half_life_s: Annotated[float, Meta(gt=0)] = 86_400.0
+    taste_half_life_s: Annotated[float, Meta(gt=0)] = 7 * 86_400.0
+    # filters
+    stale_after_s: Annotated[float, Meta(gt=0)] = 365 * 86_400.0
+    max_author_repeats: Annotated[int, Meta(ge=1)] = 4  # among the last 30 watched
+    max_tag_repeats: Annotated[int, Meta(ge=1)] = 20
+    max_sound_repeats: Annotated[int, Meta(ge=1)] = 8
+    served_again_after_s: Annotated[float, Meta(ge=0)] = 300.0
+    # the slate
+    cap_author: Annotated[int, Meta(ge=1)] = 2
+    cap_sound: Annotated[int, Meta(ge=1)] = 2
+    cap_tag: Annotated[int, Meta(ge=1)] = 5
+    exploration: Share = 0.1  # share of places given to videos that nobody knows yet
+    exploration_impressions: Annotated[int, Meta(ge=1)] = 50  # a video with fewer is still unknown
+
+
+def fingerprint(params: FeedParams) -> str:
+    """A short name of exactly these numbers, written next to every slate they made."""
+    return hashlib.blake2b(msgspec.json.encode(params, order="sorted"), digest_size=6).hexdigest()

@@ -1,0 +1,96 @@
+"""A user as the feed sees one: what was watched, done, followed, blocked and served lately."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+Rows = NDArray[np.int64]
+
+
+def no_rows() -> Rows:
+    """No videos, or no authors."""
+    return np.empty(0, dtype=np.int64)
+
+
+def _no_times() -> NDArray[np.float64]:
+    return np.empty(0, dtype=np.float64)
+
+
+def _no_flags() -> NDArray[np.bool_]:
+    return np.empty(0, dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """The last watches and skips of a user, oldest first; all columns of length n.
+
+    `occurred_at` is nan where a base history gave an order but no time, `watched_s` where nobody measured it.
+    """
+
+    video_rows: Rows = field(default_factory=no_rows)  # (n,)
+    occurred_at: NDArray[np.float64] = field(default_factory=_no_times)  # (n,) UTC seconds
+    watched_s: NDArray[np.float64] = field(default_factory=_no_times)  # (n,)
+    replays: Rows = field(default_factory=no_rows)  # (n,)
+    skipped: NDArray[np.bool_] = field(default_factory=_no_flags)  # (n,)
+    long_view: NDArray[np.bool_] = field(default_factory=_no_flags)  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.video_rows)
+
+
+class Signal(IntEnum):
+    """What a user did to a video or an author, until it was taken back. The numbers are part of the stored format."""
+
+    LIKE = 1
+    SHARE = 2
+    COMMENT = 3
+    HIDE = 4  # reports included
+    FOLLOW = 5
+    BLOCK = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What stands of a user's likes, shares, comments and hides, of any age, oldest first."""
+
+    video_rows: Rows = field(default_factory=no_rows)  # (n,)
+    occurred_at: NDArray[np.float64] = field(default_factory=_no_times)  # (n,) UTC seconds
+    kinds: Rows = field(default_factory=no_rows)  # (n,) of Signal
+
+    def of(self, kind: Signal) -> Rows:
+        """The videos with this signal, newest last."""
+        return self.video_rows[self.kinds == kind]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user's folded state, decoded. A user nobody has heard of is `User(user_id)`."""
+
+    user_id: str
+    watches: Watches = field(default_factory=Watches)
+    signals: Signals = field(default_factory=Signals)
+    followed: Rows = field(default_factory=no_rows)  # authors
+    blocked: Rows = field(default_factory=no_rows)  # authors
+    seen: BitMap = field(default_factory=BitMap)  # video rows that were on this user's screen
+    served_rows: Rows = field(default_factory=no_rows)  # videos lately put into a slate, oldest first
+    served_at: NDArray[np.float64] = field(default_factory=_no_times)
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(12, dtype=np.int64))  # features.windows.COUNTERS
+    place: str = ""  # the last one known
+
+    @property
+    def liked(self) -> Rows:
+        """Videos this user likes, newest last."""
+        return self.signals.of(Signal.LIKE)
+
+    @property
+    def hidden(self) -> Rows:
+        """Videos this user never wants to see again."""
+        return self.signals.of(Signal.HIDE)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing at all is known of this user."""
+        return len(self.watches) == 0 and len(self.signals.kinds) == 0 and len(self.followed) == 0

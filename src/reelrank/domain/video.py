@@ -1,0 +1,55 @@
+"""A video and the files it plays from."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+MAX_TAGS = 8
+MAX_ID_CHARS = 100
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS, description="An id chosen by the app: 1-100 characters, none of them a control character.")]
+Tag = Annotated[str, Meta(min_length=1, max_length=64)]
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+UtcSeconds = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # until the year 3000
+
+
+class Rendition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One encoding of a video: a file below the media folder, or a URL of a CDN."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    bitrate_kbps: Annotated[int, Meta(ge=1, le=1_000_000)]
+    width: Annotated[int, Meta(ge=1, le=16_384)]
+    height: Annotated[int, Meta(ge=1, le=16_384)]
+
+
+class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is known of a video when it is published.
+
+    Author, tags, sound and duration never change afterwards: the counters of the past were folded with them.
+    """
+
+    video_id: Id
+    author_id: Id
+    duration_s: Seconds
+    uploaded_at: UtcSeconds
+    caption: Annotated[str, Meta(max_length=4_000)] = ""
+    tags: Annotated[tuple[Tag, ...], Meta(max_length=MAX_TAGS)] = ()
+    sound_id: Annotated[str, Meta(max_length=MAX_ID_CHARS)] = ""
+    effects: Annotated[tuple[Tag, ...], Meta(max_length=16)] = ()
+    language: Annotated[str, Meta(max_length=16)] = ""
+    place: Annotated[str, Meta(max_length=64)] = ""
+    renditions: Annotated[tuple[Rendition, ...], Meta(max_length=16)] = ()
+
+    def rendition_for(self, bandwidth_kbps: int | None) -> Rendition | None:
+        """The best rendition that plays without stalls at `bandwidth_kbps`; the smallest if none does; None without files.
+
+        A fifth of the bandwidth is kept as headroom. An unknown bandwidth gets the best.
+        """
+        ladder = sorted(self.renditions, key=lambda rendition: rendition.bitrate_kbps)
+        if not ladder:
+            return None
+        if bandwidth_kbps is None:
+            return ladder[-1]
+        playable = [rendition for rendition in ladder if rendition.bitrate_kbps <= 0.8 * bandwidth_kbps]
+        return playable[-1] if playable else ladder[0]

@@ -1,0 +1,1 @@
+"""Where bytes rest. One contract per file; its backends sort right below it."""

@@ -1,0 +1,134 @@
+"""The contract of ArtifactStore, over every backend."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reelrank.storage.artifacts import Artifact, ArtifactStore
+from reelrank.storage.event_log import StorageError
+from storage.backends import ARTIFACT_STORES, Start
+
+
+@pytest.fixture(params=ARTIFACT_STORES)
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def artifacts(backend: str, tmp_path: Path) -> ArtifactStore:
+    return ARTIFACT_STORES[backend](tmp_path / "artifacts")
+
+
+def writes(text: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / "a.txt").write_text(text)
+        (folder / "b.txt").write_text(text)
+
+    return write
+
+
+def current_of(artifacts: ArtifactStore, name: str = "index") -> Artifact:
+    current = artifacts.current(name)
+    assert current is not None
+    return current
+
+
+def test_nothing_is_current_before_the_first_version(artifacts: ArtifactStore) -> None:
+    assert artifacts.current("index") is None
+    assert artifacts.versions("index") == []
+
+
+def test_what_was_published_last_is_current(artifacts: ArtifactStore) -> None:
+    artifacts.publish("index", 1.0, writes("first"))
+    published = artifacts.publish("index", 2.0, writes("second"), {"videos": 7})
+    current = current_of(artifacts)
+    assert current == published
+    assert (current.folder / "a.txt").read_text() == "second"
+    assert (current.manifest.name, current.manifest.made_at, current.manifest.about) == ("index", 2.0, {"videos": 7})
+    assert set(current.manifest.files) == {"a.txt", "b.txt"}
+    assert artifacts.current("other") is None
+
+
+def test_a_version_that_could_not_be_written_leaves_nothing(artifacts: ArtifactStore) -> None:
+    published = artifacts.publish("index", 1.0, writes("first"))
+
+    def write(folder: Path) -> None:
+        (folder / "a.txt").write_text("half")
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        artifacts.publish("index", 2.0, write)
+    assert current_of(artifacts) == published
+    assert sorted(path.name for path in (artifacts.root / "index").iterdir()) == sorted([published.manifest.version, "current"])
+
+
+def test_a_file_that_was_changed_or_lost_is_found_out(artifacts: ArtifactStore) -> None:
+    artifact = artifacts.publish("index", 1.0, writes("first"))
+    artifacts.verify(artifact)
+    (artifact.folder / "a.txt").write_text("First")
+    with pytest.raises(StorageError, match=r"a\.txt is not what was published .*roll back or publish index again"):
+        artifacts.verify(artifact)
+    (artifact.folder / "a.txt").write_text("first")
+    artifacts.verify(artifact)
+    (artifact.folder / "b.txt").unlink()
+    with pytest.raises(StorageError, match=r"b\.txt"):
+        artifacts.verify(artifact)
+
+
+def test_a_version_can_be_rolled_back_to(artifacts: ArtifactStore) -> None:
+    first = artifacts.publish("index", 1.0, writes("first"))
+    second = artifacts.publish("index", 2.0, writes("second"))
+    artifacts.roll_back("index", first.manifest.version)
+    assert current_of(artifacts) == first
+    artifacts.roll_back("index", second.manifest.version)
+    assert current_of(artifacts) == second
+    with pytest.raises(StorageError, match=rf"no version 'third' of 'index'; there are: {first.manifest.version}"):
+        artifacts.roll_back("index", "third")
+    with pytest.raises(StorageError, match="there are: none"):
+        artifacts.roll_back("other", "first")
+
+
+def test_only_the_last_versions_are_kept(backend: str, tmp_path: Path) -> None:
+    artifacts = ARTIFACT_STORES[backend](tmp_path, keep=2)
+    versions = [artifacts.publish("index", float(number), writes("x")).manifest.version for number in range(5)]
+    assert artifacts.versions("index") == versions[-2:]
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_a_version_from_a_clock_that_went_back_is_still_kept(backend: str, tmp_path: Path, keep: int) -> None:
+    artifacts = ARTIFACT_STORES[backend](tmp_path, keep=keep)
+    for made_at in (10.0, 11.0, 12.0):
+        artifacts.publish("index", made_at, writes("before"))
+    published = artifacts.publish("index", 5.0, writes("now"))
+    assert current_of(artifacts) == published
+    assert len(artifacts.versions("index")) == keep
+
+
+def test_two_versions_of_the_same_moment_both_count(artifacts: ArtifactStore) -> None:
+    artifacts.publish("index", 1.0, writes("first"))
+    second = artifacts.publish("index", 1.0, writes("second"))
+    assert current_of(artifacts) == second
+    assert (second.folder / "a.txt").read_text() == "second"
+    assert len(artifacts.versions("index")) == 2
+
+
+def test_a_reader_in_another_process_always_finds_a_whole_version(backend: str, artifacts: ArtifactStore, start: Start) -> None:
+    program = """
+import itertools, sys
+from pathlib import Path
+from storage.backends import ARTIFACT_STORES
+artifacts = ARTIFACT_STORES[sys.argv[1]](Path(sys.argv[2]), keep=1_000_000)
+for number in itertools.count():
+    artifacts.publish("index", float(number), lambda folder: [(folder / name).write_text(str(number)) for name in ("a.txt", "b.txt")] and None)
+    print(number, flush=True)
+"""
+    child = start(program, backend, artifacts.root)
+    assert child.stdout is not None
+    child.stdout.readline()
+    for _ in range(100):
+        current = current_of(artifacts)
+        artifacts.verify(current)
+        assert (current.folder / "a.txt").read_text() == (current.folder / "b.txt").read_text() == str(int(current.manifest.made_at))
+    child.kill()
+    artifacts.verify(current_of(artifacts))
