@@ -1,0 +1,95 @@
+"""VideoColumns: the catalogue in memory, one array per field, by dense video row."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.domain.video import MAX_TAGS, Video
+from reelrank.storage.catalog import Catalog, CatalogRow
+
+Ints = NDArray[np.int64]
+
+
+class VideoColumns:
+    """Follows a catalogue. `refresh` picks up what changed; readers never see half a change of one video.
+
+    Arrays have room beyond `count`; look only at rows below it.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._revision = 0
+        self._last_place = -1
+        self.count = 0
+        self.videos: list[Video] = []
+        self.rows: dict[str, int] = {}  # video id -> row
+        self.authors: dict[str, int] = {}
+        self.places: dict[str, int] = {}
+        self.tag_names: dict[int, str] = {}
+        self.author_row: Ints = np.empty(0, dtype=np.int64)
+        self.sound_row: Ints = np.empty(0, dtype=np.int64)
+        self.place_row: Ints = np.empty(0, dtype=np.int64)
+        self.tag_rows: Ints = np.empty((0, MAX_TAGS), dtype=np.int64)  # -1 where a video has fewer
+        self.duration_s: NDArray[np.float64] = np.empty(0)
+        self.uploaded_at: NDArray[np.float64] = np.empty(0)
+        self.removed: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
+        self.refresh()
+
+    def refresh(self) -> int:
+        """Reads what changed in the catalogue since the last time; returns how many videos did."""
+        changed = 0
+        with self._lock:
+            for row, place in self._catalog.names("place", after=self._last_place):  # other processes name places too
+                self.places[place] = self._last_place = row
+            while rows := self._catalog.changes(self._revision):
+                self._grow(max(row.row for row in rows) + 1)
+                for row in rows:
+                    self._take(row)
+                self._revision = rows[-1].revision
+                changed += len(rows)
+            self.count = len(self.videos)  # only now: a row's last change may come after those of later rows
+        return changed
+
+    def row_of(self, video_id: str) -> int | None:
+        """The dense row of a video, None if the catalogue has none."""
+        return self.rows.get(video_id)
+
+    def place_row_of(self, place: str) -> int:
+        """The dense row of a place; a new one is given its row in the catalogue."""
+        row = self.places.get(place)
+        if row is None:
+            row = self.places[place] = self._catalog.place_rows([place])[place]
+        return row
+
+    def rows_of(self, video_ids: Sequence[str]) -> Ints:
+        """The dense rows of videos that are known to exist."""
+        return np.fromiter((self.rows[video_id] for video_id in video_ids), dtype=np.int64, count=len(video_ids))
+
+    def _take(self, row: CatalogRow) -> None:
+        at, video = row.row, row.video
+        while len(self.videos) <= at:
+            self.videos.append(video)
+        self.videos[at] = video
+        self.author_row[at] = row.author_row
+        self.sound_row[at] = row.sound_row
+        self.place_row[at] = row.place_row
+        self.tag_rows[at] = -1
+        self.tag_rows[at, : len(row.tag_rows)] = row.tag_rows
+        self.duration_s[at] = video.duration_s
+        self.uploaded_at[at] = video.uploaded_at
+        self.removed[at] = row.removed
+        self.authors[video.author_id] = row.author_row
+        self.tag_names |= dict(zip(row.tag_rows, dict.fromkeys(video.tags), strict=True))
+        self.rows[video.video_id] = at  # last: from here on others find it
+
+    def _grow(self, wanted: int) -> None:
+        room = len(self.author_row)
+        if wanted <= room:
+            return
+        more = max(wanted, 2 * room) - room
+        for name in ("author_row", "sound_row", "place_row", "tag_rows", "duration_s", "uploaded_at", "removed"):
+            column = getattr(self, name)
+            setattr(self, name, np.concatenate([column, np.zeros((more, *column.shape[1:]), dtype=column.dtype)]))

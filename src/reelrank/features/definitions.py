@@ -1,0 +1,48 @@
+"""The definition table: every number that is known of a candidate, in the order in which it is stored and learned from."""
+
+from typing import NamedTuple
+
+
+class Feature(NamedTuple):
+    """One column of the feature matrix."""
+
+    name: str
+    about: str
+
+
+FEATURES: tuple[Feature, ...] = (
+    # everybody
+    Feature("app_click_rate", "share of all outcomes that were watches"),
+    Feature("app_long_view_rate", "share of all outcomes that were long views"),
+    Feature("app_like_rate", "likes per outcome, over everything"),
+    # the user
+    Feature("user_outcomes", "log1p of watches and skips by this user so far"),
+    Feature("user_click_rate", "share of this user's outcomes that were watches, smoothed"),
+    Feature("user_long_view_rate", "share of this user's outcomes that were long views, smoothed"),
+    Feature("user_like_rate", "likes per outcome of this user, smoothed"),
+    # the video, and behind it its author and the whole app as priors
+    Feature("video_outcomes", "log1p of watches and skips of this video so far"),
+    Feature("video_click_rate", "share of this video's outcomes that were watches, smoothed towards its author's"),
+    Feature("video_long_view_rate", "share of this video's outcomes that were long views, smoothed towards its author's"),
+    Feature("video_like_rate", "likes per outcome of this video, smoothed towards its author's"),
+    Feature("video_long_view_rate_1d", "long view rate of the last day, smoothed towards the one above"),
+    Feature("video_completion_rate", "share of outcomes that reached the end, smoothed"),
+    Feature("video_impressions_1h", "log1p of impressions in the last hour"),
+    Feature("video_velocity", "log of outcomes in the last hour against the last day's pace"),
+    Feature("author_long_view_rate", "long view rate of the author, smoothed towards everybody's"),
+    Feature("tag_long_view_rate", "mean long view rate of the video's tags, smoothed towards everybody's"),
+    Feature("sound_long_view_rate", "long view rate of the sound, smoothed towards everybody's"),
+    Feature("duration", "log1p of the duration in seconds"),
+    Feature("age", "log1p of the hours since the upload"),
+    # the two together
+    Feature("taste_tag", "how this user's outcomes with the video's tags differ from the user's average, decayed and shrunk"),
+    Feature("taste_author", "the same for the author"),
+    Feature("taste_sound", "the same for the sound"),
+    Feature("taste_duration", "the same for videos of about this length"),
+    Feature("co_watch", "how strongly this user's watches speak for the video, by linear item-to-item weights"),
+    # the moment
+    Feature("local_hour", "hour of the day where the user is, -1 where unknown"),
+    Feature("bandwidth", "log1p of the kilobits per second, 0 where unknown"),
+)
+COLUMN: dict[str, int] = {feature.name: place for place, feature in enumerate(FEATURES)}
+WIDTH = len(FEATURES)

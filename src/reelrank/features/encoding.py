@@ -1,0 +1,172 @@
+"""Turns what was read into the feature matrix. Pure arithmetic: the same state and the same moment give the same bits."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.domain.event import Context
+from reelrank.domain.params import FeedParams
+from reelrank.domain.user import Rows, Signal, no_rows
+from reelrank.features import windows
+from reelrank.features.columns import VideoColumns
+from reelrank.features.definitions import COLUMN, WIDTH
+from reelrank.features.reader import Reading
+from reelrank.features.windows import Counter, Windowed
+
+# how many outcomes a prior is worth
+_PRIOR_APP, _PRIOR_AUTHOR, _PRIOR_VIDEO_1D, _PRIOR_USER, _PRIOR_GUESS = 20.0, 15.0, 10.0, 8.0, 100.0
+_RATED = (Counter.CLICKS, Counter.LONG_VIEWS, Counter.LIKES, Counter.COMPLETIONS)  # the columns of every matrix of rates
+_CLICK, _LONG_VIEW, _LIKE, _COMPLETION = range(len(_RATED))
+_GUESS = np.array([[0.5, 0.3, 0.02, 0.25]])  # before the first event
+_TASTE_SHRINKAGE = 2.0  # a taste needs this much decayed evidence to count half
+_UNTIMED_WEIGHT = 0.4  # evidence of an entry whose time nobody knows
+_OUTCOME_VALUE = {"skip": -0.5, "click": 0.2, "long_view": 1.0}
+_SIGNAL_VALUE = {Signal.LIKE: 2.0, Signal.SHARE: 2.5, Signal.COMMENT: 1.5, Signal.HIDE: -4.0}
+_signal_values = np.array([0.0, *(_SIGNAL_VALUE.get(signal, 0.0) for signal in Signal)])
+
+Column = NDArray[np.float64]  # (n,)
+Rates = NDArray[np.float64]  # (n, len(_RATED))
+
+
+class Evidence(NamedTuple):
+    """What m watches and signals of some users say."""
+
+    owner: Rows  # (m,) whose
+    rows: Rows  # (m,) about which video
+    surplus: Column  # (m,) how much better it went than this user's average
+    weight: Column  # (m,) decayed
+
+
+def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Sequence[Context], params: FeedParams) -> NDArray[np.float32]:
+    """The features of n (user, video) pairs, each at its own moment `now` (n,): (n, F), co_watch left at 0.
+
+    `contexts` holds one context per user of the reading.
+    """
+    rows, owner = reading.rows, reading.owner
+    features = np.zeros((len(rows), WIDTH), dtype=np.float32)
+
+    def put(name: str, values: Column) -> None:
+        features[:, COLUMN[name]] = values
+
+    app = _rates(windows.totals(reading.everything), _GUESS, _PRIOR_GUESS)  # (1, rated)
+    for name, rated in (("app_click_rate", _CLICK), ("app_long_view_rate", _LONG_VIEW), ("app_like_rate", _LIKE)):
+        put(name, app[:, rated])
+    counts = np.array([user.counts for user in reading.users]).reshape(len(reading.users), len(Counter))
+    user = _rates(counts, app, _PRIOR_USER)[owner]
+    put("user_outcomes", np.log1p(_outcomes(counts))[owner])
+    for name, rated in (("user_click_rate", _CLICK), ("user_long_view_rate", _LONG_VIEW), ("user_like_rate", _LIKE)):
+        put(name, user[:, rated])
+
+    totals, hour, day = windows.totals(reading.video), windows.window(reading.video, "1h", now), windows.window(reading.video, "1d", now)
+    author = _rates(windows.totals(reading.author.of(columns.author_row[rows])), app, _PRIOR_APP)
+    video = _rates(totals, author, _PRIOR_AUTHOR)
+    put("video_outcomes", np.log1p(_outcomes(totals)))
+    put("video_click_rate", video[:, _CLICK])
+    put("video_long_view_rate", video[:, _LONG_VIEW])
+    put("video_like_rate", video[:, _LIKE])
+    put("video_completion_rate", video[:, _COMPLETION])
+    put("video_long_view_rate_1d", _rates(day, video, _PRIOR_VIDEO_1D)[:, _LONG_VIEW])
+    put("video_impressions_1h", np.log1p(hour[:, Counter.IMPRESSIONS]))
+    put("video_velocity", np.log((_outcomes(hour) + 1.0) / (_outcomes(day) / 24 + 1.0)))
+    put("author_long_view_rate", author[:, _LONG_VIEW])
+    put("tag_long_view_rate", _mean_tag_rate(reading, columns.tag_rows[rows], app))
+    put("sound_long_view_rate", _rates(windows.totals(reading.sound.of(columns.sound_row[rows])), app, _PRIOR_APP)[:, _LONG_VIEW])
+    put("duration", np.log1p(columns.duration_s[rows]))
+    put("age", np.log1p(np.maximum(now - columns.uploaded_at[rows], 0.0) / 3600))
+
+    known = evidence(reading, now, params.taste_half_life_s)
+    put("taste_author", affinity(known, columns.author_row[known.rows], owner, columns.author_row[rows]))
+    put("taste_sound", affinity(known, columns.sound_row[known.rows], owner, columns.sound_row[rows]))
+    put("taste_duration", affinity(known, _length_class(columns.duration_s[known.rows]), owner, _length_class(columns.duration_s[rows])))
+    put("taste_tag", _tag_affinity(known, columns.tag_rows[known.rows], owner, columns.tag_rows[rows]))
+
+    put("local_hour", np.array([-1.0 if context.local_hour is None else context.local_hour for context in contexts])[owner])
+    put("bandwidth", np.log1p([context.bandwidth_kbps or 0 for context in contexts])[owner])
+    return features
+
+
+def evidence(reading: Reading, now: Column, half_life_s: float) -> Evidence:
+    """What the watches and signals of the reading's users say, decayed to the moment of each user's first pair."""
+    moments = np.zeros(len(reading.users))
+    moments[reading.owner[::-1]] = now[::-1]
+    sizes = [len(user.watches) for user in reading.users]
+    signal_sizes = [len(user.signals.kinds) for user in reading.users]
+    everyone = np.arange(len(reading.users))
+    watch_owner, signal_owner = np.repeat(everyone, sizes), np.repeat(everyone, signal_sizes)
+    skipped = np.concatenate([_NO_FLAGS, *(user.watches.skipped for user in reading.users)])
+    long_view = np.concatenate([_NO_FLAGS, *(user.watches.long_view for user in reading.users)])
+    outcome = np.where(skipped, _OUTCOME_VALUE["skip"], np.where(long_view, _OUTCOME_VALUE["long_view"], _OUTCOME_VALUE["click"]))
+    kinds = np.concatenate([no_rows(), *(user.signals.kinds for user in reading.users)])
+
+    owner = np.concatenate([watch_owner, signal_owner])
+    rows = np.concatenate([no_rows(), *(user.watches.video_rows for user in reading.users), *(user.signals.video_rows for user in reading.users)])
+    value = np.concatenate([outcome, _signal_values[kinds]])
+    occurred_at = np.concatenate([_NO_TIMES, *(user.watches.occurred_at for user in reading.users), *(user.signals.occurred_at for user in reading.users)])
+    age_s = np.maximum(moments[owner] - occurred_at, 0.0)
+    weight = np.where(np.isnan(occurred_at), _UNTIMED_WEIGHT, 0.5 ** (age_s / half_life_s))
+    # a like stands out from what this user usually does with a video: only outcomes make the average
+    watch_weight = weight[: len(outcome)]
+    total = np.bincount(watch_owner, weights=watch_weight * outcome, minlength=len(everyone))
+    average = total / (np.bincount(watch_owner, weights=watch_weight, minlength=len(everyone)) + 1.0)
+    return Evidence(owner, rows, value - average[owner], weight)
+
+
+def affinity(known: Evidence, keys: Rows, owner: Rows, wanted: Rows) -> Column:
+    """How much better than their average things went for each user with each of `wanted` (n,): 0 without evidence.
+
+    Evidence i is about `keys[i]` (m,), wanted j is asked for user `owner[j]`. Shrunk towards 0 by
+    `_TASTE_SHRINKAGE`, so that one watch is a hint and ten are a taste. Key -1 belongs to nobody.
+    """
+    if len(keys) == 0:
+        return np.zeros(len(wanted))
+    distinct, places = np.unique(_paired(known.owner, keys), return_inverse=True)
+    weight = np.bincount(places, weights=known.weight)
+    surplus = np.bincount(places, weights=known.weight * known.surplus)
+    asked = _paired(owner, wanted)
+    found = np.minimum(np.searchsorted(distinct, asked), len(distinct) - 1)
+    return np.where((distinct[found] == asked) & (wanted >= 0), surplus[found] / (weight[found] + _TASTE_SHRINKAGE), 0.0)
+
+
+def _tag_affinity(known: Evidence, tags: Rows, owner: Rows, wanted: Rows) -> Column:
+    """The mean affinity over the tags of each video (n, T); 0 for one without tags. `tags` (m, T) are those of the evidence."""
+    slots = tags.shape[1]
+    has = tags.ravel() >= 0
+    slot_of = np.repeat(np.arange(len(known.owner)), slots)[has]
+    by_tag = Evidence(known.owner[slot_of], known.rows[slot_of], known.surplus[slot_of], known.weight[slot_of])
+    per_tag = affinity(by_tag, tags.ravel()[has], np.repeat(owner, slots), wanted.ravel()).reshape(wanted.shape)
+    return per_tag.sum(axis=1) / np.maximum((wanted >= 0).sum(axis=1), 1)
+
+
+def _paired(owner: Rows, keys: Rows) -> Rows:
+    """One number for a user's view of a key."""
+    return owner << 40 | keys + 1
+
+
+def _mean_tag_rate(reading: Reading, tag_rows: Rows, app: Rates) -> Column:
+    """The mean smoothed long view rate of the tags of each video (n, T); everybody's for one without tags."""
+    rates = _rates(windows.totals(reading.tag.of(tag_rows.ravel())), app, _PRIOR_APP)[:, _LONG_VIEW].reshape(tag_rows.shape)
+    has = tag_rows >= 0
+    count = has.sum(axis=1)
+    return np.where(count > 0, (rates * has).sum(axis=1) / np.maximum(count, 1), app[0, _LONG_VIEW])
+
+
+def _rates(counts: Windowed, prior: Rates, prior_outcomes: float) -> Rates:
+    """Bayesian smoothing: `prior_outcomes` imagined outcomes at the rates `prior` come before the counted ones."""
+    rates = (counts[:, _RATED] + prior * prior_outcomes) / (_outcomes(counts) + prior_outcomes)[:, None]
+    return np.clip(rates, 0.0, 1.0)
+
+
+def _outcomes(counts: Windowed) -> Column:
+    """How often somebody watched or skipped."""
+    return (counts[:, Counter.CLICKS] + counts[:, Counter.SKIPS]).astype(np.float64)
+
+
+def _length_class(duration_s: Column) -> Rows:
+    """Videos of about the same length share a class: halves of a power of two of seconds."""
+    return np.floor(2 * np.log2(np.maximum(duration_s, 1.0))).astype(np.int64)
+
+
+_NO_FLAGS = np.empty(0, dtype=np.bool_)
+_NO_TIMES = np.empty(0, dtype=np.float64)

@@ -1,0 +1,94 @@
+"""Runs the stages in order: sources side by side under a deadline, everything after them one by one."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, wait
+
+import numpy as np
+
+from reelrank.domain.candidate import Candidates
+from reelrank.pipeline.request_trace import RequestTrace
+from reelrank.pipeline.stages import Filter, Hydrator, Placement, Proposal, Query, Scorer, Selector, Source
+
+logger = logging.getLogger(__name__)
+
+
+def gather(query: Query, sources: Sequence[Source], trace: RequestTrace, executor: Executor, deadline_s: float) -> Candidates:
+    """Lets every source propose within its quota and unites what they propose; a late or failing one proposes nothing."""
+    with trace.stage("sources") as figures:
+        asked = {source.name: executor.submit(_propose, query, source) for source in sources if query.params.quota.get(source.name, 0) > 0}
+        wait(asked.values(), timeout=deadline_s)
+        proposals: dict[str, Proposal] = {}
+        for name, future in asked.items():
+            proposal = _outcome(name, future, trace)
+            if proposal is not None:
+                proposals[name] = proposal
+                figures[name] = len(proposal.rows)
+        candidates = _unite(proposals)
+        figures["out"] = len(candidates)
+    return candidates
+
+
+def remove(query: Query, filters: Sequence[Filter], candidates: Candidates, trace: RequestTrace) -> Candidates:
+    """Runs the filters one after the other; each sees what the ones before have kept."""
+    for one in filters:
+        with trace.stage(f"filter {one.name}") as figures:
+            figures["in"] = len(candidates)
+            if len(candidates):
+                verdict = one.judge(query, candidates)
+                if not verdict.kept.all():
+                    candidates = candidates.keep(verdict.kept)
+            figures["out"] = len(candidates)
+    return candidates
+
+
+def hydrate(query: Query, hydrators: Sequence[Hydrator], candidates: Candidates, trace: RequestTrace) -> None:
+    """Lets every hydrator fill in its fields."""
+    for one in hydrators:
+        with trace.stage(f"hydrate {one.name}"):
+            one.hydrate(query, candidates)
+
+
+def score(query: Query, scorers: Sequence[Scorer], candidates: Candidates, trace: RequestTrace) -> None:
+    """Lets every scorer write its predictions, the last one the score."""
+    for one in scorers:
+        with trace.stage(f"score {one.name}"):
+            one.score(query, candidates)
+
+
+def select(query: Query, selector: Selector, candidates: Candidates, trace: RequestTrace) -> Placement:
+    """Chooses the slate."""
+    with trace.stage(f"select {selector.name}") as figures:
+        placement = selector.select(query, candidates)
+        figures["in"], figures["out"] = len(candidates), len(placement.places)
+    return placement
+
+
+def _propose(query: Query, source: Source) -> Proposal:
+    quota = query.params.quota[source.name]
+    return Proposal(source.propose(query, quota).rows[:quota])
+
+
+def _outcome(name: str, future: Future[Proposal], trace: RequestTrace) -> Proposal | None:
+    if not future.done():
+        future.cancel()
+        trace.degrade(f"source {name} was late")
+        return None
+    problem = future.exception()
+    if problem is not None:
+        logger.warning("source %s failed and proposed nothing: %r", name, problem)
+        trace.degrade(f"source {name} failed")
+        return None
+    return future.result()
+
+
+def _unite(proposals: dict[str, Proposal]) -> Candidates:
+    """Each proposed row once, in ascending order, with the sources that proposed it as bits."""
+    names = tuple(proposals)
+    if not names:
+        return Candidates()
+    rows, places = np.unique(np.concatenate([proposal.rows for proposal in proposals.values()]), return_inverse=True)
+    sources = np.zeros(len(rows), dtype=np.uint32)
+    bits = np.repeat(np.arange(len(names), dtype=np.uint32), [len(proposal.rows) for proposal in proposals.values()])
+    np.bitwise_or.at(sources, places, np.uint32(1) << bits)
+    return Candidates(rows=rows.astype(np.int64), sources=sources, source_names=names)

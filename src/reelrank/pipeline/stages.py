@@ -1,0 +1,86 @@
+"""The contracts of the stages: what each may do to the candidates, and what it must leave alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.domain.candidate import Candidates
+from reelrank.domain.event import Context
+from reelrank.domain.params import FeedParams
+from reelrank.domain.user import Rows, User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One request for a feed, with the user as they are at this moment."""
+
+    user: User
+    now: float  # UTC seconds
+    count: int
+    params: FeedParams
+    rng: np.random.Generator
+    context: Context
+
+
+class Proposal(NamedTuple):
+    """What a source proposes: dense video rows, best first, each once."""
+
+    rows: Rows
+
+
+class Verdict(NamedTuple):
+    """What a filter found: `kept` (n,) is true for what may stay; `reason` names why the others may not."""
+
+    kept: NDArray[np.bool_]
+    reason: str
+
+
+class Placement(NamedTuple):
+    """What a selector chose: places in the candidates, in the order of the slate."""
+
+    places: NDArray[np.int64]  # (k,)
+    propensities: NDArray[np.float64]  # (k,) probability that this place showed this video; nan = unknown
+    reasons: Sequence[str]  # (k,) why each stands where it does
+
+
+class Source(Protocol):
+    """Proposes videos. Never filters or scores. One that raises or is late proposes nothing and is counted."""
+
+    name: str
+
+    def propose(self, query: Query, quota: int) -> Proposal: ...
+
+
+class Hydrator(Protocol):
+    """Fills in candidate fields. Never adds, drops or reorders."""
+
+    name: str
+
+    def hydrate(self, query: Query, candidates: Candidates) -> None: ...
+
+
+class Filter(Protocol):
+    """Says which candidates are kept and why the others are not. Changes nothing."""
+
+    name: str
+
+    def judge(self, query: Query, candidates: Candidates) -> Verdict: ...
+
+
+class Scorer(Protocol):
+    """Writes predictions or the one score. Never drops."""
+
+    name: str
+
+    def score(self, query: Query, candidates: Candidates) -> None: ...
+
+
+class Selector(Protocol):
+    """Chooses and orders the slate; writes each place's propensity."""
+
+    name: str
+
+    def select(self, query: Query, candidates: Candidates) -> Placement: ...

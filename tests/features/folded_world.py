@@ -1,0 +1,83 @@
+"""A small world of videos in real stores, and events that are folded into it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reelrank.domain.event import Accepted, Event, encode_accepted
+from reelrank.domain.user import User
+from reelrank.domain.video import Video
+from reelrank.features import windows
+from reelrank.features.columns import VideoColumns
+from reelrank.features.reader import FeatureReader
+from reelrank.features.stream import Stream, StreamConfig
+from reelrank.features.windows import Counter
+from reelrank.storage.catalog_sqlite import SqliteCatalog
+from reelrank.storage.event_log import EVENTS, Record
+from reelrank.storage.event_log_embedded import EmbeddedEventLog
+from reelrank.storage.online_store import Kind
+from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
+
+NOW = 1_750_000_000.0
+VIDEOS = [
+    Video(
+        video_id=f"v{number}",
+        author_id=f"a{number % 2}",
+        duration_s=10.0 + number,
+        uploaded_at=NOW - 3_600,
+        tags=("cats", "fun") if number == 0 else ("dogs",) if number < 4 else (),
+        sound_id="song" if number < 3 else "",
+        place="Rome" if number == 1 else "",
+    )
+    for number in range(5)
+]
+
+
+class World:
+    """A catalogue with `VIDEOS`, a log with `partitions`, and a stream that folds it."""
+
+    def __init__(self, folder: Path, partitions: int = 1, batch: int = 5_000, history: int = 256) -> None:
+        self.catalog = SqliteCatalog(folder / "catalog.sqlite")
+        self.catalog.publish(VIDEOS)
+        self.catalog.place_rows(["Rome", "Oslo"])
+        self.log = EmbeddedEventLog(folder / "log", partitions)
+        self.store = EmbeddedOnlineStore(folder / "online", partitions, windows.WIDTH, durable=False)
+        self.columns = VideoColumns(self.catalog)
+        self.reader = FeatureReader(self.store, self.columns)
+        self.stream = Stream(self.log, self.store, self.columns, StreamConfig(batch=batch, history=history))
+
+    def append(self, *events: Event) -> None:
+        """Puts events into the log as the collector would."""
+        accepted = [Accepted(event, NOW, NOW if event.occurred_at is None else event.occurred_at) for event in events]
+        self.log.append(EVENTS, [Record(one.event.key, encode_accepted(one)) for one in accepted])
+
+    def see(self, *events: Event) -> None:
+        """Puts events into the log and folds them."""
+        self.append(*events)
+        self.stream.catch_up()
+
+    def user(self, user_id: str) -> User:
+        return self.reader.user(user_id)
+
+    def total(self, kind: Kind, key: int, counter: Counter) -> int:
+        """What was ever counted of a key."""
+        found = self.store.read((), {kind: np.array([key])}).counters[kind]
+        return int(windows.totals(found)[0, counter])
+
+    def state(self) -> tuple[object, ...]:
+        """Everything that is folded, as bytes."""
+        counters = [self.store.scan_counters(kind) for kind in Kind]
+        return list(self.store.scan_users()), [(keys.tobytes(), values.tobytes()) for keys, values in counters], self.store.offsets()
+
+    def close(self) -> None:
+        for part in (self.catalog, self.log, self.store):
+            part.close()
+
+
+def rows(*numbers: int) -> np.ndarray:
+    return np.array(numbers, dtype=np.int64)
+
+
+def video_ids(found: Sequence[int] | np.ndarray) -> list[str]:
+    return [VIDEOS[int(row)].video_id for row in found]

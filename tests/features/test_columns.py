@@ -1,0 +1,76 @@
+"""Tests of the catalogue in memory."""
+
+import msgspec
+import pytest
+
+from features.folded_world import NOW, VIDEOS, World
+from reelrank.domain.video import Video
+from reelrank.features.columns import VideoColumns
+from reelrank.storage.catalog import CatalogRow
+
+
+def test_columns_hold_what_the_catalogue_says(world: World) -> None:
+    columns = world.columns
+    assert columns.count == 5
+    assert columns.videos[:5] == VIDEOS
+    assert columns.rows == {video.video_id: row for row, video in enumerate(VIDEOS)}
+    assert columns.author_row[:5].tolist() == [0, 1, 0, 1, 0]
+    assert columns.sound_row[:5].tolist() == [0, 0, 0, -1, -1]
+    assert columns.place_row[:5].tolist() == [-1, 0, -1, -1, -1]
+    assert columns.duration_s[:5].tolist() == [10.0, 11.0, 12.0, 13.0, 14.0]
+    assert [[columns.tag_names[tag] for tag in tags if tag >= 0] for tags in columns.tag_rows[:5].tolist()] == [list(video.tags) for video in VIDEOS]
+    assert not columns.removed[:5].any()
+
+
+def test_columns_follow_the_catalogue(world: World) -> None:
+    columns = world.columns
+    assert columns.refresh() == 0
+    world.catalog.remove(["v3"])
+    world.catalog.publish([Video(video_id="new", author_id="a1", duration_s=1.0, uploaded_at=NOW), msgspec.structs.replace(VIDEOS[0], caption="renewed")])
+    assert columns.refresh() == 3
+    assert columns.count == 6
+    assert columns.removed[:6].tolist() == [False, False, False, True, False, False]
+    assert columns.videos[0].caption == "renewed"
+    assert columns.row_of("new") == 5
+    assert columns.row_of("nobody") is None
+    assert columns.rows_of(["new", "v2"]).tolist() == [5, 2]
+    world.catalog.publish([VIDEOS[3]])
+    columns.refresh()
+    assert not columns.removed[3]
+
+
+def test_columns_are_the_same_whether_followed_or_read_afresh(world: World) -> None:
+    for number in range(60):
+        world.catalog.publish([Video(video_id=f"n{number}", author_id=f"b{number % 7}", duration_s=1.0, uploaded_at=NOW, tags=(f"t{number % 5}",))])
+        if number % 3 == 0:
+            world.catalog.remove([f"n{number // 2}"])
+            world.columns.refresh()
+    world.columns.refresh()
+    afresh = VideoColumns(world.catalog)
+    assert (afresh.count, afresh.rows, afresh.authors, afresh.tag_names) == (65, world.columns.rows, world.columns.authors, world.columns.tag_names)
+    for name in ("author_row", "sound_row", "place_row", "tag_rows", "duration_s", "uploaded_at", "removed"):
+        assert getattr(afresh, name)[:65].tolist() == getattr(world.columns, name)[:65].tolist()
+
+
+def test_no_row_counts_before_it_is_filled(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last change of a row may be younger than that of a later row, and come in another page."""
+    counts: list[int] = []
+    changes = world.catalog.changes
+
+    def one_at_a_time(after: int) -> list[CatalogRow]:
+        counts.append(world.columns.count)
+        return changes(after, 1)
+
+    monkeypatch.setattr(world.catalog, "changes", one_at_a_time)
+    world.catalog.publish([Video(video_id=name, author_id="a1", duration_s=1.0, uploaded_at=NOW) for name in ("n1", "n2")])
+    world.catalog.remove(["n1"])
+    world.columns.refresh()
+    assert counts == [5, 5, 5]
+    assert (world.columns.count, world.columns.removed[5], world.columns.videos[5].video_id) == (7, True, "n1")
+
+
+def test_a_place_nobody_lived_in_yet_gets_its_row(world: World) -> None:
+    assert world.columns.place_row_of("Rome") == 0
+    lima = world.columns.place_row_of("Lima")
+    assert world.catalog.place_rows(["Lima"]) == {"Lima": lima}
+    assert VideoColumns(world.catalog).place_row_of("Lima") == lima

@@ -1,0 +1,48 @@
+"""Tests that one read sees what its parts see."""
+
+import numpy as np
+
+from features.folded_world import NOW, World, rows
+from reelrank.domain.event import Follow, Like, Watch
+from reelrank.storage.online_store import Kind
+
+
+def test_a_reading_equals_its_parts(world: World) -> None:
+    world.see(
+        *[
+            Watch(event_id=f"{user} {video}", user_id=user, video_id=f"v{video}", watched_s=9.0, occurred_at=NOW)
+            for user in ("ana", "ben")
+            for video in range(4)
+        ],
+        Like(event_id="like", user_id="ben", video_id="v2", occurred_at=NOW),
+        Follow(event_id="follow", user_id="ben", author_id="a1", occurred_at=NOW),
+    )
+    wanted = rows(4, 2, 0, 2)
+    reading = world.reader.read(("ben", "nobody"), rows(0, 1, 1, 0), wanted)
+    assert [user.user_id for user in reading.users] == ["ben", "nobody"]
+    assert reading.users[0].liked.tolist() == world.user("ben").liked.tolist() == [2]
+    assert reading.users[0].followed.tolist() == [1]
+    assert reading.users[1].is_new
+    assert (reading.rows.tolist(), reading.owner.tolist()) == ([4, 2, 0, 2], [0, 1, 1, 0])
+    columns = world.columns
+    for kind, found, keys in (
+        (Kind.VIDEO, reading.video, wanted),
+        (Kind.AUTHOR, reading.author.of(columns.author_row[wanted]), columns.author_row[wanted]),
+        (Kind.TAG, reading.tag.of(columns.tag_rows[wanted].ravel()), columns.tag_rows[wanted].ravel()),
+        (Kind.SOUND, reading.sound.of(columns.sound_row[wanted]), columns.sound_row[wanted]),
+        (Kind.EVERYTHING, reading.everything, rows(0)),
+    ):
+        for record, key in zip(found, keys.tolist(), strict=True):
+            alone = world.store.read((), {kind: rows(key)}).counters[kind][0] if key >= 0 else np.zeros_like(record)
+            assert record.tolist() == alone.tolist()
+    assert reading.video[0].any() == 0
+    assert reading.video[1].any()
+    assert reading.offsets == world.store.offsets() == (10,)
+
+
+def test_a_reading_of_no_videos_still_has_its_user(world: World) -> None:
+    world.see(Like(event_id="1", user_id="ana", video_id="v1"))
+    reading = world.reader.read(("ana",), rows(), rows())
+    assert reading.users[0].liked.tolist() == [1]
+    assert len(reading.video) == len(reading.author.of(rows())) == 0
+    assert reading.tag.of(rows(-1, 5)).any() == 0

@@ -1,0 +1,105 @@
+"""Tests of the rings of buckets against brute force."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reelrank.features import windows
+from reelrank.features.windows import COUNTERS, WIDTH, WINDOWS, Counter
+from reelrank.storage.online_store import Counters
+
+RINGS = {"5min": (60, 5), "1h": (300, 12), "1d": (10_800, 8), "7d": (86_400, 7)}  # bucket seconds, buckets
+START = 1_750_000_000.0
+
+
+class Increment(NamedTuple):
+    place: int
+    occurred_at: float
+    counter: int
+    amount: int
+
+
+MOMENTS = st.one_of(
+    st.floats(START, START + 900),
+    st.floats(START, START + 86_400 * 2),
+    st.floats(START - 86_400 * 40, START + 86_400 * 40),
+    st.sampled_from([0.0, START - START % 86_400, 32_503_680_000.0]),
+)
+INCREMENTS = st.lists(st.builds(Increment, st.integers(0, 2), MOMENTS, st.sampled_from([0, 5, COUNTERS - 1]), st.integers(-3, 9)), max_size=25)
+
+
+def folded(increments: list[Increment], batches: list[int]) -> Counters:
+    state = np.zeros((3, WIDTH), dtype=np.int32)
+    for start, end in zip([0, *batches], [*batches, len(increments)], strict=True):
+        part = increments[start:end]
+        place, occurred_at, counter, amount = (np.array([one[column] for one in part]) for column in range(4))
+        state = windows.add(state, place.astype(np.int64), occurred_at.astype(np.float64), counter.astype(np.int64), amount.astype(np.int64))
+    return state
+
+
+def brute_force(increments: list[Increment], name: str, now: float) -> np.ndarray:
+    bucket_s, slots = RINGS[name]
+    sums = np.zeros((3, COUNTERS), dtype=np.int64)
+    for place, occurred_at, counter, amount in increments:
+        newest = max(int(one.occurred_at) // bucket_s for one in increments if one.place == place)
+        bucket = int(occurred_at) // bucket_s
+        if int(now) // bucket_s - slots < bucket <= int(now) // bucket_s and bucket > newest - slots:
+            sums[place, counter] += amount
+    return sums
+
+
+@settings(deadline=None, max_examples=150)
+@given(INCREMENTS, st.data())
+def test_any_order_and_any_split_into_batches_give_the_same_bits(increments: list[Increment], data: st.DataObject) -> None:
+    shuffled = data.draw(st.permutations(increments))
+    batches = sorted(data.draw(st.lists(st.integers(0, len(increments)), max_size=4)))
+    assert folded(shuffled, batches).tobytes() == folded(increments, []).tobytes()
+
+
+@settings(deadline=None, max_examples=150)
+@given(INCREMENTS, MOMENTS, st.data())
+def test_a_window_holds_the_sum_of_its_buckets(increments: list[Increment], now: float, data: st.DataObject) -> None:
+    state = folded(increments, sorted(data.draw(st.lists(st.integers(0, len(increments)), max_size=3))))
+    for name in WINDOWS:
+        assert windows.window(state, name, now).tolist() == brute_force(increments, name, now).tolist()
+    sums = np.zeros((3, COUNTERS), dtype=np.int64)
+    for place, _, counter, amount in increments:
+        sums[place, counter] += amount
+    assert windows.totals(state).tolist() == sums.tolist()
+
+
+@settings(deadline=None, max_examples=50)
+@given(INCREMENTS, st.tuples(MOMENTS, MOMENTS, MOMENTS))
+def test_each_record_may_be_read_at_its_own_moment(increments: list[Increment], moments: tuple[float, ...]) -> None:
+    state = folded(increments, [])
+    together = windows.window(state, "1h", np.array(moments))
+    assert together.tolist() == [windows.window(state[[place]], "1h", now)[0].tolist() for place, now in enumerate(moments)]
+
+
+def test_an_event_leaves_each_window_when_its_bucket_does() -> None:
+    at = START - START % 86_400
+    state = folded([Increment(0, at, Counter.LIKES, 1)], [])
+    for name, (bucket_s, slots) in RINGS.items():
+        for now, expected in ((at - 1, 0), (at, 1), (at + bucket_s * slots - 1, 1), (at + bucket_s * slots, 0)):
+            assert windows.window(state, name, now)[0, Counter.LIKES] == expected
+
+
+def test_a_late_event_counts_in_the_windows_that_still_reach_it() -> None:
+    state = folded([Increment(0, START, Counter.LIKES, 1), Increment(0, START - 7_200, Counter.LIKES, 1)], [1])
+    assert [int(windows.window(state, name, START)[0, Counter.LIKES]) for name in WINDOWS] == [1, 1, 2, 2]
+
+
+def test_the_state_handed_in_is_left_alone() -> None:
+    state = np.zeros((1, WIDTH), dtype=np.int32)
+    one = np.zeros(1, dtype=np.int64)
+    windows.add(state, one, np.array([START]), one, one + 1)
+    assert not state.any()
+
+
+def test_the_width_of_a_record_is_part_of_the_stored_format() -> None:
+    assert (COUNTERS, WIDTH) == (12, 4 + 12 + 12 * 32)
+    with pytest.raises(KeyError):
+        windows.window(np.zeros((1, WIDTH), dtype=np.int32), "1y", START)
