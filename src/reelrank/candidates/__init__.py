@@ -1,0 +1,1 @@
+"""Recall: from millions of videos to hundreds of candidates."""

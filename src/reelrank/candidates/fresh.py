@@ -1,0 +1,59 @@
+"""Fresh: videos uploaded lately, the newest and those that the fewest people have had on their screen."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.candidates.rows import interleaved, unseen
+from reelrank.domain.clock import Clock
+from reelrank.domain.user import Rows, no_rows
+from reelrank.features.columns import VideoColumns
+from reelrank.features.windows import Counter, totals
+from reelrank.pipeline.stages import Proposal, Query
+from reelrank.storage.online_store import Kind, OnlineStore
+
+_POOL = 2_000  # newest videos that are looked at
+_FRESH_FOR_S = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    rows: Rows  # (n,) newest first
+    impressions: NDArray[np.int64]  # (n,)
+
+
+class FreshSource:
+    """Half of what it proposes is the newest; the other half lacks its first impressions, in another order for each query."""
+
+    name = "fresh"
+
+    def __init__(self, columns: VideoColumns, store: OnlineStore, clock: Clock) -> None:
+        self._columns = columns
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pool = _Pool(no_rows(), no_rows())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks for new videos, and at how often the ones known were shown."""
+        with self._lock:
+            count = self._columns.count
+            uploaded_at = self._columns.uploaded_at[:count]
+            rows = np.flatnonzero((uploaded_at > self._clock.now() - _FRESH_FOR_S) & ~self._columns.removed[:count])
+            if len(rows) > _POOL:
+                rows = rows[np.argpartition(-uploaded_at[rows], _POOL)[:_POOL]]
+            rows = rows[np.lexsort((-rows, -uploaded_at[rows]))]
+            counters = self._store.read((), {Kind.VIDEO: rows}).counters[Kind.VIDEO]
+            self._pool = _Pool(rows, totals(counters)[:, Counter.IMPRESSIONS])
+
+    def propose(self, query: Query, quota: int) -> Proposal:
+        pool = self._pool
+        kept = ~self._columns.removed[pool.rows] & unseen(pool.rows, query.user.seen)
+        rows, impressions = pool.rows[kept], pool.impressions[kept]
+        unknown = np.flatnonzero(impressions < query.params.exploration_impressions)
+        chance = query.rng.random(len(unknown))  # among equals, so that not everybody is shown the same one
+        waiting = rows[unknown[np.lexsort((chance, impressions[unknown]))[:quota]]]
+        return Proposal(interleaved([rows[:quota], waiting])[:quota])

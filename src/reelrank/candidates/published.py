@@ -1,0 +1,32 @@
+"""Published: the current version of an artifact, loaded, and swapped whole when a newer one is published."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from reelrank.storage.artifacts import ArtifactStore
+
+Loaded = TypeVar("Loaded")
+
+
+class Published(Generic[Loaded]):
+    """Follows the artifact `name`. Whoever reads `value` once holds one version, whole, however long they use it."""
+
+    def __init__(self, artifacts: ArtifactStore, name: str, load: Callable[[Path], Loaded]) -> None:
+        self.name = name
+        self.value: Loaded | None = None  # None until something is published
+        self.version = ""
+        self._artifacts = artifacts
+        self._load = load
+        self._lock = threading.Lock()
+
+    def refresh(self) -> bool:
+        """Loads the current version if it is another one than before; returns whether it was."""
+        with self._lock:
+            current = self._artifacts.current(self.name)
+            if current is None or current.manifest.version == self.version:
+                return False
+            self.value = self._load(current.folder)
+            self.version = current.manifest.version
+            return True

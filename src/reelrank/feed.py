@@ -1,0 +1,199 @@
+"""The recipe of the For You feed: what is proposed, removed, scored and chosen, in order. Read this first."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from reelrank.domain.candidate import Candidates
+from reelrank.domain.event import Context, Served, ServedVideo
+from reelrank.domain.params import FeedParams, fingerprint
+from reelrank.domain.user import User
+from reelrank.features.columns import VideoColumns
+from reelrank.features.reader import FeatureReader
+from reelrank.pipeline import runner
+from reelrank.pipeline.request_trace import RequestTrace
+from reelrank.pipeline.stages import Placement, Query, Source
+from reelrank.ranking.filters import BlockedFilter, RemovedFilter, RepeatedFilter, SeenFilter, ServedLatelyFilter, StaleFilter
+from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
+from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
+from reelrank.ranking.selectors import CappedSelector
+from reelrank.ranking.served_log import ServedLog, new_request_id
+from reelrank.ranking.shown import ShownScorer, as_scored
+
+logger = logging.getLogger(__name__)
+
+POLICY = "reelrank"
+
+
+class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the feed runs (what it shows is in FeedParams)."""
+
+    sources_deadline_s: float = 0.25
+    source_threads: int = 4
+
+
+class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody asks for their next videos."""
+
+    user_id: str
+    count: int = 10
+    context: Context = Context()
+    seed: int | None = None  # the same state and the same seed give the same slate
+    exploration: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SlatePlace:
+    """One place of a slate."""
+
+    row: int
+    position: int
+    score: float
+    sources: tuple[str, ...]
+    reason: str
+    propensity: float
+    liked: bool
+    following: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slate:
+    """The answer: which videos, in which order, and what had to be left out on the way."""
+
+    request_id: str
+    user_id: str
+    now: float
+    degraded: list[str]
+    places: list[SlatePlace]
+    stages: dict[str, dict[str, float]]
+
+
+class Refreshable(Protocol):
+    """Something that reads new artifacts or trends when it is told to."""
+
+    def refresh(self) -> None: ...
+
+
+class Feed:
+    """Makes feeds. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        reader: FeatureReader,
+        columns: VideoColumns,
+        sources: Sequence[Source],
+        co_watch: CoWatchScores,
+        served_log: ServedLog,
+        partitions: int,
+        params: FeedParams | None = None,
+        config: FeedConfig | None = None,
+        refreshables: Sequence[Refreshable] = (),
+    ) -> None:
+        self.params = params or FeedParams()
+        self.sources = list(sources)
+        self._reader = reader
+        self._columns = columns
+        self._partitions = partitions
+        self._config = config or FeedConfig()
+        self._served_log = served_log
+        self._refreshables = refreshables
+        self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
+        self._filters = [
+            RemovedFilter(columns),
+            SeenFilter(),
+            ServedLatelyFilter(),
+            BlockedFilter(columns),
+            StaleFilter(columns),
+            RepeatedFilter(columns),
+        ]
+        self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
+        self._scorers = [QualityTasteScorer(), ValueScorer()]
+        self._selector = CappedSelector(columns)
+        self._shown = ShownScorer(reader, columns, co_watch)
+
+    def recommend(self, request: FeedRequest, now: float) -> Slate:
+        """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
+        trace = RequestTrace()
+        rng = np.random.default_rng(request.seed)
+        with trace.stage("user"):
+            user = self._reader.user(request.user_id)
+        params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
+        query = Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context)
+
+        candidates = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
+        candidates = runner.remove(query, self._filters, candidates, trace)
+        runner.hydrate(query, self._hydrators, candidates, trace)
+        runner.score(query, self._scorers, candidates, trace)
+        placement = runner.select(query, self._selector, candidates, trace)
+
+        # a seed repeats the slate, never its name
+        request_id = new_request_id(user.user_id, now, self._partitions, np.random.default_rng())
+        chosen = candidates.take(placement.places)
+        if len(chosen):
+            self._served_log.record(self._served(request_id, query, chosen, placement, trace), now)
+        return Slate(request_id, user.user_id, now, trace.degraded, self._places(user, chosen, placement), trace.stages)
+
+    def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
+        """Slates that another policy chose, with features, predictions and offsets as this feed reads them at `moments` (UTC seconds)."""
+        return self._shown.scored(slates, moments, self.params)
+
+    def refresh(self) -> None:
+        """Picks up new artifacts and trends; one that fails keeps what it had."""
+        for one in self._refreshables:
+            try:
+                one.refresh()
+            except Exception:
+                logger.exception("%s could not be refreshed and keeps what it had", type(one).__name__)
+
+    def flush(self) -> None:
+        """Returns when every slate so far is in the log."""
+        self._served_log.flush()
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._served_log.close()
+
+    def _served(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
+        videos = (
+            ServedVideo(
+                video_id=self._columns.videos[row].video_id,
+                sources=chosen.sources_of(place),
+                propensity=float(placement.propensities[place]),
+                reason=placement.reasons[place],
+            )
+            for place, row in enumerate(chosen.rows.tolist())
+        )
+        return Served(
+            event_id=request_id,
+            request_id=request_id,
+            user_id=query.user.user_id,
+            occurred_at=query.now,
+            context=query.context,
+            policy=POLICY,
+            videos=as_scored(videos, chosen),
+            offsets=chosen.offsets,
+            params=fingerprint(query.params),
+            trace=trace.stages,
+        )
+
+    def _places(self, user: User, chosen: Candidates, placement: Placement) -> list[SlatePlace]:
+        liked, following = np.isin(chosen.rows, user.liked), np.isin(self._columns.author_row[chosen.rows], user.followed)
+        assert chosen.score is not None
+        return [
+            SlatePlace(
+                row=int(chosen.rows[place]),
+                position=place,
+                score=float(chosen.score[place]),
+                sources=chosen.sources_of(place),
+                reason=placement.reasons[place],
+                propensity=float(placement.propensities[place]),
+                liked=bool(liked[place]),
+                following=bool(following[place]),
+            )
+            for place in range(len(chosen))
+        ]

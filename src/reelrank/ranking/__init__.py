@@ -1,0 +1,1 @@
+"""From hundreds of candidates to one slate."""

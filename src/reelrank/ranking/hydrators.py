@@ -1,0 +1,51 @@
+"""Hydrators: fill in what is known of the candidates."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.domain.candidate import Candidates
+from reelrank.domain.user import Rows, User
+from reelrank.features.columns import VideoColumns
+from reelrank.features.definitions import COLUMN
+from reelrank.features.encoding import encode
+from reelrank.features.reader import FeatureReader
+from reelrank.pipeline.stages import Query
+
+
+class CoWatchScores(Protocol):
+    """Knows how strongly a user's watches speak for videos."""
+
+    def strength(self, user: User, rows: Rows) -> NDArray[np.float64]:
+        """For each of `rows` (n,) a number, 0 where nothing speaks for it and about 1 where much does."""
+        ...
+
+
+class FeatureHydrator:
+    """Fills in the feature matrix from one read of the online store."""
+
+    name = "features"
+
+    def __init__(self, reader: FeatureReader, columns: VideoColumns) -> None:
+        self._reader = reader
+        self._columns = columns
+
+    def hydrate(self, query: Query, candidates: Candidates) -> None:
+        owner = np.zeros(len(candidates), dtype=np.int64)
+        reading = self._reader.read((query.user.user_id,), owner, candidates.rows)
+        candidates.features = encode(reading, self._columns, np.full(len(candidates), query.now), (query.context,), query.params)
+        candidates.offsets = reading.offsets
+
+
+class CoWatchHydrator:
+    """Fills in the co_watch feature."""
+
+    name = "co_watch"
+
+    def __init__(self, co_watch: CoWatchScores) -> None:
+        self._co_watch = co_watch
+
+    def hydrate(self, query: Query, candidates: Candidates) -> None:
+        assert candidates.features is not None, "co_watch is hydrated after the features"
+        candidates.features[:, COLUMN["co_watch"]] = self._co_watch.strength(query.user, candidates.rows)

@@ -1,0 +1,72 @@
+"""Scorers: the first one is transparent arithmetic, taste x quality x freshness, that a person can follow in the why panel."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.domain.candidate import Candidates
+from reelrank.domain.params import FeedParams
+from reelrank.features.definitions import COLUMN
+from reelrank.pipeline.stages import Query
+
+Features = NDArray[np.float32]  # (n, F)
+Column = NDArray[np.float64]  # (n,)
+
+# log-odds that one unit of each taste adds to each head
+_TASTES = {"taste_tag": 1.0, "taste_author": 1.2, "taste_sound": 0.4, "taste_duration": 0.8}
+_HEADS = {
+    # head: (the video's rate, the user's, everybody's, what a taste is worth)
+    "click": ("video_click_rate", "user_click_rate", "app_click_rate", 0.8),
+    "long_view": ("video_long_view_rate_1d", "user_long_view_rate", "app_long_view_rate", 1.0),
+    "like": ("video_like_rate", "user_like_rate", "app_like_rate", 0.8),
+}
+
+
+class QualityTasteScorer:
+    """Predicts click, long view and like in log-odds: how the video does, how the user differs from others, what they like."""
+
+    name = "quality_taste"
+
+    def score(self, query: Query, candidates: Candidates) -> None:
+        assert candidates.features is not None, "features are hydrated before they are scored"
+        candidates.predictions |= predictions(candidates.features, query.params)
+
+
+class ValueScorer:
+    """The value model: one score from the predictions, lifted for what is fresh."""
+
+    name = "value"
+
+    def score(self, query: Query, candidates: Candidates) -> None:
+        assert candidates.features is not None, "features are hydrated before they are scored"
+        candidates.score = value(candidates.predictions, candidates.features, query.params)
+
+
+def predictions(features: Features, params: FeedParams) -> dict[str, Column]:
+    """The probability of each head, from features (n, F) alone."""
+    taste = params.taste_weight * sum((weight * _column(features, name) for name, weight in _TASTES.items()), start=np.zeros(len(features)))
+    taste += params.co_watch_weight * _column(features, "co_watch")
+    heads: dict[str, Column] = {}
+    for head, (quality, user_rate, app_rate, worth) in _HEADS.items():
+        user_shift = _logit(_column(features, user_rate)) - _logit(_column(features, app_rate))
+        heads[head] = _sigmoid(_logit(_column(features, quality)) + user_shift + worth * taste)
+    return heads
+
+
+def value(heads: dict[str, Column], features: Features, params: FeedParams) -> Column:
+    """What a video is worth showing: the weighted predictions, lifted by up to `freshness_weight` for what was uploaded just now."""
+    worth = sum((weight * heads[head] for head, weight in params.value.items()), start=np.zeros(len(features)))
+    age_s = np.expm1(_column(features, "age")) * 3600
+    return worth * (1.0 + params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s))
+
+
+def _column(features: Features, name: str) -> Column:
+    return features[:, COLUMN[name]].astype(np.float64)
+
+
+def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    clipped = np.clip(probability, 1e-4, 1 - 1e-4)
+    return np.log(clipped / (1 - clipped))
+
+
+def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-log_odds))

@@ -1,0 +1,68 @@
+"""Scores slates that somebody else chose, many at once, exactly as the feed would have scored them."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from reelrank.domain.candidate import Candidates
+from reelrank.domain.event import Context, Served, ServedVideo
+from reelrank.domain.params import FeedParams, fingerprint
+from reelrank.features.columns import VideoColumns
+from reelrank.features.definitions import COLUMN
+from reelrank.features.encoding import encode
+from reelrank.features.reader import FeatureReader
+from reelrank.ranking.hydrators import CoWatchScores
+from reelrank.ranking.scorers import predictions, value
+
+_NOWHERE = Context()
+
+
+class ShownScorer:
+    """Reads the features of shown videos at the moment they were shown, and what the scorer in place thinks of them."""
+
+    def __init__(self, reader: FeatureReader, columns: VideoColumns, co_watch: CoWatchScores) -> None:
+        self._reader = reader
+        self._columns = columns
+        self._co_watch = co_watch
+
+    def scored(self, slates: Sequence[Served], moments: Sequence[float], params: FeedParams) -> list[Served]:
+        """The slates with features, predictions, scores and offsets; slate i was shown at `moments[i]` (UTC seconds)."""
+        if not slates:
+            return []
+        sizes = [len(slate.videos) for slate in slates]
+        ends = np.cumsum(sizes).tolist()
+        owner = np.repeat(np.arange(len(slates)), sizes)
+        rows = self._columns.rows_of([shown.video_id for slate in slates for shown in slate.videos])
+        reading = self._reader.read([slate.user_id for slate in slates], owner, rows)
+        contexts = [slate.context or _NOWHERE for slate in slates]
+        features = encode(reading, self._columns, np.array(moments, dtype=np.float64)[owner], contexts, params)
+        for user, size, end in zip(reading.users, sizes, ends, strict=True):
+            features[end - size : end, COLUMN["co_watch"]] = self._co_watch.strength(user, rows[end - size : end])
+        heads = predictions(features, params)
+        everything = Candidates(rows=rows, features=features, predictions=heads, score=value(heads, features, params))
+        videos = as_scored((shown for slate in slates for shown in slate.videos), everything)
+        in_force = fingerprint(params)
+        return [
+            msgspec.structs.replace(slate, videos=videos[end - size : end], offsets=reading.offsets, params=in_force)
+            for slate, size, end in zip(slates, sizes, ends, strict=True)
+        ]
+
+
+def as_scored(videos: Iterable[ServedVideo], candidates: Candidates) -> tuple[ServedVideo, ...]:
+    """Each of `videos` with the features, predictions and score of the candidate at its place."""
+    assert candidates.features is not None and candidates.score is not None
+    features, scores = candidates.features.tolist(), candidates.score.tolist()
+    heads = {head: values.tolist() for head, values in candidates.predictions.items()}
+    return tuple(
+        ServedVideo(
+            video_id=shown.video_id,
+            sources=shown.sources,
+            score=scores[place],
+            predictions={head: values[place] for head, values in heads.items()},
+            features=tuple(features[place]),
+            propensity=shown.propensity,
+            reason=shown.reason,
+        )
+        for place, shown in enumerate(videos)
+    )

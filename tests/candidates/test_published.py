@@ -1,0 +1,37 @@
+"""Tests of artifacts that are followed."""
+
+from pathlib import Path
+
+from reelrank.candidates.published import Published
+from reelrank.storage.artifacts import ArtifactStore
+
+
+def text(folder: Path) -> str:
+    return (folder / "text").read_text()
+
+
+def write(content: str, folder: Path) -> None:
+    (folder / "text").write_text(content)
+
+
+def test_a_newer_version_is_loaded_once(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(tmp_path)
+    published = Published(artifacts, "greeting", text)
+    assert not published.refresh()
+    assert published.value is None
+    artifacts.publish("greeting", 1.0, lambda folder: write("hello", folder))
+    assert published.refresh()
+    assert not published.refresh()
+    assert published.value == "hello"
+
+
+def test_a_rolled_back_version_is_loaded_too(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(tmp_path)
+    published = Published(artifacts, "greeting", text)
+    first = artifacts.publish("greeting", 1.0, lambda folder: write("hello", folder))
+    artifacts.publish("greeting", 2.0, lambda folder: write("goodbye", folder))
+    published.refresh()
+    assert published.value == "goodbye"
+    artifacts.roll_back("greeting", first.manifest.version)
+    published.refresh()
+    assert published.value == "hello"

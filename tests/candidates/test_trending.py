@@ -1,0 +1,136 @@
+"""Tests of the trending board and its three sources."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from candidates.conftest import DOGS
+from candidates.small_app import DAY, HOUR, START, SmallApp
+from reelrank.candidates import video_counters
+from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource, engagement, favourite_tags, trend
+from reelrank.features import windows
+from reelrank.features.windows import Counter
+
+
+def board_of(app: SmallApp) -> TrendingBoard:
+    board = TrendingBoard(app.store, app.columns, app.clock)
+    board.refresh()
+    return board
+
+
+def counted(*videos: list[tuple[Counter, float, int]]) -> np.ndarray:
+    """The counters of videos, given as (counter, seconds ago, amount)."""
+    state = np.zeros((len(videos), windows.WIDTH), dtype=np.int32)
+    flat = [(place, START - ago_s, counter, amount) for place, video in enumerate(videos) for counter, ago_s, amount in video]
+    places, moments, counters, amounts = (np.array(column) for column in zip(*flat, strict=True))
+    return windows.add(state, places, moments.astype(float), counters, amounts)
+
+
+def test_what_is_engaged_with_now_trends_over_what_was_last_week() -> None:
+    state = counted([(Counter.LONG_VIEWS, 5 * DAY, 60)], [(Counter.LONG_VIEWS, HOUR / 2, 60)], [(Counter.LONG_VIEWS, 60.0, 60)])
+    assert np.argsort(trend(engagement(state, START))).tolist() == [0, 1, 2]
+
+
+def test_on_a_quiet_log_the_week_and_then_all_time_decide() -> None:
+    week = trend(engagement(counted([(Counter.LONG_VIEWS, 4 * DAY, 2)], [(Counter.LONG_VIEWS, 4 * DAY, 5)]), START))
+    ever = trend(engagement(counted([(Counter.LONG_VIEWS, START, 2)], [(Counter.LONG_VIEWS, START, 5)]), START))  # a history without times
+    assert week[0] < week[1]
+    assert ever[0] < ever[1]
+
+
+def test_one_long_view_does_not_make_a_trend() -> None:
+    steady = [(Counter.LONG_VIEWS, day * DAY + HOUR * hour, 5) for day in range(6) for hour in range(0, 24, 3)]
+    state = counted(steady, [(Counter.LONG_VIEWS, 10.0, 1)])
+    assert trend(engagement(state, START))[0] > trend(engagement(state, START))[1]
+
+
+def test_a_like_counts_more_than_a_long_view_and_a_hide_against() -> None:
+    state = counted(
+        [(Counter.LONG_VIEWS, 60.0, 20)],
+        [(Counter.LONG_VIEWS, 60.0, 20), (Counter.LIKES, 60.0, 5)],
+        [(Counter.LONG_VIEWS, 60.0, 20), (Counter.HIDES, 60.0, 5)],
+    )
+    plain, liked, hidden = trend(engagement(state, START))
+    assert hidden < plain < liked
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Counter)), st.floats(0, 9 * DAY), st.integers(-3, 2_000)), min_size=1, max_size=20))
+def test_a_trend_is_always_a_positive_number(events: list[tuple[Counter, float, int]]) -> None:
+    scores = trend(engagement(counted(events, [(Counter.IMPRESSIONS, 0.0, 1)]), START))
+    assert np.isfinite(scores).all()
+    assert (scores > 0).all()
+
+
+def test_the_most_engaging_video_is_proposed_first_and_what_was_seen_or_removed_never(two_circles: SmallApp) -> None:
+    two_circles.likes("dog person 0", "dog 1", "dog 2", "dog 3")
+    two_circles.likes("dog person 1", "dog 1", "dog 2")
+    two_circles.likes("dog person 2", "dog 1")
+    source = TrendingSource(board_of(two_circles))
+    assert two_circles.proposed(source, "nobody", quota=3) == ["dog 1", "dog 2", "dog 3"]
+    two_circles.remove("dog 1")
+    two_circles.watches("me", "dog 2")
+    assert two_circles.proposed(source, "me", quota=1) == ["dog 3"]
+
+
+def test_the_board_is_made_anew_only_after_its_time(two_circles: SmallApp) -> None:
+    board = board_of(two_circles)
+    before = board.everywhere().tolist()
+    two_circles.publish("hit")
+    for person in range(30):
+        two_circles.watches(f"person {person}", "hit")
+    board.refresh()
+    assert board.everywhere().tolist() == before
+    two_circles.clock.advance_to(START + 6)
+    board.refresh()
+    assert board.everywhere()[0] == two_circles.columns.rows["hit"]
+
+
+def test_a_place_has_trends_of_its_own(app: SmallApp) -> None:
+    app.publish("of Oslo", "of Lima", "of nowhere")
+    for person in range(3):
+        app.watches(f"in Oslo {person}", "of Oslo", place="Oslo")
+        app.watches(f"in Lima {person}", "of Lima", place="Lima")
+    app.publish("quiet")
+    source = TrendingPlaceSource(board_of(app))
+    assert app.proposed(source, "nobody", place="Oslo") == ["of Oslo"]
+    assert app.proposed(source, "nobody", place="Atlantis") == []
+    assert app.proposed(source, "nobody") == []
+    app.watches("traveller", "quiet", place="Lima")
+    assert app.proposed(source, "traveller") == ["of Lima"], "without a place in the query, the last one known counts"
+    app.remove("of Oslo")
+    assert app.proposed(source, "nobody", place="Oslo") == []
+
+
+def test_asking_for_a_place_gives_it_no_row(app: SmallApp) -> None:
+    app.publish("video")
+    app.watches("ana", "video", place="Oslo")
+    app.proposed(TrendingPlaceSource(board_of(app)), "nobody", place="typo")
+    assert list(app.catalog.names("place")) == [(0, "Oslo")]
+
+
+def test_the_favourite_tags_take_turns(two_circles: SmallApp) -> None:
+    two_circles.watches("me", "cat 0", "cat 1", "dog 0")
+    proposed = two_circles.proposed(TrendingTagSource(board_of(two_circles), two_circles.columns), "me", quota=4)
+    assert [video_id[:3] for video_id in proposed] == ["cat", "dog", "cat", "dog"]
+
+
+def test_a_skipped_tag_is_no_favourite(two_circles: SmallApp) -> None:
+    two_circles.skips("me", *DOGS)
+    two_circles.watches("me", "cat 0")
+    columns = two_circles.columns
+    assert [columns.tag_names[tag] for tag in favourite_tags(two_circles.user("me"), columns)] == ["cats"]
+    assert favourite_tags(two_circles.user("nobody"), columns) == []
+
+
+@pytest.mark.parametrize("kind", [TrendingSource, TrendingPlaceSource])
+def test_an_empty_app_has_no_trends(app: SmallApp, kind: type[TrendingSource]) -> None:
+    assert app.proposed(kind(board_of(app)), "me", place="Oslo") == []
+    assert app.proposed(TrendingTagSource(board_of(app), app.columns), "me") == []
+
+
+def test_the_board_does_not_depend_on_the_pieces_it_was_read_in(two_circles: SmallApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_circles.likes("dog person 0", "dog 1", "dog 4")
+    whole = board_of(two_circles).everywhere().tolist()
+    monkeypatch.setattr(video_counters, "_AT_A_TIME", 5)
+    assert board_of(two_circles).everywhere().tolist() == whole

@@ -1,0 +1,76 @@
+"""What all tests share: real deployments in temporary folders, and the real data where it is."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from reelrank.config import Settings
+from reelrank.domain.clock import Clock
+from reelrank.simulation.client import FeedClient
+from reelrank.simulation.demo import LivingWorld
+from reelrank.simulation.world import World
+from reelrank.supervisor import Supervisor, running
+from reelrank.wiring import Reelrank, open_reelrank
+
+NOW = 1_750_000_000.0  # the moment at which small worlds live
+
+
+@pytest.fixture
+def open_system(tmp_path: Path) -> Iterator[Callable[..., Reelrank]]:
+    """Opens deployments below the test's own folder; they are closed after the test."""
+    opened: list[Reelrank] = []
+
+    def open_one(clock: Clock | None = None, name: str = "data", **settings: object) -> Reelrank:
+        system = open_reelrank(msgspec.convert({"data_dir": str(tmp_path / name), **settings}, Settings), clock)
+        opened.append(system)
+        return system
+
+    yield open_one
+    for system in opened:
+        system.close()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real data sets; without it tests skip, and fail where they must not."""
+    folder = Path(os.environ.get("REELRANK_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        reason = f"no data sets at {folder}; set REELRANK_DATA to the folder that holds kuairand-pure and clips"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    return folder
+
+
+class _Quiet:
+    """Progress that nobody sees."""
+
+    @contextmanager
+    def task(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        yield lambda done: None
+
+
+@pytest.fixture(scope="session")
+def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    """The demo as `reelrank up` runs it, smaller: every role a process, 44 videos with their films, some people's past."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("demo")
+    settings = msgspec.convert({"data_dir": str(folder), "serving": {"port": port}}, Settings)
+    with running(settings) as supervisor, FeedClient(supervisor.url) as client:
+        world = LivingWorld(World.from_seed(3, videos=44, users=200, now=float(int(time.time()))), client, folder / "media")
+        world.open(_Quiet(), films=44)
+        yield supervisor

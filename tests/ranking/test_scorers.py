@@ -1,0 +1,68 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from ranking.conftest import candidates
+from reelrank.domain.params import FeedParams
+from reelrank.features.definitions import COLUMN, WIDTH
+from reelrank.pipeline.stages import Query
+from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer, predictions, value
+
+EVEN = {"video_click_rate": 0.5, "video_long_view_rate_1d": 0.3, "video_like_rate": 0.02}
+EVERYBODY = {f"{whose}_{head}": rate for whose in ("app", "user") for head, rate in (("click_rate", 0.5), ("long_view_rate", 0.3), ("like_rate", 0.02))}
+
+
+def features(*changes: dict[str, float]) -> np.ndarray:
+    """One row for each of `changes` to a video and a user that are like all others."""
+    matrix = np.zeros((len(changes), WIDTH), dtype=np.float32)
+    for row, change in enumerate(changes):
+        for name, number in (EVEN | EVERYBODY | change).items():
+            matrix[row, COLUMN[name]] = number
+    return matrix
+
+
+def test_an_average_video_for_an_average_user_is_predicted_at_the_average():
+    heads = predictions(features({}), FeedParams())
+    assert heads["click"][0] == pytest.approx(0.5, abs=1e-3)
+    assert heads["long_view"][0] == pytest.approx(0.3, abs=1e-3)
+    assert heads["like"][0] == pytest.approx(0.02, abs=1e-3)
+
+
+@pytest.mark.parametrize("better", ["taste_tag", "taste_author", "taste_sound", "taste_duration", "co_watch"])
+def test_every_taste_lifts_every_head(better: str):
+    heads = predictions(features({}, {better: 1.0}), FeedParams())
+    assert all(values[1] > values[0] for values in heads.values())
+
+
+def test_a_user_who_likes_more_than_others_is_predicted_to_like_more():
+    heads = predictions(features({}, {"user_like_rate": 0.1}), FeedParams())
+    assert heads["like"][1] == pytest.approx(0.1, abs=1e-3)
+    assert heads["click"][1] == heads["click"][0]
+
+
+def test_without_taste_weight_taste_changes_nothing():
+    heads = predictions(features({}, {"taste_tag": 2.0}), FeedParams(taste_weight=0.0))
+    assert all(values[0] == values[1] for values in heads.values())
+
+
+def test_the_value_is_the_weighted_sum_and_freshness_fades_by_half_in_its_half_life():
+    params = FeedParams(value={"long_view": 2.0, "like": 10.0}, freshness_weight=1.0, freshness_half_life_s=3_600.0)
+    fresh = features({"age": 0.0}, {"age": float(np.log1p(1.0))})
+    heads = {"long_view": np.array([0.5, 0.5]), "like": np.array([0.1, 0.1])}
+    assert value(heads, fresh, params) == pytest.approx([2.0 * 2.0, 2.0 * 1.5], rel=1e-5)
+
+
+def test_predictions_stay_probabilities_at_the_edges():
+    extreme = features({"video_click_rate": 0.0, "taste_tag": -50.0}, {"video_click_rate": 1.0, "taste_tag": 50.0})
+    for values in predictions(extreme, FeedParams()).values():
+        assert np.isfinite(values).all() and (values >= 0).all() and (values <= 1).all()
+
+
+def test_scorers_write_predictions_and_score_and_leave_the_rest(query: Callable[..., Query]):
+    some = candidates([3, 1, 2])
+    some.features = features({}, {"taste_tag": 1.0}, {})
+    for scorer in (QualityTasteScorer(), ValueScorer()):
+        scorer.score(query(), some)
+    assert some.rows.tolist() == [3, 1, 2]
+    assert some.score is not None and some.score.argmax() == 1

@@ -1,0 +1,76 @@
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from ranking.conftest import candidates
+from reelrank.features.columns import VideoColumns
+from reelrank.pipeline.stages import Query
+from reelrank.ranking.selectors import CappedSelector
+
+MakeQuery = Callable[..., Query]
+NO_CAPS = {"cap_author": 99, "cap_sound": 99, "cap_tag": 99}
+
+
+def chosen(columns: VideoColumns, query: Query, rows: list[int], scores: list[float], outcomes: float = 100.0) -> list[int]:
+    return np.array(rows)[CappedSelector(columns).select(query, candidates(rows, scores, outcomes)).places].tolist()
+
+
+def test_the_best_come_first(columns: VideoColumns, query: MakeQuery):
+    assert chosen(columns, query(count=3, exploration=0.0, **NO_CAPS), [0, 1, 2, 3], [0.1, 0.4, 0.2, 0.3]) == [1, 3, 2]
+
+
+def test_equal_scores_are_ordered_by_row_so_that_one_state_makes_one_slate(columns: VideoColumns, query: MakeQuery):
+    assert chosen(columns, query(count=4, exploration=0.0, **NO_CAPS), [5, 2, 9, 0], [1.0] * 4) == [0, 2, 5, 9]
+
+
+def test_no_author_takes_more_places_than_the_cap(columns: VideoColumns, query: MakeQuery):
+    caps = {**NO_CAPS, "cap_author": 1}
+    assert chosen(columns, query(count=3, exploration=0.0, **caps), [0, 3, 6, 1, 2], [9.0, 8.0, 7.0, 2.0, 1.0]) == [0, 1, 2]
+
+
+def test_no_tag_and_no_sound_takes_more_places_than_its_cap(columns: VideoColumns, query: MakeQuery):
+    assert chosen(columns, query(count=2, exploration=0.0, **{**NO_CAPS, "cap_tag": 1}), [0, 2, 1], [9.0, 8.0, 1.0]) == [0, 1]
+    assert chosen(columns, query(count=2, exploration=0.0, **{**NO_CAPS, "cap_sound": 1}), [0, 4, 1], [9.0, 8.0, 1.0]) == [0, 1]
+
+
+def test_caps_give_way_before_the_slate_stays_short(columns: VideoColumns, query: MakeQuery):
+    placement = CappedSelector(columns).select(query(count=3, exploration=0.0, cap_author=1), candidates([0, 3, 6], [1.0, 2.0, 3.0]))
+    assert placement.places.tolist() == [2, 1, 0]
+    assert "gave way" in placement.reasons[1]
+
+
+def test_a_slate_is_never_longer_than_what_is_there(columns: VideoColumns, query: MakeQuery):
+    assert chosen(columns, query(count=10, exploration=0.0), [1, 2], [0.5, 0.6]) == [2, 1]
+    assert chosen(columns, query(count=10), [], []) == []
+
+
+def test_every_place_shows_another_video(columns: VideoColumns, query: MakeQuery):
+    rows = chosen(columns, query(count=11, exploration=0.5), list(range(11)), [float(row) for row in range(11)], outcomes=0.0)
+    assert sorted(rows) == list(range(11))
+
+
+def test_without_exploration_propensities_are_one(columns: VideoColumns, query: MakeQuery):
+    placement = CappedSelector(columns).select(query(exploration=0.0), candidates([0, 1, 2], [1.0, 2.0, 3.0], outcomes=0.0))
+    assert placement.propensities.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_well_known_videos_are_not_explored(columns: VideoColumns, query: MakeQuery):
+    placement = CappedSelector(columns).select(query(exploration=1.0, **NO_CAPS), candidates([0, 1, 2], [1.0, 2.0, 3.0], outcomes=1_000.0))
+    assert placement.places.tolist() == [2, 1, 0]
+    assert placement.propensities.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_propensities_are_how_often_the_first_place_really_shows_each_video(columns: VideoColumns, query: MakeQuery):
+    rows, scores, draws = [0, 1, 2, 4], [4.0, 3.0, 2.0, 1.0], 4_000
+    shown: Counter[int] = Counter()
+    told: dict[int, float] = {}
+    for seed in range(draws):
+        placement = CappedSelector(columns).select(query(count=1, seed=seed, exploration=0.4), candidates(rows, scores, outcomes=0.0))
+        first = int(placement.places[0])
+        shown[first] += 1
+        told[first] = float(placement.propensities[0])
+    assert told == pytest.approx({0: 0.6 + 0.1, 1: 0.1, 2: 0.1, 3: 0.1})
+    for place, propensity in told.items():
+        assert shown[place] / draws == pytest.approx(propensity, abs=0.03)

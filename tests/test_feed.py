@@ -1,0 +1,171 @@
+"""The whole recipe in one process, on small worlds whose answer is known."""
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from conftest import NOW
+from reelrank.domain.clock import ManualClock
+from reelrank.domain.event import Event, Follow, Hide, Impression, Like, Served, ServedVideo, VideoPublished, VideoRemoved, Watch, decode_accepted
+from reelrank.domain.video import Video
+from reelrank.events.validation import Batch, Decoded
+from reelrank.features.definitions import FEATURES
+from reelrank.feed import Feed, FeedRequest
+from reelrank.storage.event_log import EVENTS
+from reelrank.wiring import Reelrank
+
+TAGS = ("surf", "chess", "bread", "cats")
+numbers = count()
+
+
+class SmallApp:
+    """Forty videos, ten under each tag, two authors a tag; events are folded as soon as they are told."""
+
+    def __init__(self, open_system: Callable[..., Reelrank]) -> None:
+        self.clock = ManualClock(NOW)
+        self.system = open_system(self.clock)
+        self.tell(*(VideoPublished(event_id=f"p{row}", video=self.video(row)) for row in range(40)))
+
+    def video(self, row: int) -> Video:
+        tag = row % 4
+        return Video(
+            video_id=f"v{row}",
+            author_id=f"{TAGS[tag]}-{row // 4 % 2}",
+            sound_id=f"s{row % 7}",
+            tags=(TAGS[tag],),
+            duration_s=10.0,
+            uploaded_at=NOW - 3_600.0 * row,
+        )
+
+    def tell(self, *events: Event) -> None:
+        receipt = self.system.collector.accept(Batch([Decoded(index, event) for index, event in enumerate(events)], []))
+        assert not receipt.refused
+        self.system.stream.catch_up()
+        self.system.columns.refresh()
+
+    def watches(self, user_id: str, *rows: int, watched_s: float = 10.0) -> None:
+        for row in rows:
+            video = {"user_id": user_id, "video_id": f"v{row}"}
+            self.tell(Impression(event_id=f"e{next(numbers)}", **video), Watch(event_id=f"e{next(numbers)}", watched_s=watched_s, **video))
+
+    def feed_of(self, user_id: str, size: int = 10, exploration: bool = False, seed: int = 1) -> list[str]:
+        self.system.feed.refresh()
+        slate = self.system.feed.recommend(FeedRequest(user_id=user_id, count=size, exploration=exploration, seed=seed), self.clock.now())
+        return [self.system.columns.videos[place.row].video_id for place in slate.places]
+
+
+@pytest.fixture
+def app(open_system: Callable[..., Reelrank]) -> SmallApp:
+    return SmallApp(open_system)
+
+
+def tag_of(video_id: str) -> str:
+    return TAGS[int(video_id[1:]) % 4]
+
+
+def test_somebody_new_gets_a_full_slate_of_different_videos(app: SmallApp):
+    slate = app.feed_of("nobody")
+    assert len(slate) == len(set(slate)) == 10
+
+
+def test_the_same_state_and_seed_give_the_same_slate(app: SmallApp):
+    app.watches("u", 1, 5)
+    first = app.system.feed.recommend(FeedRequest(user_id="u", seed=3), NOW)
+    again = app.system.feed.recommend(FeedRequest(user_id="u", seed=3), NOW)
+    assert [place.row for place in first.places] == [place.row for place in again.places]
+    assert first.request_id != again.request_id
+
+
+def test_the_feed_follows_what_was_liked(app: SmallApp):
+    app.watches("twin", 0, 1, 2, 3)
+    app.watches("liker", 0, 1, 2, 3)
+    app.tell(Like(event_id="like", user_id="liker", video_id="v2"))
+    before, after = app.feed_of("twin"), app.feed_of("liker")
+
+    def standing(slate: list[str]) -> int:
+        return sum(len(slate) - place for place, video_id in enumerate(slate) if tag_of(video_id) == "bread")
+
+    assert standing(after) > standing(before)
+
+
+def test_a_watched_video_never_comes_back(app: SmallApp):
+    app.watches("u", *range(20))
+    assert not {f"v{row}" for row in range(20)} & set(app.feed_of("u", 20))
+
+
+def test_a_hidden_author_never_comes_back(app: SmallApp):
+    app.tell(Hide(event_id="h", user_id="u", video_id="v0", whole_author=True))
+    by_the_author = {f"v{row}" for row in range(40) if app.video(row).author_id == app.video(0).author_id}
+    assert not by_the_author & set(app.feed_of("u", 40))
+
+
+def test_a_followed_author_is_proposed_and_says_so(app: SmallApp):
+    app.tell(Follow(event_id="f", user_id="u", author_id="cats-1"))
+    app.system.feed.refresh()
+    slate = app.system.feed.recommend(FeedRequest(user_id="u", count=40, exploration=False, seed=1), NOW)
+    followed = [place for place in slate.places if place.following]
+    assert followed and all("following" in place.sources for place in followed)
+
+
+def test_a_removed_video_is_gone_and_a_new_one_can_be_served(app: SmallApp):
+    app.tell(VideoRemoved(event_id="r", video_id="v7"), VideoPublished(event_id="p40", video=app.video(40)))
+    slate = app.feed_of("u", 40)
+    assert "v7" not in slate
+    assert "v40" in slate
+
+
+def test_what_was_served_is_not_served_again_while_it_waits_on_the_screen(app: SmallApp):
+    first = set(app.feed_of("u"))
+    app.system.feed.flush()
+    app.system.stream.catch_up()
+    assert not first & set(app.feed_of("u"))
+
+
+def test_a_slate_goes_to_the_log_with_features_predictions_and_propensities(app: SmallApp):
+    app.system.feed.refresh()
+    slate = app.system.feed.recommend(FeedRequest(user_id="u", seed=1), NOW)
+    app.system.feed.flush()
+    (served,) = [event for event in in_log(app.system) if isinstance(event, Served)]
+    assert served.request_id == slate.request_id
+    assert [shown.video_id for shown in served.videos] == [app.system.columns.videos[place.row].video_id for place in slate.places]
+    for shown in served.videos:
+        assert len(shown.features) == len(FEATURES)
+        assert shown.predictions.keys() == {"click", "long_view", "like"}
+        assert shown.sources and shown.propensity is not None and 0 < shown.propensity <= 1
+    assert served.offsets == app.system.store.offsets()
+
+
+def test_what_another_policy_showed_is_scored_exactly_as_the_feed_scores_it(app: SmallApp):
+    app.watches("u", 1, 5, 9)
+    app.watches("w", 2, 3, watched_s=1.0)
+    app.system.feed.refresh()
+    app.system.feed.recommend(FeedRequest(user_id="u", seed=1), NOW)
+    app.system.feed.flush()
+    ours = next(event for event in in_log(app.system) if isinstance(event, Served))
+    shown = Served(event_id="x", user_id="u", policy="other", context=ours.context, videos=tuple(ServedVideo(video_id=one.video_id) for one in ours.videos))
+    stranger = Served(event_id="y", user_id="w", policy="other", videos=(ServedVideo(video_id="v1"),))
+    _, scored, _ = app.system.feed.score_shown([stranger, shown, stranger], [NOW, NOW, NOW])
+    assert [one.features for one in scored.videos] == [one.features for one in ours.videos]
+    assert [one.predictions for one in scored.videos] == [one.predictions for one in ours.videos]
+    assert scored.params != "" and scored.offsets == ours.offsets
+
+
+def test_a_failing_source_is_left_out_and_the_answer_says_so(app: SmallApp):
+    class Broken:
+        name = "fresh"
+
+        def propose(self, query: object, quota: int) -> None:
+            raise RuntimeError("broken on purpose")
+
+    app.watches("w", 1, 2)
+    feed: Feed = app.system.feed
+    feed.sources = [source for source in feed.sources if source.name != "fresh"] + [Broken()]  # pyright: ignore[reportAttributeAccessIssue]
+    feed.refresh()
+    slate = feed.recommend(FeedRequest(user_id="u"), NOW)
+    assert slate.degraded == ["source fresh failed"]
+    assert slate.places
+
+
+def in_log(system: Reelrank) -> list[Event]:
+    return [decode_accepted(record.value).event for partition in range(system.log.partitions) for record in system.log.read(EVENTS, partition, 0, 10_000)]
