@@ -1,0 +1,1 @@
+"""Answer: the HTTP service and the page."""

@@ -1,0 +1,142 @@
+"""POST /v1/events: reads a batch within its limits and answers once every accepted event is durable."""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from reelrank.domain.event import Served
+from reelrank.events.collector import Receipt, Refusal
+from reelrank.events.validation import Batch, Decoded, TooManyEvents, UnreadableBody, decode_batch, refuse
+from reelrank.features.definitions import FEATURES
+from reelrank.serving.answers import ErrorAnswer, Refuse, answer
+from reelrank.serving.services import Services
+from reelrank.storage.event_log import StorageError
+
+logger = logging.getLogger(__name__)
+
+_DRAINED_BODIES = 4  # of a body that is too large, so many times the limit are still taken from the wire, so that the client reads the answer
+_RETRY = {"Retry-After": "1"}
+
+
+class NoneAccepted(msgspec.Struct, frozen=True):
+    """The receipt of a batch that can't be read, or has not a single good event."""
+
+    error: str
+    accepted: int = 0
+    repeated: int = 0
+    refused: tuple[Refusal, ...] = ()
+
+
+class EventsApi:
+    """The collector's door."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._config = services.config
+        self._pending = 0
+
+    async def post(self, request: Request) -> Response:
+        """Takes a batch of events."""
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"gzip", "x-gzip", "identity", ""}:
+            raise Refuse(415, f"the body is encoded as {encoding!r}; send it plain or with Content-Encoding: gzip", {"Connection": "close"})
+        compressed = "gzip" in encoding
+        body = await self._body(request, self._config.max_compressed_bytes if compressed else self._config.max_body_bytes)
+        if self._pending >= self._config.max_pending_batches:
+            raise Refuse(503, f"{self._pending} batches are waiting to be written; send this one again in a second", _RETRY)
+        self._pending += 1
+        try:
+            receipt = await asyncio.get_running_loop().run_in_executor(self._services.event_threads, self._take, body, compressed)
+        except TooManyEvents as problem:
+            raise Refuse(413, str(problem)) from None
+        except UnreadableBody as problem:
+            return answer(NoneAccepted(str(problem)), _unreadable_status(request))
+        except StorageError as problem:
+            logger.error("a batch was not written: %s", problem)
+            return answer(ErrorAnswer("the events could not be made durable and none was accepted; send them again in a second"), 503, _RETRY)
+        finally:
+            self._pending -= 1
+        if receipt.accepted:
+            return answer(receipt, 202)
+        error = f"none of the {len(receipt.refused)} events was accepted; `refused` says why"
+        return answer(NoneAccepted(error, 0, receipt.repeated, receipt.refused), 400)
+
+    async def _body(self, request: Request, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        received = 0
+        try:
+            async for chunk in request.stream():
+                received += len(chunk)
+                if received <= limit:
+                    chunks.append(chunk)
+                elif received > _DRAINED_BODIES * limit:
+                    break
+        except ClientDisconnect:
+            raise Refuse(400, "the connection closed before the whole body was there") from None
+        if received > limit:
+            raise Refuse(413, f"the body has more than {limit:,} bytes; send the events as several batches", {"Connection": "close"})
+        return b"".join(chunks)
+
+    def _take(self, body: bytes, compressed: bool) -> Receipt:
+        """What a worker thread does with a batch: unpack, decode, complete, append."""
+        if compressed:
+            body = unpacked(body, self._config.max_body_bytes)
+        return self._services.collector.accept(_with_right_features(decode_batch(body)), self._complete)
+
+    def _complete(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
+        """Slates of other policies as this feed would have seen them; those with features stay as they are."""
+        completed = list(slates)
+        bare = [place for place, slate in enumerate(slates) if not slate.videos[0].features]
+        try:
+            scored = self._services.feed.score_shown([slates[place] for place in bare], [moments[place] for place in bare])
+        except Exception:
+            self._services.metrics.unscored_slates.inc(len(bare))
+            logger.exception("%d slates are recorded without features", len(bare))
+            return completed
+        for place, slate in zip(bare, scored, strict=True):
+            completed[place] = slate
+        return completed
+
+
+def _with_right_features(batch: Batch) -> Batch:
+    """Refuses slates whose features can't be told apart."""
+    good: list[Decoded] = []
+    for decoded in batch.events:
+        event = decoded.event
+        if isinstance(event, Served) and (widths := {len(shown.features) for shown in event.videos}) not in ({0}, {len(FEATURES)}):
+            reason = f"its videos have {sorted(widths)} features; give each of them all {len(FEATURES)}, as in features/definitions.py, or none at all"
+            batch.refused.append(refuse(decoded, reason, "content"))
+        else:
+            good.append(decoded)
+    return Batch(good, batch.refused)
+
+
+def unpacked(body: bytes, limit: int) -> bytes:
+    """A gzip body of one or more members, of which no more than `limit` bytes are ever unpacked."""
+    parts: list[bytes] = []
+    room = limit + 1
+    while body and room > 0:
+        stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            part = stream.decompress(body, room)
+        except zlib.error as problem:
+            raise UnreadableBody(f"the body is no gzip, as its Content-Encoding says: {problem}") from None
+        room -= len(part)
+        parts.append(part)
+        if room > 0 and not stream.eof:
+            raise UnreadableBody("the gzip of the body ends too early; send it whole")
+        body = stream.unused_data
+    if room <= 0:
+        raise TooManyEvents(f"the body has more than {limit:,} bytes once it is unpacked; send the events as several batches")
+    return b"".join(parts)
+
+
+def _unreadable_status(request: Request) -> int:
+    """A body that can't be read and does not even claim to be JSON has the wrong type."""
+    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    return 400 if "json" in content_type or content_type in {"", "text/plain"} else 415

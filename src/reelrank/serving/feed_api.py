@@ -1,0 +1,168 @@
+"""GET /v1/feed: the next videos for one user."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from reelrank.domain.event import Context
+from reelrank.domain.video import Id, Video
+from reelrank.events.validation import control_character, explain, quoted
+from reelrank.feed import FeedRequest, SlatePlace
+from reelrank.serving.answers import Refuse, answer, parameters
+from reelrank.serving.services import Services
+
+logger = logging.getLogger(__name__)
+
+
+class FeedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The parameters of a feed request."""
+
+    user_id: Id
+    count: Annotated[int, Meta(ge=1, le=50, description="videos in the slate")] = 10
+    surface: Annotated[str, Meta(max_length=32)] = "for_you"
+    device: Annotated[str, Meta(max_length=32)] = ""
+    place: Annotated[str, Meta(max_length=64)] = ""
+    network: Annotated[str, Meta(max_length=16)] = ""
+    bandwidth_kbps: Annotated[int, Meta(ge=0, le=100_000_000)] | None = None
+    local_hour: Annotated[int, Meta(ge=0, le=23)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="makes the draws of exploration repeatable")] | None = None
+    exploration: Annotated[Literal["on", "off"], Meta(description="off: no place is given to chance")] = "on"
+
+    @property
+    def context(self) -> Context:
+        """Where and how the user watches."""
+        return Context(
+            device=self.device,
+            place=self.place,
+            network=self.network,
+            bandwidth_kbps=self.bandwidth_kbps,
+            local_hour=self.local_hour,
+            surface=self.surface,
+        )
+
+
+class FeedVideo(msgspec.Struct, frozen=True, kw_only=True):
+    """One place of a slate, with what a player needs."""
+
+    position: int
+    video_id: str
+    author_id: str
+    caption: str
+    tags: tuple[str, ...]
+    sound_id: str
+    effects: tuple[str, ...]
+    language: str
+    place: str
+    duration_s: float
+    uploaded_at: float
+    media_url: str | None  # null for a video without files
+    width: int | None
+    height: int | None
+    liked: bool
+    following: bool
+    score: float | None
+    sources: tuple[str, ...]
+    reason: str
+
+
+class FeedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A slate. `now` is the server's clock; `degraded` names the parts that were late or failed."""
+
+    request_id: str
+    user_id: str
+    now: float
+    degraded: list[str]
+    videos: list[FeedVideo]
+
+
+class FeedApi:
+    """The feed's door."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def get(self, request: Request) -> Response:
+        """Makes a slate."""
+        query = _query(request)
+        made = await asyncio.get_running_loop().run_in_executor(self._services.feed_threads, self._answer, query)
+        return answer(made, headers={"Cache-Control": "no-store"})
+
+    def _answer(self, query: FeedQuery) -> FeedAnswer:
+        services = self._services
+        now = services.clock.now()
+        wish = FeedRequest(user_id=query.user_id, count=query.count, context=query.context, seed=query.seed, exploration=query.exploration == "on")
+        try:
+            slate = services.feed.recommend(wish, now)
+        except Exception:
+            logger.exception("no feed could be made for %r; it gets what is popular", query.user_id)
+            services.metrics.failed_feeds.inc()
+            places = _unranked(services.fallback_rows(query.count))
+            return self._told("", query, now, ["the feed failed and shows what is popular"], places)
+        services.metrics.observe_feed(slate.stages, slate.degraded)
+        return self._told(slate.request_id, query, slate.now, slate.degraded, slate.places)
+
+    def _told(self, request_id: str, query: FeedQuery, now: float, degraded: list[str], places: Sequence[SlatePlace]) -> FeedAnswer:
+        known = self._services.columns.videos
+        videos = [_shown(place, known[place.row], query.bandwidth_kbps) for place in places]
+        return FeedAnswer(request_id=request_id, user_id=query.user_id, now=now, degraded=degraded, videos=videos)
+
+
+def media_url(video: Video, bandwidth_kbps: int | None) -> str | None:
+    """Where a video's file is played from; None if it has none."""
+    if not video.renditions:
+        return None
+    url = f"/v1/videos/{quote(video.video_id, safe='')}/media"
+    return url if bandwidth_kbps is None else f"{url}?bandwidth_kbps={bandwidth_kbps}"
+
+
+def _query(request: Request) -> FeedQuery:
+    given = parameters(request, FeedQuery.__struct_fields__)
+    if "user_id" not in given:
+        raise Refuse(400, "the parameter user_id is missing; it says whose feed this is")
+    for name, value in given.items():
+        if control := control_character(value):
+            raise Refuse(400, f"{name} {quoted(value)} has the control character {control}; take it out")
+    try:
+        return msgspec.convert(given, FeedQuery, strict=False)
+    except msgspec.ValidationError as problem:
+        raise Refuse(400, explain(problem, given)) from None
+
+
+def _shown(place: SlatePlace, video: Video, bandwidth_kbps: int | None) -> FeedVideo:
+    rendition = video.rendition_for(bandwidth_kbps)
+    return FeedVideo(
+        position=place.position,
+        video_id=video.video_id,
+        author_id=video.author_id,
+        caption=video.caption,
+        tags=video.tags,
+        sound_id=video.sound_id,
+        effects=video.effects,
+        language=video.language,
+        place=video.place,
+        duration_s=video.duration_s,
+        uploaded_at=video.uploaded_at,
+        media_url=media_url(video, bandwidth_kbps),
+        width=None if rendition is None else rendition.width,
+        height=None if rendition is None else rendition.height,
+        liked=place.liked,
+        following=place.following,
+        score=place.score,
+        sources=place.sources,
+        reason=place.reason,
+    )
+
+
+def _unranked(rows: Sequence[int]) -> list[SlatePlace]:
+    """Places of videos that nobody scored."""
+    return [
+        SlatePlace(row=row, position=position, score=0.0, sources=("trending",), reason="popular", propensity=1.0, liked=False, following=False)
+        for position, row in enumerate(rows)
+    ]

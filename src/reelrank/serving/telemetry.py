@@ -1,0 +1,82 @@
+"""Metrics: what the service does, in numbers for Prometheus."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector as MetricsCollector
+
+from reelrank.events.collector import Collector
+from reelrank.features.columns import VideoColumns
+from reelrank.storage.event_log import EVENTS, EventLog
+from reelrank.storage.online_store import OnlineStore
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 500, 1_000)
+
+
+class Metrics:
+    """The figures of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter("reelrank_requests", "HTTP requests answered", ["route", "status"], registry=self.registry)
+        self._request_s = Histogram("reelrank_request_seconds", "Time to answer a request", ["route"], buckets=_SECONDS, registry=self.registry)
+        self._stage_s = Histogram("reelrank_feed_stage_seconds", "Time a stage of the feed took", ["stage"], buckets=_SECONDS, registry=self.registry)
+        self._candidates = Histogram("reelrank_source_candidates", "Videos a source proposed", ["source"], buckets=_COUNTS, registry=self.registry)
+        self._degraded = Counter("reelrank_feed_degraded", "Feeds answered without a part, by part and what was wrong", ["part"], registry=self.registry)
+        self.failed_feeds = Counter("reelrank_feed_failed", "Feeds that failed and showed what is popular", registry=self.registry)
+        self.unscored_slates = Counter("reelrank_unscored_slates", "Slates of other policies recorded without features", registry=self.registry)
+
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        """One answered request; `route` is a pattern, so that there are only so many."""
+        self._requests.labels(route, str(status)).inc()
+        self._request_s.labels(route).observe(seconds)
+
+    def observe_feed(self, stages: Mapping[str, Mapping[str, float]], degraded: Sequence[str]) -> None:
+        """What the stages did to one feed request, as its trace tells it."""
+        for stage, figures in stages.items():
+            if "ms" in figures:
+                self._stage_s.labels(stage).observe(figures["ms"] / 1000)
+        for source, proposed in stages.get("sources", {}).items():
+            if source not in {"ms", "in", "out"}:
+                self._candidates.labels(source).observe(proposed)
+        for part in degraded:
+            self._degraded.labels(part).inc()
+
+    def follow(self, log: EventLog, store: OnlineStore, columns: VideoColumns, collector: Collector) -> None:
+        """Asks these for their figures whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _asked(log, store, columns, collector)))
+
+    def exposition(self) -> bytes:
+        """All figures in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _Asked(MetricsCollector):
+    """Figures that are kept elsewhere."""
+
+    def __init__(self, ask: Callable[[], Iterator[Metric]]) -> None:
+        self._ask = ask
+
+    def collect(self) -> Iterator[Metric]:
+        return self._ask()
+
+    def describe(self) -> list[Metric]:
+        return []  # names are known without asking: none collides with the ones above
+
+
+def _asked(log: EventLog, store: OnlineStore, columns: VideoColumns, collector: Collector) -> Iterator[Metric]:
+    accepted = CounterMetricFamily("reelrank_events_accepted", "Events accepted into the log", labels=["type"])
+    for kind, count in dict(collector.accepted).items():
+        accepted.add_metric([kind], count)
+    refused = CounterMetricFamily("reelrank_events_refused", "Events refused, by what was wrong", labels=["reason"])
+    for reason, count in dict(collector.refused).items():
+        refused.add_metric([reason], count)
+    ends = GaugeMetricFamily("reelrank_log_end_offset", "Records in a partition of the event log", labels=["partition"])
+    folded = GaugeMetricFamily("reelrank_log_folded_offset", "Records of a partition that the stream has folded", labels=["partition"])
+    for partition, offset in enumerate(store.offsets()):
+        ends.add_metric([str(partition)], log.end(EVENTS, partition))
+        folded.add_metric([str(partition)], offset)
+    yield from (accepted, refused, ends, folded)
+    yield GaugeMetricFamily("reelrank_catalogue_videos", "Videos in the catalogue, removed ones included", value=columns.count)
