@@ -1,0 +1,1 @@
+"""What `bench` and `replay` run: one claim, one number, one file."""

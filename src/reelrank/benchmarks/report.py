@@ -1,0 +1,69 @@
+"""How a measurement is told: a table for people, one JSON object for machines, and what it was measured on."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+_MATTERS = ("reelrank", "lmdb", "msgspec", "numpy", "polars", "scipy", "starlette", "uvicorn")
+
+
+def spread(values: Sequence[float] | NDArray[np.float64]) -> dict[str, float | None]:
+    """The middle, the tail and the worst of some milliseconds."""
+    if len(values) == 0:
+        return {"p50": None, "p95": None, "p99": None, "max": None}
+    p50, p95, p99 = np.percentile(values, [50, 95, 99])
+    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "p99": round(float(p99), 2), "max": round(float(np.max(values)), 2)}
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    return {"cpus": len(os.sched_getaffinity(0)), "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version()}
+
+
+def versions() -> dict[str, str]:
+    """The releases that matter to the numbers."""
+    return {name: version(name) for name in _MATTERS}
+
+
+def tell(title: str, numbers: Mapping[str, Any], as_json: bool) -> None:
+    """Prints what was measured: a table, and with `as_json` one JSON object as the last line instead."""
+    if as_json:
+        told = {**numbers, "machine": machine(), "versions": versions()}
+        click.echo(msgspec.json.encode(told).decode())
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in _lines(numbers):
+        table.add_row(name, value)
+    Console().print(table)
+
+
+def _lines(numbers: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Nested numbers as one line for each innermost group."""
+    lines: list[tuple[str, str]] = []
+    for name, value in numbers.items():
+        full = f"{above} {name}".strip()
+        if isinstance(value, Mapping) and any(isinstance(inner, Mapping) for inner in value.values()):
+            lines += _lines(value, full)
+        elif isinstance(value, Mapping):
+            lines.append((full, "   ".join(f"{inner} {_shown(number)}" for inner, number in value.items())))
+        else:
+            lines.append((full, _shown(value)))
+    return lines
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 100 else f"{value:,.0f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,79 @@
+"""A system of its own for a measurement: real processes, in a temporary folder, on a free port."""
+
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import ge
+from pathlib import Path
+
+import msgspec
+
+from reelrank.config import Settings
+from reelrank.domain.event import VideoPublished
+from reelrank.domain.video import Video
+from reelrank.simulation.client import FeedClient
+from reelrank.storage.event_log import EVENTS
+from reelrank.supervisor import Supervisor, running
+from reelrank.wiring import Reelrank, open_reelrank
+
+
+class TooSlow(Exception):
+    """The system did not get to where a measurement waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A running system, a client for it, and a look into its storage from outside."""
+
+    supervisor: Supervisor
+    client: FeedClient
+    inside: Reelrank
+
+    def publish(self, videos: list[Video]) -> None:
+        """Fills the catalogue the way an app does."""
+        self.client.post_events([VideoPublished(event_id=f"publish-{video.video_id}", occurred_at=video.uploaded_at, video=video) for video in videos])
+
+    def ends(self) -> tuple[int, ...]:
+        """Per partition, where the log ends now."""
+        log = self.inside.log
+        return tuple(log.end(EVENTS, partition) for partition in range(log.partitions))
+
+    def wait_folded(self, within_s: float = 120.0) -> float:
+        """Returns once the log as it is now is folded in; the answer is the moment that was seen, in `time.perf_counter` seconds."""
+        ends, deadline = self.ends(), time.monotonic() + within_s
+        while not all(map(ge, self.inside.store.offsets(), ends)):
+            if time.monotonic() > deadline:
+                folder = self.supervisor.settings.data_dir
+                raise TooSlow(f"the stream stands at {self.inside.store.offsets()} of {ends} after {within_s:.0f} s; see {folder}/logs/stream.log")
+            time.sleep(0.001)
+        return time.perf_counter()
+
+
+@contextmanager
+def scratch_system(settings: Settings | None = None, roles: tuple[str, ...] = ("stream", "serve"), connections: int = 8, retries: int = 4) -> Iterator[Scratch]:
+    """Runs the roles with `settings`, but in a temporary folder and on a free port, and removes the folder afterwards."""
+    with tempfile.TemporaryDirectory(prefix="reelrank-bench-", ignore_cleanup_errors=True) as folder:
+        settings = in_folder(Path(folder), settings)
+        with running(settings, roles) as supervisor, FeedClient(supervisor.url, connections=connections, retries=retries) as client:
+            inside = open_reelrank(settings)
+            try:
+                yield Scratch(supervisor, client, inside)
+            finally:
+                inside.close()
+
+
+def in_folder(folder: Path, settings: Settings | None = None) -> Settings:
+    """The settings, moved to `folder` and a port that nobody uses."""
+    settings = settings or Settings()
+    serving = msgspec.structs.replace(settings.serving, host="127.0.0.1", port=free_port())
+    return msgspec.structs.replace(settings, data_dir=str(folder), serving=serving)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

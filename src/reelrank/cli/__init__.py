@@ -1,0 +1,42 @@
+"""One file per verb of the loop."""
+
+import importlib
+
+import click
+
+import reelrank
+
+# in the order of the loop; the help of each verb stands here so that `reelrank --help` loads nothing else
+VERBS: dict[str, tuple[str, str]] = {
+    "up": ("up", "Run everything on this machine: the feed, the stream and the index."),
+    "serve": ("serve", "Play one role: answer feeds, collect events, show the page."),
+    "stream": ("stream", "Play one role: fold the event log into the online store."),
+    "index": ("index", "Play one role: rebuild what recall reads from what people watched."),
+    "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
+    "replay": ("replay", "Replay a real log through the whole loop and measure it."),
+    "bench": ("bench", "Measure this machine: reaction, faults, feed."),
+    "doctor": ("doctor", "Say what is installed, reachable and missing."),
+}
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _ = VERBS[cmd_name]
+        return getattr(importlib.import_module(f"reelrank.cli.{module}"), module)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs, in the order of the loop"):
+            formatter.write_dl([(name, about) for name, (_, about) in VERBS.items()])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(reelrank.__version__, prog_name="reelrank")
+def main() -> None:
+    """The For You feed of a short-video app: events in, a personal feed out, learning while people watch."""

@@ -1,0 +1,5 @@
+"""`python -m reelrank.cli` is `reelrank`."""
+
+from reelrank.cli import main
+
+main()

@@ -1,0 +1,64 @@
+"""reelrank bench: what this machine does, in numbers."""
+
+import click
+
+from reelrank.cli.options import json_option
+
+
+@click.group
+def bench() -> None:
+    """Measure this machine: reaction, faults, feed. Each runs a system of its own in a temporary folder."""
+
+
+@bench.command
+@click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Pairs of twins.")
+@click.option("--videos", type=click.IntRange(min=30), default=300, show_default=True, help="Videos in the generated world.")
+@click.option("--users", type=click.IntRange(min=10), default=400, show_default=True, help="People in the generated world who have watched before.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world and the trials.")
+@json_option
+def reaction(trials: int, videos: int, users: int, seed: int, as_json: bool) -> None:
+    """How long until a like changes the feed."""
+    from reelrank.benchmarks.reaction import measure
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("likes", trials) as on_progress:
+        numbers = measure(trials, videos, users, seed, on_progress)
+    tell("From a like to the feed that shows it", numbers, as_json)
+
+
+@bench.command
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Kills of each process.")
+@click.option("--videos", type=click.IntRange(min=30), default=200, show_default=True, help="Videos in the generated world.")
+@click.option("--users", type=click.IntRange(min=10), default=300, show_default=True, help="People in the generated world.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world, the load and the moments of the kills.")
+@json_option
+def faults(rounds: int, videos: int, users: int, seed: int, as_json: bool) -> None:
+    """What survives when a process is killed under load."""
+    from reelrank.benchmarks.faults import ROLES, measure
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("kills", rounds * len(ROLES)) as on_progress:
+        numbers = measure(rounds, seed, videos, users, on_progress)
+    tell("Killed under load", numbers, as_json)
+
+
+@bench.command
+@click.option("--videos", type=click.IntRange(min=30), help="Generate so many videos. Without it KuaiRand's, if $REELRANK_DATA has them.")
+@click.option("--users", type=click.IntRange(min=10), default=2_000, show_default=True, help="Users who have a past and ask for feeds.")
+@click.option("--rate", type=click.FloatRange(min=0), default=20.0, show_default=True, help="Requests a second; 0: as many as are answered.")
+@click.option("--seconds", type=click.FloatRange(min=1), default=15.0, show_default=True, help="How long.")
+@click.option("--connections", type=click.IntRange(min=1), default=16, show_default=True, help="Requests that may be under way at a time.")
+@click.option("--count", type=click.IntRange(1, 50), default=10, show_default=True, help="Videos in a slate.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses who asks.")
+@json_option
+def feed(videos: int | None, users: int, rate: float, seconds: float, connections: int, count: int, seed: int, as_json: bool) -> None:
+    """How fast feeds are answered."""
+    from reelrank.benchmarks.feed_latency import measure
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("feeds", round(rate * seconds)) as on_progress:
+        numbers = measure(videos, users, rate, seconds, connections, count, seed, on_progress)
+    tell("Feeds under load", numbers, as_json)

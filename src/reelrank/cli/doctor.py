@@ -1,0 +1,66 @@
+"""reelrank doctor: what is installed, reachable and missing."""
+
+import importlib.metadata
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from reelrank.cli.options import config_option, json_option, settings_from
+
+
+@click.command
+@config_option
+@json_option
+def doctor(config: Path | None, as_json: bool) -> None:
+    """Say what is installed, reachable and missing; leaves with 1 when something that is needed is not there."""
+    import msgspec
+
+    from reelrank.supervisor import is_ready
+
+    settings = settings_from(config)
+    url = f"http://{settings.serving.host}:{settings.serving.port}"
+    data_dir = Path(settings.data_dir).absolute()
+    home = next(folder for folder in (data_dir, *data_dir.parents) if folder.exists())
+    data = os.environ.get("REELRANK_DATA", "")
+    findings = [
+        ("python", sys.version_info >= (3, 11), sys.version.split()[0], "Reelrank needs Python 3.11 or newer"),
+        *(_package(requirement) for requirement in _requirements()),
+        ("data folder", os.access(home, os.W_OK), str(data_dir), f"{home} can't be written; set data_dir to a folder that can"),
+        ("disk", shutil.disk_usage(home).free > 2 << 30, f"{shutil.disk_usage(home).free >> 30} GiB free", "less than 2 GiB are free; give data_dir more room"),
+    ]
+    extras = [
+        ("feed", is_ready(url), url, "nothing answers there; `reelrank up` starts it"),
+        ("chromium", bool(shutil.which("chromium")), shutil.which("chromium") or "", "tests of the page skip; scripts/install-chromium gets it"),
+        ("data sets", bool(data) and Path(data).is_dir(), data, "REELRANK_DATA names no folder; tests on real data skip"),
+    ]
+    missing = [name for name, good, _, _ in findings if not good]
+    if as_json:
+        rows = [
+            {"name": name, "ok": good, "found": found, "advice": "" if good else advice, "needed": place < len(findings)}
+            for place, (name, good, found, advice) in enumerate(findings + extras)
+        ]
+        click.echo(msgspec.json.encode({"ok": not missing, "findings": rows}).decode())
+    else:
+        for needed, group in ((True, findings), (False, extras)):
+            click.echo("needed" if needed else "\nnice to have")
+            for name, good, found, advice in group:
+                mark = "ok     " if good else ("MISSING" if needed else "absent ")
+                click.echo(f"  {mark} {name:<18} {found if good else advice}")
+    if missing:
+        sys.exit(1)
+
+
+def _requirements() -> list[str]:
+    declared = importlib.metadata.requires("reelrank") or []
+    return [requirement for requirement in declared if "extra ==" not in requirement]
+
+
+def _package(requirement: str) -> tuple[str, bool, str, str]:
+    name = requirement.split(">")[0].split("=")[0].split("<")[0].split("[")[0].strip()
+    try:
+        return name, True, importlib.metadata.version(name), ""
+    except importlib.metadata.PackageNotFoundError:
+        return name, False, "", f"not installed; pip install '{requirement}'"

@@ -1,0 +1,32 @@
+"""reelrank index: one process that rebuilds what recall reads from what people watched."""
+
+from pathlib import Path
+
+import click
+
+from reelrank.cli.options import config_option, settings_from
+
+_FIRST_EVERY_S = 3.0
+
+
+@click.command
+@click.option("--once", is_flag=True, help="Build once and leave.")
+@config_option
+def index(config: Path | None, once: bool) -> None:
+    """Rebuild the item-to-item weights and the similar users every `index.every_s` seconds."""
+    settings = settings_from(config)
+    from reelrank.supervisor import die_with_supervisor, stop_signal
+    from reelrank.wiring import open_reelrank
+
+    die_with_supervisor()
+    stopping = stop_signal()
+    system = open_reelrank(settings)
+    try:
+        while True:
+            click.echo(system.index_builder.build())
+            # soon again as long as too few people have watched anything
+            pause_s = settings.index.every_s if system.artifacts.current("item_to_item") else min(_FIRST_EVERY_S, settings.index.every_s)
+            if once or stopping.wait(pause_s):
+                return
+    finally:
+        system.close()

@@ -1,0 +1,25 @@
+"""reelrank serve: one process that answers feeds, collects events and shows the page."""
+
+from pathlib import Path
+
+import click
+
+from reelrank.cli.options import config_option, settings_from
+
+
+@click.command
+@config_option
+def serve(config: Path | None) -> None:
+    """Answer feeds, collect events, show the page."""
+    settings = settings_from(config)
+    from reelrank.serving.app import create_app
+    from reelrank.serving.server import run
+    from reelrank.supervisor import die_with_supervisor
+    from reelrank.wiring import open_reelrank
+
+    die_with_supervisor()
+    system = open_reelrank(settings)
+    try:
+        run(create_app(system.services), settings.serving.host, settings.serving.port)
+    finally:
+        system.close()

@@ -1,0 +1,228 @@
+"""A log of the past through the system: posted as fast as it is taken, or predicted first and then seen."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+from reelrank.domain.clock import ManualClock
+from reelrank.domain.event import Event, Served
+from reelrank.events.collector import Collector
+from reelrank.events.validation import MAX_EVENTS, Batch, Decoded
+from reelrank.features.columns import VideoColumns
+from reelrank.features.reader import FeatureReader
+from reelrank.features.stream import Stream
+from reelrank.feed import Feed, FeedRequest
+from reelrank.simulation import kuairand
+from reelrank.simulation.kuairand import Exposures
+
+Ints = NDArray[np.int64]
+OnProgress = Callable[[int], None]  # told how many more are done
+
+_DAY_MS = 86_400_000
+_encode = msgspec.json.Encoder().encode
+
+
+class Poster(Protocol):
+    """Posts a body of events, as FeedClient does."""
+
+    def post_raw(self, body: bytes, headers: Mapping[str, str] | None = None) -> dict[str, Any]: ...
+
+
+class Body(NamedTuple):
+    """A request body, ready to be sent."""
+
+    content: bytes
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What became of a log that was posted."""
+
+    accepted: int
+    refused: list[dict[str, Any]]
+    request_ms: NDArray[np.float64]  # (bodies,)
+
+
+class ReplayError(Exception):
+    """A log can't be replayed; the message says why."""
+
+
+def bodies_of(events: Iterable[Event], size: int = MAX_EVENTS) -> Iterator[Body]:
+    """Events in their order, as bodies of at most `size`."""
+    waiting = iter(events)
+    while together := list(islice(waiting, size)):
+        yield Body(_encode(together), len(together))
+
+
+def post_log(client: Poster, bodies: Sequence[Body], on_progress: OnProgress = lambda _: None) -> Posted:
+    """Posts the bodies one after the other, so that the log holds them in their order."""
+    accepted = 0
+    refused: list[dict[str, Any]] = []
+    request_ms = np.zeros(len(bodies))
+    for place, body in enumerate(bodies):
+        began = time.perf_counter()
+        answer = client.post_raw(body.content, {"Content-Encoding": "identity"})  # compressing for the next process costs more than it saves
+        request_ms[place] = (time.perf_counter() - began) * 1000
+        accepted += answer["accepted"]
+        refused += answer["refused"]
+        on_progress(body.events)
+    return Posted(accepted, refused, request_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A feed that was asked for just before an exposure that became a long view."""
+
+    place: int  # which exposure
+    known: bool  # the user had already had this video on screen: no feed proposes it again
+    rank: int  # of the video in the slate, -1 if it is not there
+    sources: tuple[str, ...]  # that proposed it
+    popular_rank: int  # among what the user had not seen, by long views of the last day; -1 beyond `count`
+
+
+@dataclass(slots=True)
+class Predictions:
+    """What the system thought of each exposure before its outcome was known."""
+
+    heads: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # head -> (n,)
+    answers: list[Answer] = field(default_factory=list)
+    batches: int = 0
+
+    def note(self, places: range, exposures: int, predicted: Sequence[Mapping[str, float]]) -> None:
+        """Keeps what was predicted for some places of so many exposures."""
+        for head in predicted[0]:
+            if head not in self.heads:
+                self.heads[head] = np.full(exposures, np.nan)
+            self.heads[head][places.start : places.stop] = [prediction[head] for prediction in predicted]
+
+
+class Prequential:
+    """Predict, then see: every exposure is predicted from the log before it, then goes into the log itself.
+
+    Exposures less than `together_s` after each other are predicted from the same state. What a user did becomes
+    visible when the watch is over, never before; two exposures of the same moment never see each other.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        reader: FeatureReader,
+        columns: VideoColumns,
+        collector: Collector,
+        stream: Stream,
+        clock: ManualClock,
+        rebuild_index: Callable[[], object],
+        together_s: float = 30.0,
+    ) -> None:
+        self._feed = feed
+        self._reader = reader
+        self._columns = columns
+        self._collector = collector
+        self._stream = stream
+        self._clock = clock
+        self._rebuild_index = rebuild_index
+        self._together_ms = round(together_s * 1000)
+
+    def see(self, events: Iterable[Event]) -> None:
+        """Takes events as if they had just arrived: collector, log, stream."""
+        waiting = iter(events)
+        while together := list(islice(waiting, MAX_EVENTS)):
+            receipt = self._collector.accept(Batch([Decoded(index, event) for index, event in enumerate(together)], []))
+            if receipt.refused:
+                raise ReplayError(f"event {receipt.refused[0].event_id!r} of the log was refused: {receipt.refused[0].reason}")
+        self._stream.catch_up()
+
+    def run(self, exposures: Exposures, ask_at: Ints, count: int = 50, seed: int = 0, on_progress: OnProgress = lambda _: None) -> Predictions:
+        """Goes through the exposures once; at those in `ask_at` (places) a feed of `count` is asked for as well."""
+        predictions = Predictions()
+        moments = kuairand.moments(exposures)
+        popular = _Popular(exposures, self._columns)
+        asked = set(ask_at.tolist())
+        scored: dict[int, Served] = {}  # the slates that were predicted and are not in the log yet
+        seen_until, day = 0, -1
+        for first, end in _batches(exposures, self._together_ms):
+            start_ms = int(exposures.shown_ms[first])
+            self._clock.advance_to(start_ms / 1000)
+            due = int(np.searchsorted(moments.at_ms, start_ms))  # all that happened before this moment
+            self.see(_due_events(exposures, moments, range(seen_until, due), scored))
+            seen_until = due
+            if exposures.days[first] != day:
+                self._rebuild_index()
+                self._feed.refresh()
+                day = int(exposures.days[first])
+            together = range(first, end)
+            for place in sorted(asked.intersection(together)):
+                predictions.answers.append(self._ask(exposures, place, count, seed, popular))
+            moments_s = (exposures.shown_ms[first:end] / 1000).tolist()
+            slates = self._feed.score_shown([kuairand.served_at(exposures, place) for place in together], moments_s)
+            scored.update(zip(together, slates, strict=True))
+            predictions.note(together, len(exposures), [slate.videos[0].predictions for slate in slates])
+            predictions.batches += 1
+            on_progress(end - first)
+        if len(exposures):
+            self._clock.advance_to(int(moments.at_ms[-1]) / 1000)
+        self.see(_due_events(exposures, moments, range(seen_until, len(moments.at_ms)), scored))
+        return predictions
+
+    def _ask(self, exposures: Exposures, place: int, count: int, seed: int, popular: "_Popular") -> Answer:
+        now = int(exposures.shown_ms[place]) / 1000
+        self._feed.refresh()
+        user_id = str(exposures.user_ids[place])
+        row = self._columns.rows[str(exposures.video_ids[place])]
+        seen = self._reader.user(user_id).seen
+        slate = self._feed.recommend(FeedRequest(user_id=user_id, count=count, exploration=False, seed=seed), now)
+        found = next((shown for shown in slate.places if shown.row == row), None)
+        return Answer(
+            place=place,
+            known=row in seen,
+            rank=-1 if found is None else found.position,
+            sources=() if found is None else found.sources,
+            popular_rank=popular.rank(row, seen, int(exposures.shown_ms[place]), count),
+        )
+
+
+class _Popular:
+    """What had the most long views in the last day: the list that every feed has to beat."""
+
+    def __init__(self, exposures: Exposures, columns: VideoColumns) -> None:
+        long = np.flatnonzero(exposures.long_view)
+        long = long[np.argsort(exposures.ended_ms[long], kind="stable")]
+        self._ended_ms = exposures.ended_ms[long]
+        self._rows = columns.rows_of(exposures.video_ids[long].tolist())
+        self._videos = columns.count
+
+    def rank(self, row: int, seen: BitMap, now_ms: int, count: int) -> int:
+        """The place of a video among the `count` most popular that are not in `seen`; -1 if it is not among them."""
+        begin, end = np.searchsorted(self._ended_ms, [now_ms - _DAY_MS, now_ms])
+        views = np.bincount(self._rows[begin:end], minlength=self._videos)
+        views[np.array(seen, dtype=np.int64)] = 0
+        best = np.argsort(-views, kind="stable")[:count]
+        at = np.flatnonzero((best == row) & (views[best] > 0))
+        return int(at[0]) if len(at) else -1
+
+
+def _batches(exposures: Exposures, together_ms: int) -> Iterator[tuple[int, int]]:
+    """Runs of exposures that begin less than `together_ms` after the first of the run, and in any case those of one moment."""
+    first = 0
+    while first < len(exposures):
+        end = int(np.searchsorted(exposures.shown_ms, int(exposures.shown_ms[first]) + max(together_ms, 1)))
+        yield first, end
+        first = end
+
+
+def _due_events(exposures: Exposures, moments: kuairand.Moments, due: range, scored: dict[int, Served]) -> Iterator[Event]:
+    for at in due:
+        place = int(moments.places[at])
+        if moments.ended[at]:
+            yield from kuairand.outcomes_at(exposures, place)
+        else:
+            yield scored.pop(place)
+            yield kuairand.impression_at(exposures, place)

@@ -1,0 +1,171 @@
+"""Runs the roles (serve, stream, index) as processes and restarts the ones that die."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from reelrank.config import Settings, as_environment
+
+ROLES = ("stream", "index", "serve")
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_S = 0.05, 5.0, 10.0
+_GRACE_S = 10.0  # to finish what is under way when asked to stop
+_PR_SET_PDEATHSIG = 1
+
+
+class RoleFailed(Exception):
+    """A role could not be brought up; the message ends with the last lines of its log."""
+
+
+class _Role:
+    """One process that is kept alive: restarted at once, with growing pauses while it dies young."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.restarts = 0
+        self.log_file = Path(settings.data_dir) / "logs" / f"{name}.log"
+        one_thread = {"OPENBLAS_NUM_THREADS": "1"}  # small matrices: threads only wait for each other, and the roles share the cores
+        self._environment = {**one_thread, **os.environ, **as_environment(settings), "REELRANK_SUPERVISED": str(os.getpid())}
+        self._pause_s = _FIRST_PAUSE_S
+        self._start_at = 0.0
+        self.process = self._start()
+
+    def tend(self) -> None:
+        """Starts the process again if it has died."""
+        if self.process.poll() is None:
+            if time.monotonic() - self._started_at > _HEALTHY_S:
+                self._pause_s = _FIRST_PAUSE_S
+            return
+        if self._start_at == 0.0:
+            self._start_at = time.monotonic() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        if time.monotonic() >= self._start_at:
+            self._start_at = 0.0
+            self.restarts += 1
+            self.process = self._start()
+
+    def last_lines(self, count: int = 12) -> str:
+        """The end of this role's log."""
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-count:])
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        self._started_at = time.monotonic()
+        with self.log_file.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "reelrank.cli", self.name], env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+
+
+class Supervisor:
+    """The roles of one machine. Use `running`, or `start` and `stop`."""
+
+    def __init__(self, settings: Settings, roles: tuple[str, ...] = ROLES) -> None:
+        self.settings = settings
+        self.url = f"http://{settings.serving.host}:{settings.serving.port}"
+        self._names = roles
+        self._roles: dict[str, _Role] = {}
+        self._stopping = threading.Event()
+        self._tending = threading.Thread(target=self._tend, name="supervisor", daemon=True)
+
+    def start(self, ready_within_s: float = 60.0) -> None:
+        """Starts every role and returns when the feed answers. Raises RoleFailed if it does not."""
+        self._roles = {name: _Role(name, self.settings) for name in self._names}
+        self._tending.start()
+        if "serve" in self._roles:
+            self._wait_ready(ready_within_s)
+
+    def pid(self, role: str) -> int:
+        """The process that plays a role right now."""
+        return self._roles[role].process.pid
+
+    def kill(self, role: str) -> None:
+        """Kills a role with SIGKILL, as a crash would; it comes back."""
+        self._roles[role].process.kill()
+
+    def restarts(self, role: str) -> int:
+        """How often a role had to be started again."""
+        return self._roles[role].restarts
+
+    def stop(self) -> None:
+        """Stops every role, the feed first; what does not stop in time is killed."""
+        self._stopping.set()
+        if self._tending.is_alive():
+            self._tending.join()
+        for role in reversed(self._roles.values()):
+            role.process.terminate()
+        deadline = time.monotonic() + _GRACE_S
+        for role in self._roles.values():
+            try:
+                role.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                role.process.kill()
+                role.process.wait()
+
+    def _tend(self) -> None:
+        while not self._stopping.wait(0.02):
+            for role in self._roles.values():
+                role.tend()
+
+    def _wait_ready(self, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            serve = self._roles["serve"]
+            if serve.restarts > 2:
+                break
+            if is_ready(self.url):
+                return
+            time.sleep(0.05)
+        problem = "\n".join(f"--- {role.log_file}\n{role.last_lines()}" for role in self._roles.values())
+        self.stop()
+        raise RoleFailed(f"the feed at {self.url} did not come up within {within_s:.0f} s\n{problem}")
+
+
+@contextmanager
+def running(settings: Settings, roles: tuple[str, ...] = ROLES) -> Iterator[Supervisor]:
+    """The roles of one machine, up and ready inside the block, stopped after it."""
+    supervisor = Supervisor(settings, roles)
+    supervisor.start()
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+def is_ready(url: str, timeout_s: float = 2.0) -> bool:
+    """Whether the feed at `url` says that it is ready."""
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=timeout_s) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def die_with_supervisor() -> None:
+    """Inside a role: be stopped by the kernel when the supervisor is gone, however it went (Linux; elsewhere nothing)."""
+    supervisor = os.environ.get("REELRANK_SUPERVISED")
+    if supervisor is None or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(supervisor):  # it went before we asked
+        sys.exit(0)
+
+
+def stop_signal() -> threading.Event:
+    """Inside a role: an event that is set when somebody asks the process to stop."""
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stopping

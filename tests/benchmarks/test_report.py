@@ -1,0 +1,32 @@
+"""What a measurement prints."""
+
+import json
+
+import pytest
+
+from reelrank.benchmarks.report import spread, tell
+
+
+def test_a_spread_names_the_middle_the_tail_and_the_worst() -> None:
+    assert spread([float(ms) for ms in range(1, 102)]) == {"p50": 51.0, "p95": 96.0, "p99": 100.0, "max": 101.0}
+
+
+def test_a_spread_of_nothing_has_no_numbers() -> None:
+    assert set(spread([]).values()) == {None}
+
+
+def test_the_last_line_is_one_json_object_with_versions_and_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("A title", {"events": 3, "auc": {"click": 0.7}}, as_json=True)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["events"] == 3
+    assert told["auc"] == {"click": 0.7}
+    assert told["machine"]["cpus"] >= 1
+    assert {"reelrank", "numpy"} <= told["versions"].keys()
+
+
+def test_people_get_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("A title", {"events": 12_345, "auc": {"click": 0.7}, "by": {"day": {"x": None}}, "fine": True, "about": "words", "rate": 250.5}, as_json=False)
+    shown = capsys.readouterr().out
+    assert "A title" in shown
+    assert "12,345" in shown
+    assert "click 0.7" in shown
