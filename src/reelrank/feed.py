@@ -103,14 +103,8 @@ class Feed:
         self._served_log = served_log
         self._refreshables = refreshables
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
-        self._filters = [
-            RemovedFilter(columns),
-            SeenFilter(),
-            ServedLatelyFilter(),
-            BlockedFilter(columns),
-            StaleFilter(columns),
-            RepeatedFilter(columns),
-        ]
+        self._filters = [RemovedFilter(columns), SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
+        self._preferences = [ServedLatelyFilter(), RepeatedFilter(columns)]  # as long as they leave a full slate
         self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
         self._scorers = [QualityTasteScorer(), ValueScorer()]
         self._selector = CappedSelector(columns)
@@ -127,6 +121,7 @@ class Feed:
 
         candidates = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
         candidates = runner.remove(query, self._filters, candidates, trace)
+        candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
         runner.hydrate(query, self._hydrators, candidates, trace)
         runner.score(query, self._scorers, candidates, trace)
         placement = runner.select(query, self._selector, candidates, trace)

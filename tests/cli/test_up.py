@@ -27,7 +27,7 @@ def up(*words: str, port: int) -> Iterator[FeedClient]:
             client.wait_ready(60)
             deadline = time.monotonic() + 60
             while not client.feed("newcomer")["videos"]:
-                assert time.monotonic() < deadline and process.poll() is None, process.stderr.read() if process.stderr else ""
+                assert time.monotonic() < deadline and process.poll() is None
                 time.sleep(0.1)
             yield client
     finally:

@@ -34,6 +34,11 @@ def watched(name: str, video: int, watched_s: float = 60.0, user_id: str = "ana"
     return Watch(event_id=name, user_id=user_id, video_id=f"v{video}", watched_s=watched_s, occurred_at=NOW - ago_s)
 
 
+def app_average(click: float, long_view: float) -> float:
+    """What an outcome is worth on average where so many of them are watches and long views."""
+    return long_view + 0.2 * (click - long_view) - 0.5 * (1 - click)
+
+
 def test_the_matrix_has_a_column_for_every_definition(world: World) -> None:
     features = encoded(world, "ana", 0, 1, 2)
     assert features.shape == (3, WIDTH) == (3, len(FEATURES))
@@ -69,7 +74,10 @@ def test_rates_are_counts_smoothed_by_those_behind_them(world: World) -> None:
     assert found["video_impressions_1h"] == pytest.approx(math.log(2))
     assert found["video_velocity"] == pytest.approx(math.log(4 / (3 / 24 + 1)))
     assert found["user_outcomes"] == pytest.approx(math.log(3))
-    assert found["user_long_view_rate"] == pytest.approx((1 + 8 * app_long) / 10)
+    assert found["user_long_view_rate"] == pytest.approx(app_long)  # too lately to count
+    settled = named(encoded(world, "ana", 0, now=NOW + 13 * 3_600)[0])
+    assert settled["user_long_view_rate"] == pytest.approx((1 + 8 * app_long) / 10)
+    assert settled["user_like_rate"] == pytest.approx((1 + 8 * app_like) / 10)
     other = named(encoded(world, "ana", 3)[0])
     assert other["video_long_view_rate"] == pytest.approx(app_long)
     assert other["video_impressions_1h"] == other["video_outcomes"] == 0
@@ -78,7 +86,7 @@ def test_rates_are_counts_smoothed_by_those_behind_them(world: World) -> None:
 def test_evidence_for_a_tag_is_a_taste_for_its_videos(world: World) -> None:
     world.see(watched("1", 1), Skip(event_id="2", user_id="ana", video_id="v0", occurred_at=NOW))
     dogs, cats, untagged = encoded(world, "ana", 2, 0, 4)[:, COLUMN["taste_tag"]]
-    average = (1.0 - 0.5) / (1 + 1 + 1)
+    average = (1.0 - 0.5 + 20 * app_average(51 / 102, 31 / 102)) / (2 + 20)
     assert dogs == pytest.approx((1.0 - average) / 3)
     assert cats == pytest.approx((-0.5 - average) / 3)
     assert untagged == 0
@@ -89,7 +97,8 @@ def test_a_taste_fades_with_its_half_life(world: World) -> None:
     world.see(watched("1", 1))
     for days in (0, 1, 2):
         weight = 0.5**days
-        expected = weight * (1.0 - weight / (weight + 1)) / (weight + 2)
+        average = (weight + 20 * app_average(51 / 101, 31 / 101)) / (weight + 20)
+        expected = weight * (1.0 - average) / (weight + 2)
         found = named(encoded(world, "ana", 3, now=NOW + days * 86_400)[0])
         assert found["taste_tag"] == found["taste_author"] == pytest.approx(expected)
 
@@ -97,7 +106,12 @@ def test_a_taste_fades_with_its_half_life(world: World) -> None:
 def test_a_like_speaks_for_the_author_and_the_sound(world: World) -> None:
     world.see(Like(event_id="1", user_id="ana", video_id="v0", occurred_at=NOW))
     same_author_and_sound, same_sound, neither = (named(one) for one in encoded(world, "ana", 2, 1, 3))
-    assert same_author_and_sound["taste_author"] == same_sound["taste_sound"] == same_author_and_sound["taste_sound"] == pytest.approx(2 / 3)
+    assert (
+        same_author_and_sound["taste_author"]
+        == same_sound["taste_sound"]
+        == same_author_and_sound["taste_sound"]
+        == pytest.approx(3 * (2 - app_average(0.5, 0.3)) / 5)
+    )
     assert same_sound["taste_author"] == neither["taste_author"] == neither["taste_sound"] == 0
 
 

@@ -103,3 +103,11 @@ def test_the_width_of_a_record_is_part_of_the_stored_format() -> None:
     assert (COUNTERS, WIDTH) == (12, 4 + 12 + 12 * 32)
     with pytest.raises(KeyError):
         windows.window(np.zeros((1, WIDTH), dtype=np.int32), "1y", START)
+
+
+def test_a_total_stands_still_at_its_limit_instead_of_wrapping_around() -> None:
+    state = np.zeros((1, windows.WIDTH), dtype=np.int32)
+    nothing, much = np.array([0]), np.array([2**31 - 10])
+    for _ in range(2):
+        state = windows.add(state, nothing, np.array([1e9]), np.array([int(Counter.WATCHED_DS)]), much)
+    assert windows.totals(state)[0, Counter.WATCHED_DS] == 2**31 - 1

@@ -35,9 +35,9 @@ def test_every_taste_lifts_every_head(better: str):
     assert all(values[1] > values[0] for values in heads.values())
 
 
-def test_a_user_who_likes_more_than_others_is_predicted_to_like_more():
+def test_a_user_who_likes_more_than_others_is_predicted_to_like_more_but_not_all_that_much():
     heads = predictions(features({}, {"user_like_rate": 0.1}), FeedParams())
-    assert heads["like"][1] == pytest.approx(0.1, abs=1e-3)
+    assert 0.02 < heads["like"][1] < 0.1
     assert heads["click"][1] == heads["click"][0]
 
 
@@ -47,10 +47,18 @@ def test_without_taste_weight_taste_changes_nothing():
 
 
 def test_the_value_is_the_weighted_sum_and_freshness_fades_by_half_in_its_half_life():
-    params = FeedParams(value={"long_view": 2.0, "like": 10.0}, freshness_weight=1.0, freshness_half_life_s=3_600.0)
+    params = FeedParams(value={"long_view": 2.0, "like": 10.0}, freshness_weight=1.0, freshness_half_life_s=3_600.0, popularity_weight=0.0)
     fresh = features({"age": 0.0}, {"age": float(np.log1p(1.0))})
     heads = {"long_view": np.array([0.5, 0.5]), "like": np.array([0.1, 0.1])}
     assert value(heads, fresh, params) == pytest.approx([2.0 * 2.0, 2.0 * 1.5], rel=1e-5)
+
+
+@pytest.mark.parametrize(("weight", "feature"), [("popularity_weight", "video_outcomes_1d"), ("co_watch_weight", "co_watch")])
+def test_what_speaks_for_a_video_besides_lifts_its_value_by_its_weight(weight: str, feature: str):
+    nothing = {"freshness_weight": 0.0, "popularity_weight": 0.0, "co_watch_weight": 0.0}
+    heads = {"click": np.array([0.5]), "long_view": np.array([0.5]), "like": np.array([0.1])}
+    plain = value(heads, features({feature: 2.0}), FeedParams(**nothing))
+    assert value(heads, features({feature: 2.0}), FeedParams(**{**nothing, weight: 0.25})) == pytest.approx(1.5 * plain)
 
 
 def test_predictions_stay_probabilities_at_the_edges():

@@ -27,16 +27,17 @@ _TOP = 4  # what stands among the first so many has little way to go
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One pair of twins. `ms` is nan when the like did not show within GIVE_UP_S."""
+    """One pair of twins. A like that did not show within GIVE_UP_S is counted as if it had shown then."""
 
     ms: float
+    changed: bool
     polls: int
     equal_before: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Twins:
-    """Two users nobody has heard of before, with the same past to the millisecond; one of them will like one of the videos they watched."""
+    """Two users nobody has heard of before, with the same past to the millisecond; one will like one of the videos they watched and did not like yet."""
 
     eager: str
     calm: str
@@ -64,12 +65,11 @@ def measure(trials: int = 200, videos: int = 300, users: int = 400, seed: int = 
         for number, pair in enumerate(twins):
             done.append(_trial(system, pair, number))
             on_progress(1)
-    changed = [trial.ms for trial in done if not math.isnan(trial.ms)]
     return {
         "trials": len(done),
-        "unchanged": len(done) - len(changed),
+        "unchanged": sum(not trial.changed for trial in done),
         "equal_before": sum(trial.equal_before for trial in done),
-        "like_to_feed_ms": spread(changed),
+        "like_to_feed_ms": spread([trial.ms for trial in done]),
         "polls": {"mean": round(float(np.mean([trial.polls for trial in done])), 2), "max": max(trial.polls for trial in done)},
         "videos": videos,
         "users": users,
@@ -85,7 +85,9 @@ def _twins(world: World, trial: int, now: float, rng: np.random.Generator) -> _T
     videos = rng.choice(len(world.videos), size=_WATCHED, replace=False).tolist()
     past = list(past_of(world, world.people[trial % len(world.people)], videos, now - 5.0, rng, f"twins.{trial}"))
     eager, calm = f"eager-{trial}", f"calm-{trial}"
-    return _Twins(eager, calm, renamed(past, eager) + renamed(past, calm), [world.videos[place] for place in videos])
+    liked = {event.video_id for event in past if isinstance(event, Like)}
+    watched = [world.videos[place] for place in videos if world.videos[place].video_id not in liked]
+    return _Twins(eager, calm, renamed(past, eager) + renamed(past, calm), watched)
 
 
 def _trial(system: Scratch, twins: _Twins, number: int) -> Trial:
@@ -107,8 +109,8 @@ def _trial(system: Scratch, twins: _Twins, number: int) -> Trial:
         took_s = time.perf_counter() - began
         polls += 1
         if standing(mine, liked) > standing(slate(twins.calm), liked) + 1e-9:
-            return Trial(took_s * 1000, polls, equal_before)
-    return Trial(math.nan, polls, equal_before)
+            return Trial(took_s * 1000, True, polls, equal_before)
+    return Trial(GIVE_UP_S * 1000, False, polls, equal_before)
 
 
 def standing(videos: list[dict[str, Any]], liked: Video) -> float:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from reelrank.domain.video import MAX_TAGS, Video
 from reelrank.storage.catalog import Catalog, CatalogRow
 
+MAX_PLACES = 10_000  # clients name places: what they make up must not fill the stores
+
 Ints = NDArray[np.int64]
 
 
@@ -58,9 +60,11 @@ class VideoColumns:
         return self.rows.get(video_id)
 
     def place_row_of(self, place: str) -> int:
-        """The dense row of a place; a new one is given its row in the catalogue."""
+        """The dense row of a place; a new one is given its row in the catalogue, until there are `MAX_PLACES`; then -1."""
         row = self.places.get(place)
         if row is None:
+            if len(self.places) >= MAX_PLACES:
+                return -1
             row = self.places[place] = self._catalog.place_rows([place])[place]
         return row
 

@@ -17,9 +17,9 @@ FEATURES: tuple[Feature, ...] = (
     Feature("app_like_rate", "likes per outcome, over everything"),
     # the user
     Feature("user_outcomes", "log1p of watches and skips by this user so far"),
-    Feature("user_click_rate", "share of this user's outcomes that were watches, smoothed"),
-    Feature("user_long_view_rate", "share of this user's outcomes that were long views, smoothed"),
-    Feature("user_like_rate", "likes per outcome of this user, smoothed"),
+    Feature("user_click_rate", "share of this user's last outcomes, up to 12 hours ago, that were watches, smoothed towards everybody's"),
+    Feature("user_long_view_rate", "the same for long views"),
+    Feature("user_like_rate", "the same for likes per outcome"),
     # the video, and behind it its author and the whole app as priors
     Feature("video_outcomes", "log1p of watches and skips of this video so far"),
     Feature("video_click_rate", "share of this video's outcomes that were watches, smoothed towards its author's"),
@@ -27,6 +27,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("video_like_rate", "likes per outcome of this video, smoothed towards its author's"),
     Feature("video_long_view_rate_1d", "long view rate of the last day, smoothed towards the one above"),
     Feature("video_completion_rate", "share of outcomes that reached the end, smoothed"),
+    Feature("video_outcomes_1d", "log1p of watches and skips of the last day"),
     Feature("video_impressions_1h", "log1p of impressions in the last hour"),
     Feature("video_velocity", "log of outcomes in the last hour against the last day's pace"),
     Feature("author_long_view_rate", "long view rate of the author, smoothed towards everybody's"),

@@ -20,14 +20,32 @@ _PRIOR_APP, _PRIOR_AUTHOR, _PRIOR_VIDEO_1D, _PRIOR_USER, _PRIOR_GUESS = 20.0, 15
 _RATED = (Counter.CLICKS, Counter.LONG_VIEWS, Counter.LIKES, Counter.COMPLETIONS)  # the columns of every matrix of rates
 _CLICK, _LONG_VIEW, _LIKE, _COMPLETION = range(len(_RATED))
 _GUESS = np.array([[0.5, 0.3, 0.02, 0.25]])  # before the first event
+_PRIOR_AVERAGE = 20.0  # watches that everybody's average is worth before a user's own counts
+_SETTLED_S = 12 * 3600.0  # what a user did since is left out of their rates: right after a hit, the rest of the visit looks like misses
 _TASTE_SHRINKAGE = 2.0  # a taste needs this much decayed evidence to count half
 _UNTIMED_WEIGHT = 0.4  # evidence of an entry whose time nobody knows
-_OUTCOME_VALUE = {"skip": -0.5, "click": 0.2, "long_view": 1.0}
+_SKIP_VALUE, _CLICK_VALUE, _LONG_VIEW_VALUE = -0.5, 0.2, 1.0
 _SIGNAL_VALUE = {Signal.LIKE: 2.0, Signal.SHARE: 2.5, Signal.COMMENT: 1.5, Signal.HIDE: -4.0}
+_SIGNAL_WEIGHT = 3.0  # a like is meant: it says as much as three watches
 _signal_values = np.array([0.0, *(_SIGNAL_VALUE.get(signal, 0.0) for signal in Signal)])
 
 Column = NDArray[np.float64]  # (n,)
 Rates = NDArray[np.float64]  # (n, len(_RATED))
+
+
+class Past(NamedTuple):
+    """The watches (w) and signals (s) of some users, one after the other."""
+
+    users: int
+    watch_owner: Rows  # (w,) whose
+    watch_rows: Rows  # (w,) of which video
+    watch_age_s: Column  # (w,) nan where nobody took the time
+    skipped: NDArray[np.bool_]  # (w,)
+    long_view: NDArray[np.bool_]  # (w,)
+    signal_owner: Rows  # (s,)
+    signal_rows: Rows  # (s,)
+    signal_age_s: Column  # (s,)
+    kinds: Rows  # (s,) of Signal
 
 
 class Evidence(NamedTuple):
@@ -53,9 +71,9 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     app = _rates(windows.totals(reading.everything), _GUESS, _PRIOR_GUESS)  # (1, rated)
     for name, rated in (("app_click_rate", _CLICK), ("app_long_view_rate", _LONG_VIEW), ("app_like_rate", _LIKE)):
         put(name, app[:, rated])
-    counts = np.array([user.counts for user in reading.users]).reshape(len(reading.users), len(Counter))
-    user = _rates(counts, app, _PRIOR_USER)[owner]
-    put("user_outcomes", np.log1p(_outcomes(counts))[owner])
+    past = _past(reading, now)
+    user = _rates(_settled(past), app, _PRIOR_USER)[owner]
+    put("user_outcomes", np.log1p([user.counts[Counter.CLICKS] + user.counts[Counter.SKIPS] for user in reading.users])[owner])
     for name, rated in (("user_click_rate", _CLICK), ("user_long_view_rate", _LONG_VIEW), ("user_like_rate", _LIKE)):
         put(name, user[:, rated])
 
@@ -68,6 +86,7 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("video_like_rate", video[:, _LIKE])
     put("video_completion_rate", video[:, _COMPLETION])
     put("video_long_view_rate_1d", _rates(day, video, _PRIOR_VIDEO_1D)[:, _LONG_VIEW])
+    put("video_outcomes_1d", np.log1p(_outcomes(day)))
     put("video_impressions_1h", np.log1p(hour[:, Counter.IMPRESSIONS]))
     put("video_velocity", np.log((_outcomes(hour) + 1.0) / (_outcomes(day) / 24 + 1.0)))
     put("author_long_view_rate", author[:, _LONG_VIEW])
@@ -76,7 +95,7 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("duration", np.log1p(columns.duration_s[rows]))
     put("age", np.log1p(np.maximum(now - columns.uploaded_at[rows], 0.0) / 3600))
 
-    known = evidence(reading, now, params.taste_half_life_s)
+    known = evidence(past, app, params.taste_half_life_s)
     put("taste_author", affinity(known, columns.author_row[known.rows], owner, columns.author_row[rows]))
     put("taste_sound", affinity(known, columns.sound_row[known.rows], owner, columns.sound_row[rows]))
     put("taste_duration", affinity(known, _length_class(columns.duration_s[known.rows]), owner, _length_class(columns.duration_s[rows])))
@@ -87,30 +106,65 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     return features
 
 
-def evidence(reading: Reading, now: Column, half_life_s: float) -> Evidence:
-    """What the watches and signals of the reading's users say, decayed to the moment of each user's first pair."""
+def _past(reading: Reading, now: Column) -> Past:
+    """Gathers what the users of a reading did, with its age at the moment of each user's first pair."""
     moments = np.zeros(len(reading.users))
     moments[reading.owner[::-1]] = now[::-1]
-    sizes = [len(user.watches) for user in reading.users]
-    signal_sizes = [len(user.signals.kinds) for user in reading.users]
     everyone = np.arange(len(reading.users))
-    watch_owner, signal_owner = np.repeat(everyone, sizes), np.repeat(everyone, signal_sizes)
-    skipped = np.concatenate([_NO_FLAGS, *(user.watches.skipped for user in reading.users)])
-    long_view = np.concatenate([_NO_FLAGS, *(user.watches.long_view for user in reading.users)])
-    outcome = np.where(skipped, _OUTCOME_VALUE["skip"], np.where(long_view, _OUTCOME_VALUE["long_view"], _OUTCOME_VALUE["click"]))
-    kinds = np.concatenate([no_rows(), *(user.signals.kinds for user in reading.users)])
+    watch_owner = np.repeat(everyone, [len(user.watches) for user in reading.users])
+    signal_owner = np.repeat(everyone, [len(user.signals.kinds) for user in reading.users])
+    watched_at = np.concatenate([_NO_TIMES, *(user.watches.occurred_at for user in reading.users)])
+    signalled_at = np.concatenate([_NO_TIMES, *(user.signals.occurred_at for user in reading.users)])
+    return Past(
+        users=len(everyone),
+        watch_owner=watch_owner,
+        watch_rows=np.concatenate([no_rows(), *(user.watches.video_rows for user in reading.users)]),
+        watch_age_s=np.maximum(moments[watch_owner] - watched_at, 0.0),
+        skipped=np.concatenate([_NO_FLAGS, *(user.watches.skipped for user in reading.users)]),
+        long_view=np.concatenate([_NO_FLAGS, *(user.watches.long_view for user in reading.users)]),
+        signal_owner=signal_owner,
+        signal_rows=np.concatenate([no_rows(), *(user.signals.video_rows for user in reading.users)]),
+        signal_age_s=np.maximum(moments[signal_owner] - signalled_at, 0.0),
+        kinds=np.concatenate([no_rows(), *(user.signals.kinds for user in reading.users)]),
+    )
 
-    owner = np.concatenate([watch_owner, signal_owner])
-    rows = np.concatenate([no_rows(), *(user.watches.video_rows for user in reading.users), *(user.signals.video_rows for user in reading.users)])
-    value = np.concatenate([outcome, _signal_values[kinds]])
-    occurred_at = np.concatenate([_NO_TIMES, *(user.watches.occurred_at for user in reading.users), *(user.signals.occurred_at for user in reading.users)])
-    age_s = np.maximum(moments[owner] - occurred_at, 0.0)
-    weight = np.where(np.isnan(occurred_at), _UNTIMED_WEIGHT, 0.5 ** (age_s / half_life_s))
+
+def _settled(past: Past) -> Windowed:
+    """What each user did until `_SETTLED_S` ago, as counters (users, COUNTERS)."""
+    counts = np.zeros((past.users, len(Counter)), dtype=np.int64)
+    watches = ~(past.watch_age_s < _SETTLED_S)  # so that nan, before anybody took the time, is settled too
+    likes = ~(past.signal_age_s < _SETTLED_S) & (past.kinds == Signal.LIKE)
+    for counter, owner in (
+        (Counter.CLICKS, past.watch_owner[watches & ~past.skipped]),
+        (Counter.SKIPS, past.watch_owner[watches & past.skipped]),
+        (Counter.LONG_VIEWS, past.watch_owner[watches & past.long_view]),
+        (Counter.LIKES, past.signal_owner[likes]),
+    ):
+        counts[:, counter] = np.bincount(owner, minlength=past.users)
+    return counts
+
+
+def evidence(past: Past, app: Rates, half_life_s: float) -> Evidence:
+    """What watches and signals say: how much better than the user's average each went, decayed with its age."""
+    outcome = np.where(past.skipped, _SKIP_VALUE, np.where(past.long_view, _LONG_VIEW_VALUE, _CLICK_VALUE))
+    watch_weight = _decayed(past.watch_age_s, half_life_s)
     # a like stands out from what this user usually does with a video: only outcomes make the average
-    watch_weight = weight[: len(outcome)]
-    total = np.bincount(watch_owner, weights=watch_weight * outcome, minlength=len(everyone))
-    average = total / (np.bincount(watch_owner, weights=watch_weight, minlength=len(everyone)) + 1.0)
-    return Evidence(owner, rows, value - average[owner], weight)
+    click, long_view = app[0, _CLICK], app[0, _LONG_VIEW]
+    everyones = long_view * _LONG_VIEW_VALUE + (click - long_view) * _CLICK_VALUE + (1 - click) * _SKIP_VALUE
+    total = np.bincount(past.watch_owner, weights=watch_weight * outcome, minlength=past.users)
+    average = (total + _PRIOR_AVERAGE * everyones) / (np.bincount(past.watch_owner, weights=watch_weight, minlength=past.users) + _PRIOR_AVERAGE)
+    owner = np.concatenate([past.watch_owner, past.signal_owner])
+    value = np.concatenate([outcome, _signal_values[past.kinds]])
+    return Evidence(
+        owner=owner,
+        rows=np.concatenate([past.watch_rows, past.signal_rows]),
+        surplus=value - average[owner],
+        weight=np.concatenate([watch_weight, _SIGNAL_WEIGHT * _decayed(past.signal_age_s, half_life_s)]),
+    )
+
+
+def _decayed(age_s: Column, half_life_s: float) -> Column:
+    return np.where(np.isnan(age_s), _UNTIMED_WEIGHT, 0.5 ** (age_s / half_life_s))
 
 
 def affinity(known: Evidence, keys: Rows, owner: Rows, wanted: Rows) -> Column:

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Meta
 
 from reelrank.domain.event import (
+    Accepted,
     Comment,
     Event,
     Follow,
@@ -141,18 +142,18 @@ class _Batch:
         self._authors: list[tuple[int, float, int, int]] = []
 
     def fold(self, fold: Fold, records: Sequence[StoredRecord]) -> None:
-        accepted = [decode_accepted(record.value) for record in records]
-        fingerprints = [_fingerprint(record.event) for record in accepted]
-        # a gap in the offsets (records past their retention) must not shift a record into another window of repeats
+        accepted = [_decoded(record) for record in records]
+        # the fingerprints of all, so that a record keeps its place in the window of repeats whatever release reads it
+        fingerprints = [b"" if one is None else _fingerprint(one.event) for one in accepted]
         fresh = fold.first_time(records[0].offset, fingerprints)
-        for record, fingerprint, is_new in zip(accepted, fingerprints, fresh, strict=True):
-            handler = _HANDLERS.get(type(record.event))
-            if not is_new or handler is None:
+        for one, fingerprint, is_new in zip(accepted, fingerprints, fresh, strict=True):
+            handler = None if one is None else _HANDLERS.get(type(one.event))
+            if one is None or not is_new or handler is None:
                 continue
             try:
-                handler(self, record.event, record.occurred_at, int.from_bytes(fingerprint[:4], "big"))
+                handler(self, one.event, one.occurred_at, int.from_bytes(fingerprint[:4], "big"))
             except UnknownId as problem:  # nothing of it was; the collector refuses these: the catalogue must have been replaced
-                logger.warning("event %s was not folded: %s", record.event.event_id, problem)
+                logger.warning("event %s was not folded: %s", one.event.event_id, problem)
         self._write_users(fold)
         self._write_counters(fold)
 
@@ -202,7 +203,7 @@ class _Batch:
         self._authors.append((author, occurred_at, Counter.FOLLOWS, 1 if on else -1))
 
     def history(self, event: History, occurred_at: float, tie: int) -> None:
-        """A base state: watches in order, without times. They count in the totals of a video and in no window."""
+        """A base state: watches in order, without times. They count in the totals of a video and in no window; what was not long counts as skipped."""
         recent = set(event.watched)
         watched = [self._row(video_id) for video_id in (*(one for one in event.long_viewed if one not in recent), *event.watched)]
         long_viewed = {self._row(video_id) for video_id in event.long_viewed}
@@ -212,10 +213,9 @@ class _Batch:
         for place, row in enumerate(watched):
             at = occurred_at - (len(watched) - place) / 1000  # keeps the order; marked as no real time
             long_view = row in long_viewed
-            changes.watches.append(sequences.watch_entry(at, tie, row, None, 0, skipped=False, long_view=long_view, timed=False))
-            self._count(event, changes, row, 0.0, Counter.CLICKS)
-            if long_view:
-                self._count(event, changes, row, 0.0, Counter.LONG_VIEWS)
+            changes.watches.append(sequences.watch_entry(at, tie, row, None, 0, skipped=not long_view, long_view=long_view, timed=False))
+            for counter in (Counter.CLICKS, Counter.LONG_VIEWS) if long_view else (Counter.SKIPS,):
+                self._count(event, changes, row, 0.0, counter)
         for place, row in enumerate(liked):
             changes.signals.append(sequences.signal_entry(occurred_at - (len(liked) - place) / 1000, tie, Signal.LIKE, row, on=True))
             self._count(event, changes, row, 0.0, Counter.LIKES)
@@ -281,6 +281,15 @@ def _add(fold: Fold, kind: Kind, keys: np.ndarray, increments: np.ndarray) -> No
     chosen = increments[known]
     state = windows.add(fold.counters(kind, distinct), places, chosen[:, 1], chosen[:, 2].astype(np.int64), chosen[:, 3].astype(np.int64))
     fold.put_counters(kind, distinct, state)
+
+
+def _decoded(record: StoredRecord) -> Accepted | None:
+    """The accepted event in a record; None, and an error in the log, for one that this release can't read: it must not stop the others."""
+    try:
+        return decode_accepted(record.value)
+    except msgspec.DecodeError as problem:
+        logger.error("the record at offset %d can't be read and was not folded: %s", record.offset, problem)
+        return None
 
 
 def _fingerprint(event: Event) -> bytes:

@@ -39,6 +39,8 @@ _TOTAL_AT = len(_RINGS)  # a record is: the newest bucket of each ring, the tota
 _RING_AT = [_TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in _RINGS[:ring]) for ring in range(len(_RINGS))]
 WIDTH = _TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in _RINGS)
 
+_MOST = np.iinfo(np.int32).max
+
 Windowed = NDArray[np.int64]  # (n, COUNTERS)
 
 
@@ -50,7 +52,9 @@ def add(state: Counters, places: NDArray[np.int64], occurred_at: NDArray[np.floa
     """
     state = state.copy()
     flat = state.reshape(-1)
-    np.add.at(flat, places * WIDTH + _TOTAL_AT + counters, amounts.astype(np.int32))
+    grown = state[:, _TOTAL_AT : _TOTAL_AT + COUNTERS].astype(np.int64)
+    np.add.at(grown.reshape(-1), places * COUNTERS + counters, amounts)
+    state[:, _TOTAL_AT : _TOTAL_AT + COUNTERS] = np.minimum(grown, _MOST)  # rather stand still than wrap around
     seconds = occurred_at.astype(np.int64)
     for ring, (bucket_s, slots) in enumerate(_RINGS):
         buckets = seconds // bucket_s

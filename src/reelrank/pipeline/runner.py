@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, wait
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,10 @@ logger = logging.getLogger(__name__)
 def gather(query: Query, sources: Sequence[Source], trace: RequestTrace, executor: Executor, deadline_s: float) -> Candidates:
     """Lets every source propose within its quota and unites what they propose; a late or failing one proposes nothing."""
     with trace.stage("sources") as figures:
-        asked = {source.name: executor.submit(_propose, query, source) for source in sources if query.params.quota.get(source.name, 0) > 0}
+        wanted = [source for source in sources if query.params.quota.get(source.name, 0) > 0]
+        # each draws from a generator of its own: whoever is first, a seed gives the same proposals
+        chances = query.rng.spawn(len(wanted))
+        asked = {source.name: executor.submit(_propose, replace(query, rng=rng), source) for source, rng in zip(wanted, chances, strict=True)}
         wait(asked.values(), timeout=deadline_s)
         proposals: dict[str, Proposal] = {}
         for name, future in asked.items():
@@ -29,15 +33,20 @@ def gather(query: Query, sources: Sequence[Source], trace: RequestTrace, executo
     return candidates
 
 
-def remove(query: Query, filters: Sequence[Filter], candidates: Candidates, trace: RequestTrace) -> Candidates:
-    """Runs the filters one after the other; each sees what the ones before have kept."""
+def remove(query: Query, filters: Sequence[Filter], candidates: Candidates, trace: RequestTrace, at_least: int = 0) -> Candidates:
+    """Runs the filters one after the other; each sees what the ones before have kept.
+
+    A filter that would leave fewer than `at_least` of what it was given gives way: it removes nothing.
+    """
     for one in filters:
         with trace.stage(f"filter {one.name}") as figures:
             figures["in"] = len(candidates)
             if len(candidates):
-                verdict = one.judge(query, candidates)
-                if not verdict.kept.all():
-                    candidates = candidates.keep(verdict.kept)
+                kept = one.judge(query, candidates).kept
+                if kept.sum() < at_least:
+                    figures["gave_way"] = 1
+                elif not kept.all():
+                    candidates = candidates.keep(kept)
             figures["out"] = len(candidates)
     return candidates
 

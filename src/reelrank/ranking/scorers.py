@@ -12,7 +12,8 @@ Features = NDArray[np.float32]  # (n, F)
 Column = NDArray[np.float64]  # (n,)
 
 # log-odds that one unit of each taste adds to each head
-_TASTES = {"taste_tag": 1.0, "taste_author": 1.2, "taste_sound": 0.4, "taste_duration": 0.8}
+_TASTES = {"taste_tag": 0.8, "taste_author": 1.0, "taste_sound": 0.3, "taste_duration": 0.3, "co_watch": 0.7}
+_RELIANCE = 0.65  # how far a video's and a user's own rates can be relied on: chosen on a real log, like the tastes
 _HEADS = {
     # head: (the video's rate, the user's, everybody's, what a taste is worth)
     "click": ("video_click_rate", "user_click_rate", "app_click_rate", 0.8),
@@ -44,19 +45,22 @@ class ValueScorer:
 def predictions(features: Features, params: FeedParams) -> dict[str, Column]:
     """The probability of each head, from features (n, F) alone."""
     taste = params.taste_weight * sum((weight * _column(features, name) for name, weight in _TASTES.items()), start=np.zeros(len(features)))
-    taste += params.co_watch_weight * _column(features, "co_watch")
     heads: dict[str, Column] = {}
-    for head, (quality, user_rate, app_rate, worth) in _HEADS.items():
-        user_shift = _logit(_column(features, user_rate)) - _logit(_column(features, app_rate))
-        heads[head] = _sigmoid(_logit(_column(features, quality)) + user_shift + worth * taste)
+    for head, (video_rate, user_rate, app_rate, worth) in _HEADS.items():
+        everyones = _logit(_column(features, app_rate))
+        video_shift, user_shift = _logit(_column(features, video_rate)) - everyones, _logit(_column(features, user_rate)) - everyones
+        heads[head] = _sigmoid(everyones + _RELIANCE * (video_shift + user_shift) + worth * taste)
     return heads
 
 
 def value(heads: dict[str, Column], features: Features, params: FeedParams) -> Column:
-    """What a video is worth showing: the weighted predictions, lifted by up to `freshness_weight` for what was uploaded just now."""
+    """What a video is worth showing: the weighted predictions, lifted for what speaks for it besides."""
     worth = sum((weight * heads[head] for head, weight in params.value.items()), start=np.zeros(len(features)))
     age_s = np.expm1(_column(features, "age")) * 3600
-    return worth * (1.0 + params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s))
+    lift = params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s)  # uploaded just now
+    lift += params.popularity_weight * _column(features, "video_outcomes_1d")  # watched by many these days
+    lift += params.co_watch_weight * _column(features, "co_watch")  # watched by those who watch what this user watches
+    return worth * (1.0 + lift)
 
 
 def _column(features: Features, name: str) -> Column:

@@ -45,6 +45,7 @@ class ArtifactStore:
         home = self.root / name
         home.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
+        draft.chmod(0o755)  # other users of this machine may serve from it
         try:
             write(draft)
             version = f"{int(made_at * 1000):015d}-{draft.name.removeprefix('.draft-')}"
