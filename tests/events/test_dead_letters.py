@@ -7,7 +7,8 @@ import msgspec
 
 from events.desk import NOW, Desk
 from reelrank.domain.video import Video
-from reelrank.events.dead_letters import DeadLetter, DeadLetters, read_all, resubmit
+from reelrank.events.dead_letters import DeadLetter, DeadLetters, read_all
+from reelrank.events.resubmission import resubmit
 from reelrank.events.validation import Refused
 from reelrank.storage.event_log import DEAD_LETTERS
 from reelrank.storage.event_log_embedded import EmbeddedEventLog

@@ -52,7 +52,7 @@ def resubmit(config: Path | None, as_json: bool) -> None:
     import msgspec
 
     from reelrank.events.dead_letters import read_all
-    from reelrank.events.dead_letters import resubmit as send_again
+    from reelrank.events.resubmission import resubmit as send_again
     from reelrank.wiring import open_reelrank
 
     system = open_reelrank(settings)

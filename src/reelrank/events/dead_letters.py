@@ -1,15 +1,11 @@
-"""Dead letters: what was refused, with the reason; read them, mend the cause, send them again."""
+"""Dead letters: what was refused, with the reason."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from reelrank.events.validation import Batch, Decoded, Refused, decode_one
+from reelrank.events.validation import Refused
 from reelrank.storage.event_log import DEAD_LETTERS, EventLog, Record
-
-if TYPE_CHECKING:
-    from reelrank.events.collector import Collector
 
 _AT_ONCE = 500
 
@@ -22,13 +18,6 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
     reason: str
     raw: bytes
     cut: bool = False
-
-
-class Resubmitted(NamedTuple):
-    """What came of sending dead letters again."""
-
-    accepted: int
-    refused: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -60,33 +49,3 @@ def read_all(log: EventLog, partition: int | None = None, limit: int | None = No
                     return
                 given += 1
                 yield _decode(record.value)
-
-
-def resubmit(collector: "Collector", letters: Iterable[DeadLetter]) -> Resubmitted:
-    """Sends dead letters through the collector again; what is refused again stays where it is.
-
-    An event without a time of its own happened when it first arrived. Sending a letter twice changes nothing.
-    """
-    accepted = refused = 0
-    waiting: list[Decoded] = []
-
-    def send() -> None:
-        nonlocal accepted, refused
-        receipt = collector.accept(Batch(waiting, []), keep_refused=False)
-        accepted, refused = accepted + receipt.accepted, refused + len(receipt.refused)
-        waiting.clear()
-
-    for letter in letters:
-        try:
-            event = decode_one(letter.raw)
-        except ValueError:
-            refused += 1
-            continue
-        if event.occurred_at is None:
-            event = msgspec.structs.replace(event, occurred_at=letter.received_at)
-        waiting.append(Decoded(len(waiting), event))
-        if len(waiting) == _AT_ONCE:
-            send()
-    if waiting:
-        send()
-    return Resubmitted(accepted, refused)
