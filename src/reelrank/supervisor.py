@@ -16,7 +16,7 @@ from types import FrameType
 from reelrank.config import Settings, as_environment
 
 ROLES = ("stream", "index", "serve")
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_S = 0.05, 5.0, 10.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_S = 0.05, 5.0, 2.0
 _GRACE_S = 10.0  # to finish what is under way when asked to stop
 _PR_SET_PDEATHSIG = 1
 

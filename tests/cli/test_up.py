@@ -14,8 +14,8 @@ import numpy as np
 
 from conftest import NOW
 from reelrank.domain.video import Video
+from reelrank.films.film import render
 from reelrank.simulation.client import FeedClient
-from reelrank.simulation.film import render
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 
 import reelrank
 from reelrank.domain.video import Video
-from reelrank.simulation.themes import THEME_BY_NAME
+from reelrank.films.themes import THEME_BY_NAME
 from reelrank.simulation.world import LATENT, World, stranger
 
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from reelrank.domain.event import Event, History, VideoPublished, VideoRemoved
 from reelrank.domain.video import Video
+from reelrank.films.film import render_all
 from reelrank.simulation import kuairand
 from reelrank.simulation.behavior import Person
 from reelrank.simulation.client import FeedClient
 from reelrank.simulation.clip_folder import Skipped, read_clips
-from reelrank.simulation.film import render_all
 from reelrank.simulation.kuairand import KuaiRand
 from reelrank.simulation.past import past_events
 from reelrank.simulation.replay import bodies_of, post_log

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.domain.video import Video
-from reelrank.simulation.themes import CAPTIONS_BY_LANGUAGE, EFFECTS, FIRST_NAMES, PLACES, SOUNDS, TAILS, THEMES, Place, Theme
+from reelrank.films.themes import CAPTIONS_BY_LANGUAGE, EFFECTS, FIRST_NAMES, PLACES, SOUNDS, TAILS, THEMES, Place, Theme
 
 LATENT = 12  # dimensions of the hidden space that tastes and videos live in; none of them is a tag
 INTERESTS = 2  # a person has this many tastes and likes what meets one of them

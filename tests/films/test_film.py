@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from reelrank.domain.video import Video
-from reelrank.simulation.canvas import HEIGHT, WIDTH
-from reelrank.simulation.film import FPS, MOTIONS, frames, render, render_all, rendered, theme_of
-from reelrank.simulation.lettering import lettering
-from reelrank.simulation.melody import SAMPLE_RATE, melody
-from reelrank.simulation.themes import THEMES
+from reelrank.films.canvas import HEIGHT, WIDTH
+from reelrank.films.film import FPS, MOTIONS, frames, render, render_all, rendered, theme_of
+from reelrank.films.lettering import lettering
+from reelrank.films.melody import SAMPLE_RATE, melody
+from reelrank.films.themes import THEMES
 from reelrank.simulation.world import World
 
 

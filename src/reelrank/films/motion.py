@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from reelrank.simulation.canvas import COLUMNS, HEIGHT, LINES, WIDTH, Canvas, Palette, Plane, edge, mix
+from reelrank.films.canvas import COLUMNS, HEIGHT, LINES, WIDTH, Canvas, Palette, Plane, edge, mix
 
 TAU = 2 * np.pi
 Draw: TypeAlias = Callable[[Canvas, float], None]  # paints the picture at a phase from 0 to 1, where 1 is 0 again

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from reelrank.simulation.canvas import Plane, edge
+from reelrank.films.canvas import Plane, edge
 
 TALL, GAP = 6.0, 1.9  # how high a letter is in units, and the air between two
 _WIDTHS = {"E": 3.6, "F": 3.6, "I": 0.0, "J": 3.2, "L": 3.4, "M": 4.2, "W": 4.6, " ": 2.0}  # of letters that are not 4 wide

@@ -17,11 +17,11 @@ import msgspec
 import numpy as np
 
 from reelrank.domain.video import Rendition, Video
-from reelrank.simulation import motion, motion_shapes
-from reelrank.simulation.canvas import HEIGHT, WIDTH, Canvas, palette, turned
-from reelrank.simulation.lettering import lettering
-from reelrank.simulation.melody import SAMPLE_RATE, melody
-from reelrank.simulation.themes import THEME_BY_NAME, THEMES, Theme
+from reelrank.films import motion, motion_shapes
+from reelrank.films.canvas import HEIGHT, WIDTH, Canvas, palette, turned
+from reelrank.films.lettering import lettering
+from reelrank.films.melody import SAMPLE_RATE, melody
+from reelrank.films.themes import THEME_BY_NAME, THEMES, Theme
 
 FPS = 24
 _LOOP_S = 2.8  # a film's picture repeats about this often, so that only one round is drawn and encoded

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from reelrank.simulation.canvas import HEIGHT, WIDTH, Canvas, Colour, Palette, Plane, edge, mix
-from reelrank.simulation.motion import TAU, Draw
+from reelrank.films.canvas import HEIGHT, WIDTH, Canvas, Colour, Palette, Plane, edge, mix
+from reelrank.films.motion import TAU, Draw
 
 
 def bubbles(colours: Palette, rng: np.random.Generator) -> Draw:
