@@ -1,11 +1,14 @@
 """Published: the current version of an artifact, loaded, and swapped whole when a newer one is published."""
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from reelrank.storage.artifacts import ArtifactStore
+
+logger = logging.getLogger(__name__)
 
 Loaded = TypeVar("Loaded")
 
@@ -22,11 +25,15 @@ class Published(Generic[Loaded]):
         self._lock = threading.Lock()
 
     def refresh(self) -> bool:
-        """Loads the current version if it is another one than before; returns whether it was."""
+        """Loads the current version if it is another one than before; returns whether it did. One that can't be loaded leaves what there was."""
         with self._lock:
             current = self._artifacts.current(self.name)
             if current is None or current.manifest.version == self.version:
                 return False
-            self.value = self._load(current.folder)
+            try:
+                self.value = self._load(current.folder)
+            except Exception as problem:  # whatever damaged files do to their reader
+                logger.error("version %s of %s can't be loaded and is left out: %r; roll back, or let the index role publish it again", current.manifest.version, self.name, problem)
+                return False
             self.version = current.manifest.version
             return True

@@ -66,7 +66,7 @@ class Served(_UserEvent, tag="served", frozen=True, kw_only=True):
 
     policy: Annotated[str, Meta(min_length=1, max_length=64)]
     videos: Annotated[tuple[ServedVideo, ...], Meta(min_length=1, max_length=200)]
-    offsets: tuple[int, ...] = ()  # the log offset of each partition that the features had seen
+    offsets: tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...] = ()  # the log offset of each partition that the features had seen
     params: str = ""  # fingerprint of the FeedParams in force
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
 

@@ -102,7 +102,7 @@ class VideosApi:
             inside = shelf.resolve() if shelf.is_symlink() and shelf.is_dir() else self._media
             path = (self._media / url).resolve()
             return (path, path.stat()) if path.is_relative_to(inside) and path.is_file() else (None, None)
-        except (OSError, ValueError):  # too long a name, a loop of links
+        except (OSError, ValueError, RuntimeError):  # too long a name, a loop of links
             return None, None
 
 

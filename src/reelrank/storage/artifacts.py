@@ -1,6 +1,7 @@
 """ArtifactStore: versioned folders with a manifest and checksums; one version of each name is current."""
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +12,8 @@ from typing import NamedTuple
 import msgspec
 
 from reelrank.storage.event_log import StorageError
+
+logger = logging.getLogger(__name__)
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,13 +66,17 @@ class ArtifactStore:
         return Artifact(home / version, manifest)
 
     def current(self, name: str) -> Artifact | None:
-        """The live version, None if nothing was published yet."""
+        """The live version; None if nothing was published yet, or if its manifest is damaged: publishing again mends that."""
         link = self.root / name / "current"
         try:
             folder = link.resolve(strict=True)
         except FileNotFoundError:
             return None
-        return Artifact(folder, msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest))
+        try:
+            return Artifact(folder, msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest))
+        except (OSError, msgspec.DecodeError) as problem:
+            logger.error("the manifest of %s can't be read, so %s counts as not published: %s", folder, name, problem)
+            return None
 
     def verify(self, artifact: Artifact) -> None:
         """Raises StorageError if a file is missing or not what was published."""
