@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -77,7 +78,9 @@ class Supervisor:
         self._tending = threading.Thread(target=self._tend, name="supervisor", daemon=True)
 
     def start(self, ready_within_s: float = 60.0) -> None:
-        """Starts every role and returns when the feed answers. Raises RoleFailed if it does not."""
+        """Starts every role and returns when the feed answers. Raises RoleFailed if it does not, or if somebody else holds its port."""
+        if "serve" in self._names:
+            self._refuse_taken_port()  # else whoever answers there would pass for our feed
         self._roles = {name: _Role(name, self.settings) for name in self._names}
         self._tending.start()
         if "serve" in self._roles:
@@ -109,6 +112,15 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 role.process.kill()
                 role.process.wait()
+
+    def _refuse_taken_port(self) -> None:
+        host, port = self.settings.serving.host, self.settings.serving.port
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as problem:
+                raise RoleFailed(f"can't listen on {host}:{port}: {problem.strerror}; end what listens there, or choose another port (--port)") from None
 
     def _tend(self) -> None:
         while not self._stopping.wait(0.02):

@@ -35,3 +35,17 @@ def test_a_rolled_back_version_is_loaded_too(tmp_path: Path) -> None:
     artifacts.roll_back("greeting", first.manifest.version)
     published.refresh()
     assert published.value == "hello"
+
+
+def test_a_version_that_can_not_be_loaded_leaves_the_one_before(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(tmp_path)
+    published = Published(artifacts, "greeting", text)
+    artifacts.publish("greeting", 1.0, lambda folder: write("hello", folder))
+    published.refresh()
+    damaged = artifacts.publish("greeting", 2.0, lambda folder: write("goodbye", folder))
+    (damaged.folder / "text").unlink()
+    assert not published.refresh()
+    assert published.value == "hello"
+    (damaged.folder / "text").write_text("goodbye")
+    assert published.refresh()
+    assert published.value == "goodbye"

@@ -111,3 +111,12 @@ def test_a_total_stands_still_at_its_limit_instead_of_wrapping_around() -> None:
     for _ in range(2):
         state = windows.add(state, nothing, np.array([1e9]), np.array([int(Counter.WATCHED_DS)]), much)
     assert windows.totals(state)[0, Counter.WATCHED_DS] == 2**31 - 1
+
+
+def test_a_window_stands_still_at_its_limit_instead_of_wrapping_around() -> None:
+    state = np.zeros((1, windows.WIDTH), dtype=np.int32)
+    much = 5_000
+    for _ in range(2):  # as many days of watching as one batch of events can tell of
+        places, moments = np.zeros(much, dtype=np.int64), np.full(much, START)
+        state = windows.add(state, places, moments, np.full(much, int(Counter.WATCHED_DS)), np.full(much, 864_000))
+    assert {int(windows.window(state, name, START)[0, Counter.WATCHED_DS]) for name in WINDOWS} == {2**31 - 1}

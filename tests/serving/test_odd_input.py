@@ -83,6 +83,8 @@ BAD_EVENTS: dict[str, Any] = {
     "a propensity of zero": served({"video_id": "v-1", "propensity": 0}),
     "a propensity above one": served({"video_id": "v-1", "propensity": 1.1}),
     "a score that is no number": served({"video_id": "v-1", "score": float("nan")}),
+    "an offset beyond every log": served({"video_id": "v-1", "features": [0.0] * len(FEATURES)}, offsets=[2**64]),
+    "a negative offset": served({"video_id": "v-1", "features": [0.0] * len(FEATURES)}, offsets=[-1]),
     "one feature": served({"video_id": "v-1", "features": [1.0]}),
     "a feature that is infinite": served({"video_id": "v-1", "features": [float("inf")]}),
     "a history of 1,001": history(watched=["v-1"] * 1_001),

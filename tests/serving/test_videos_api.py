@@ -80,3 +80,9 @@ def test_a_link_that_leads_out_of_the_media_folder_is_not_followed(service: Serv
     (tmp_path / "media" / "link.mp4").symlink_to(tmp_path / "secret.txt")
     service.post([published("v-4", renditions=[{"url": "link.mp4", "bitrate_kbps": 1, "width": 1, "height": 1}])])
     assert service.get("/v1/videos/v-4/media").status == 404
+
+
+def test_a_link_that_leads_to_itself_is_not_found(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "media" / "loop").symlink_to("loop")
+    service.post([published("v-4", renditions=[{"url": "loop", "bitrate_kbps": 1, "width": 1, "height": 1}])])
+    assert service.get("/v1/videos/v-4/media").status == 404

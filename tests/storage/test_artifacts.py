@@ -39,6 +39,14 @@ def test_nothing_is_current_before_the_first_version(artifacts: ArtifactStore) -
     assert artifacts.versions("index") == []
 
 
+@pytest.mark.parametrize("manifest", [b"", b"{", b"\xff", b"[]"])
+def test_a_damaged_manifest_counts_as_nothing_until_the_next_version(artifacts: ArtifactStore, manifest: bytes) -> None:
+    (artifacts.publish("index", 1.0, writes("first")).folder / "manifest.json").write_bytes(manifest)
+    assert artifacts.current("index") is None
+    published = artifacts.publish("index", 2.0, writes("second"))
+    assert artifacts.current("index") == published
+
+
 def test_what_was_published_last_is_current(artifacts: ArtifactStore) -> None:
     artifacts.publish("index", 1.0, writes("first"))
     published = artifacts.publish("index", 2.0, writes("second"), {"videos": 7})

@@ -65,7 +65,8 @@ def add(state: Counters, places: NDArray[np.int64], occurred_at: NDArray[np.floa
         state[:, ring] = newest
         inside = buckets > newest[places] - slots
         target = places * WIDTH + _RING_AT[ring] + (buckets % slots) * COUNTERS + counters
-        np.add.at(flat, target[inside], amounts[inside].astype(np.int32))
+        cells, parts = np.unique(target[inside], return_inverse=True)
+        flat[cells] = np.minimum(flat[cells] + np.bincount(parts, weights=amounts[inside]), _MOST)  # in float64, exact far beyond int32
     return state
 
 
