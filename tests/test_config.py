@@ -37,6 +37,26 @@ def test_a_missing_file_and_a_broken_one_are_told_apart(tmp_path: Path):
         load(broken, {})
 
 
+@pytest.mark.parametrize("text", [b"port = = 1", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes):
+    (tmp_path / "broken.toml").write_bytes(text)
+    with pytest.raises(ConfigError, match=r"broken\.toml is not TOML"):
+        load(tmp_path / "broken.toml", {})
+
+
+def test_a_section_that_is_given_as_a_value_is_named():
+    with pytest.raises(ConfigError, match="serving is 'x'"):
+        load(None, {"REELRANK_SERVING": "x", "REELRANK_SERVING__PORT": "9000"})
+
+
+@pytest.mark.parametrize(
+    "name", ["SERVING__PORT", "SERVING__EVENT_THREADS", "SERVING__FEED_THREADS", "SERVING__MAX_BODY_BYTES", "SERVING__REFRESH_S", "FEED__SOURCE_THREADS"]
+)
+def test_a_number_that_would_stop_the_service_is_refused_at_the_start(name: str):
+    with pytest.raises(ConfigError, match=name.partition("__")[2].lower()):
+        load(None, {f"REELRANK_{name}": "-1"})
+
+
 def test_a_child_process_gets_exactly_the_same_settings():
     settings = load(None, {"REELRANK_SERVING__PORT": "9100", "REELRANK_CLOCK_SHIFT_S": "-3.5"})
     assert load(None, as_environment(settings)) == settings

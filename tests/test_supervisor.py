@@ -51,3 +51,9 @@ def test_a_feed_that_can_not_come_up_says_why(tmp_path: Path, free_port: int):
         second = Supervisor(settings(tmp_path / "two", free_port), roles=("serve",))
         with pytest.raises(RoleFailed, match=str(free_port)):
             second.start(ready_within_s=15.0)
+
+
+def test_a_data_folder_that_can_not_be_written_to_is_named(tmp_path: Path, free_port: int):
+    (tmp_path / "file").touch()
+    with pytest.raises(RoleFailed, match="can't start in the data folder"):
+        Supervisor(settings(tmp_path / "file", free_port)).start()

@@ -61,7 +61,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
             tree = msgspec.toml.decode(path.read_bytes())
         except FileNotFoundError:
             raise ConfigError(f"no configuration at {path}; leave --config out to run with the defaults") from None
-        except msgspec.DecodeError as problem:
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
             raise ConfigError(f"{path} is not TOML: {problem}") from None
     for name, value in environment.items():
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
@@ -81,4 +81,6 @@ def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
     *parents, last = path
     for parent in parents:
         tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{parent} is {tree!r}, and {last} can't be set in it; {parent} is a section, not a value")
     tree[last] = value

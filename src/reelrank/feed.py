@@ -4,10 +4,11 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.event import Context, Served, ServedVideo
@@ -33,8 +34,8 @@ POLICY = "reelrank"
 class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the feed runs (what it shows is in FeedParams)."""
 
-    sources_deadline_s: float = 0.25
-    source_threads: int = 4
+    sources_deadline_s: Annotated[float, Meta(ge=0)] = 0.25
+    source_threads: Annotated[int, Meta(ge=1)] = 4
 
 
 class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,7 +81,10 @@ class Supervisor:
         """Starts every role and returns when the feed answers. Raises RoleFailed if it does not, or if somebody else holds its port."""
         if "serve" in self._names:
             self._refuse_taken_port()  # else whoever answers there would pass for our feed
-        self._roles = {name: _Role(name, self.settings) for name in self._names}
+        try:
+            self._roles = {name: _Role(name, self.settings) for name in self._names}
+        except OSError as problem:
+            raise RoleFailed(f"can't start in the data folder {self.settings.data_dir}: {problem}; choose one that can be written to") from None
         self._tending.start()
         if "serve" in self._roles:
             self._wait_ready(ready_within_s)

@@ -9,6 +9,7 @@ from candidates.conftest import DOGS
 from candidates.small_app import DAY, HOUR, START, SmallApp
 from reelrank.candidates import video_counters
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource, engagement, favourite_tags, trend
+from reelrank.domain.clock import ShiftedClock
 from reelrank.features import windows
 from reelrank.features.windows import Counter
 
@@ -84,6 +85,16 @@ def test_the_board_is_made_anew_only_after_its_time(two_circles: SmallApp) -> No
     two_circles.clock.advance_to(START + 6)
     board.refresh()
     assert board.everywhere()[0] == two_circles.columns.rows["hit"]
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_board(two_circles: SmallApp) -> None:
+    clock = ShiftedClock(DAY)
+    board = TrendingBoard(two_circles.store, two_circles.columns, clock)
+    board.refresh()
+    before = board.everywhere()
+    clock.shift_s = 0.0
+    board.refresh()
+    assert board.everywhere() is not before
 
 
 def test_a_place_has_trends_of_its_own(app: SmallApp) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reelrank.features.definitions import FEATURES
 from serving.running_service import Service, watch
 
 LONG = "x" * 100_000
@@ -321,6 +322,18 @@ def test_chunks_of_one_byte_are_a_body(shared: Service) -> None:
 )
 def test_what_is_no_http_is_a_bad_request(shared: Service, request_bytes: bytes) -> None:
     assert exchange(shared, request_bytes).startswith(b"HTTP/1.1 400 ")
+
+
+def test_headers_that_never_end_are_given_up(shared: Service) -> None:
+    host, port = shared.server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as wire:
+        wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        sent = 0
+        with pytest.raises(ConnectionError):
+            while sent < 50 * MEGABYTES:
+                wire.sendall(b"x" * 10_000)
+                sent += 10_000
+    assert shared.get("/-/live").status == 200
 
 
 @pytest.mark.parametrize("wanted", ["bytes=-", "bytes=5-2", "bytes=a-b", "pages=1-2", "bytes=0-0,2-2", "bytes=" + ",".join(["0-1"] * 500), "x" * 1_000])

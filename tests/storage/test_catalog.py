@@ -9,6 +9,8 @@ import pytest
 
 from reelrank.domain.video import Rendition, Video
 from reelrank.storage.catalog import Catalog, VideoConflict
+from reelrank.storage.catalog_sqlite import SqliteCatalog
+from reelrank.storage.event_log import StorageError
 from storage.backends import CATALOGS, Start
 
 Opener = Callable[[], Catalog]
@@ -169,3 +171,9 @@ for number in range(25):
     assert len({row.revision for row in rows}) == 100
     assert sorted(row.author_row for row in rows) == list(range(100))
     assert {row.tag_rows[0] for row in rows} == set(range(25))
+
+
+def test_a_file_that_is_no_catalogue_is_named(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").write_bytes(b"something else" * 100)
+    with pytest.raises(StorageError, match=r"catalog\.sqlite can't be used"):
+        SqliteCatalog(tmp_path / "catalog.sqlite")

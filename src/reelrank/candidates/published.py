@@ -33,7 +33,7 @@ class Published(Generic[Loaded]):
             try:
                 self.value = self._load(current.folder)
             except Exception as problem:  # whatever damaged files do to their reader
-                logger.error("version %s of %s can't be loaded and is left out: %r; roll back, or let the index role publish it again", current.manifest.version, self.name, problem)
+                logger.error("%s can't be loaded and is left out: %r; roll back, or let the index role publish it again", current.folder, problem)
                 return False
             self.version = current.manifest.version
             return True

@@ -6,15 +6,38 @@ from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 75
+_MAX_HEAD_BYTES = 524_288  # above what one read of the socket may bring, as the end of the body before may come with it
 
 
 class PortTaken(Exception):
     """Somebody else listens there."""
+
+
+class _BoundedHead(HttpToolsProtocol):
+    """HTTP/1.1 that gives up on a request whose line and headers never end: parsing them grows slower with every byte, for everybody."""
+
+    _head_bytes: int | None = None  # of the head that is being read
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_bytes is not None and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self.send_400_response(f"The request line and the headers have more than {_MAX_HEAD_BYTES:,} bytes.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = None
+        super().on_headers_complete()
 
 
 class Server(uvicorn.Server):
@@ -28,7 +51,7 @@ class Server(uvicorn.Server):
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._socket.getsockname()[1]}"
         settings = uvicorn.Config(
             app,
-            http="httptools",
+            http=_BoundedHead,
             loop="uvloop",
             ws="none",
             lifespan="on",

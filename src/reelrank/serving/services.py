@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from reelrank.domain.clock import Clock
 from reelrank.events.collector import Collector
@@ -23,15 +25,15 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """How the HTTP service is set up."""
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     media: str = "media"  # the folder of the videos' files; a relative path lies below data_dir
-    max_compressed_bytes: int = 5_000_000  # of a body as it travels, when it is compressed
-    max_body_bytes: int = 10_000_000  # of a body once it is unpacked
-    event_threads: int = 4
-    max_pending_batches: int = 64  # more of them at a time are told to come back
-    feed_threads: int = 2
-    refresh_s: float = 0.25  # how often the catalogue is looked at for changes
-    shutdown_s: float = 10.0  # how long running requests may take to end
+    max_compressed_bytes: Annotated[int, Meta(ge=1)] = 5_000_000  # of a body as it travels, when it is compressed
+    max_body_bytes: Annotated[int, Meta(ge=1)] = 10_000_000  # of a body once it is unpacked
+    event_threads: Annotated[int, Meta(ge=1)] = 4
+    max_pending_batches: Annotated[int, Meta(ge=1)] = 64  # more of them at a time are told to come back
+    feed_threads: Annotated[int, Meta(ge=1)] = 2
+    refresh_s: Annotated[float, Meta(gt=0)] = 0.25  # how often the catalogue is looked at for changes
+    shutdown_s: Annotated[float, Meta(ge=0)] = 10.0  # how long running requests may take to end
 
 
 def _nothing(_count: int) -> Sequence[int]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sql
 from sqlalchemy.event import listen
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from reelrank.domain.video import Video
 from reelrank.storage.catalog import CatalogRow, VideoConflict
@@ -117,7 +117,7 @@ class SqliteCatalog:
         try:
             with engine.begin() as connection:
                 yield connection
-        except OperationalError as problem:
+        except DatabaseError as problem:
             raise StorageError(f"the catalogue at {self._path} can't be used: {problem.orig}; is the disk full, or does another process hold it?") from problem
 
 
