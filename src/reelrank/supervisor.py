@@ -33,8 +33,7 @@ class _Role:
         self.name = name
         self.restarts = 0
         self.log_file = Path(settings.data_dir) / "logs" / f"{name}.log"
-        one_thread = {"OPENBLAS_NUM_THREADS": "1"}  # small matrices: threads only wait for each other, and the roles share the cores
-        self._environment = {**one_thread, **os.environ, **as_environment(settings), "REELRANK_SUPERVISED": str(os.getpid())}
+        self._environment = {**os.environ, **as_environment(settings), "REELRANK_SUPERVISED": str(os.getpid())}
         self._pause_s = _FIRST_PAUSE_S
         self._start_at = 0.0
         self.process = self._start()

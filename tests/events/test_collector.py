@@ -144,3 +144,11 @@ def test_nothing_is_acknowledged_when_the_log_is_full(tmp_path: Path) -> None:
     assert sum(log.end(EVENTS, partition) for partition in range(log.partitions)) == before
     catalog.close()
     log.close()
+
+
+def test_a_video_from_the_future_is_refused_and_its_neighbours_are_not(desk: Desk) -> None:
+    receipt = desk.send(published("v-1", uploaded_at=NOW + 3_600), published("v-2", uploaded_at=NOW + 5))
+    assert receipt.accepted == 1
+    (refusal,) = receipt.refused
+    assert refusal.index == 0 and "uploaded_at" in refusal.reason and "in the future" in refusal.reason
+    assert desk.catalog.get("v-1") is None and desk.catalog.get("v-2") is not None

@@ -5,7 +5,7 @@ import pytest
 
 from features.folded_world import NOW, VIDEOS, World
 from reelrank.domain.video import Video
-from reelrank.features.columns import VideoColumns
+from reelrank.features.columns import MAX_PLACES, VideoColumns
 from reelrank.storage.catalog import CatalogRow
 
 
@@ -70,7 +70,15 @@ def test_no_row_counts_before_it_is_filled(world: World, monkeypatch: pytest.Mon
 
 
 def test_a_place_nobody_lived_in_yet_gets_its_row(world: World) -> None:
-    assert world.columns.place_row_of("Rome") == 0
-    lima = world.columns.place_row_of("Lima")
+    world.columns.name_places(["Rome", "Lima", "Lima"])
+    assert world.columns.places["Rome"] == 0
+    lima = world.columns.places["Lima"]
     assert world.catalog.place_rows(["Lima"]) == {"Lima": lima}
-    assert VideoColumns(world.catalog).place_row_of("Lima") == lima
+    assert VideoColumns(world.catalog).places["Lima"] == lima
+
+
+def test_places_that_clients_make_up_do_not_fill_the_catalogue(world: World) -> None:
+    world.columns.name_places(f"nowhere {number}" for number in range(MAX_PLACES + 10))
+    assert len(world.columns.places) == MAX_PLACES
+    world.columns.name_places(["one more"])
+    assert "one more" not in world.columns.places

@@ -152,7 +152,7 @@ def test_a_like_counts_at_once_for_all_that_the_video_belongs_to(world: World) -
     assert video_ids(world.user("ana").liked) == ["v0"]
     row = world.columns.rows["v0"]
     tags = [tag for tag in world.columns.tag_rows[row].tolist() if tag >= 0]
-    oslo = world.columns.place_row_of("Oslo")
+    oslo = world.columns.places["Oslo"]
     keys = [
         (Kind.EVERYTHING, 0),
         (Kind.VIDEO, row),

@@ -1,10 +1,14 @@
 """One file per verb of the loop."""
 
 import importlib
+import os
 
 import click
 
 import reelrank
+
+# before anything loads NumPy: our matrices are small, its threads would only wait for each other on cores that the roles share
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # in the order of the loop; the help of each verb stands here so that `reelrank --help` loads nothing else
 VERBS: dict[str, tuple[str, str]] = {
@@ -18,6 +22,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Say what is installed, reachable and missing."),
 }
 
+_TO_MEND = {"ConfigError", "DataError", "PortTaken", "RoleFailed", "StorageError"}  # by name: their modules would have to be loaded for every --help
+
 
 class _Verbs(click.Group):
     """Loads a verb's module when it is called."""
@@ -30,6 +36,15 @@ class _Verbs(click.Group):
             return None
         module, _ = VERBS[cmd_name]
         return getattr(importlib.import_module(f"reelrank.cli.{module}"), module)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """What a user can mend ends with its reason, not with a traceback."""
+        try:
+            return super().invoke(ctx)
+        except Exception as problem:
+            if type(problem).__name__ in _TO_MEND:
+                raise click.ClickException(str(problem)) from problem
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs, in the order of the loop"):

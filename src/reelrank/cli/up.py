@@ -75,7 +75,10 @@ def _prepare(settings: "Settings", kind: str, path: Path, data_dir: Path | None,
     settings = msgspec.structs.replace(settings, data_dir=str(folder), serving=serving)
     marker = folder / "brought-in.json"
     if marker.exists():
-        shift_s = msgspec.json.decode(marker.read_bytes(), type=dict[str, float])["clock_shift_s"]
+        try:
+            shift_s = msgspec.json.decode(marker.read_bytes(), type=dict[str, float])["clock_shift_s"]
+        except (msgspec.DecodeError, KeyError) as problem:
+            raise click.ClickException(f"{marker} can't be read ({problem}); remove {folder} to bring the data in again") from None
     else:
         shift_s = last_moment(path) - time.time() if kind == "kuairand" else settings.clock_shift_s
     return msgspec.structs.replace(settings, clock_shift_s=shift_s), not marker.exists()
@@ -103,5 +106,7 @@ def _bring_in(kind: str, path: Path, is_new: bool, settings: "Settings", client:
             progress.console.print(f"left out {skipped.path}: {skipped.reason}")
     elif kind == "kuairand" and is_new:
         demo.publish_kuairand(client, path, progress)
-    marker.write_bytes(msgspec.json.encode({"clock_shift_s": settings.clock_shift_s}))
+    draft = marker.with_suffix(".part")
+    draft.write_bytes(msgspec.json.encode({"clock_shift_s": settings.clock_shift_s}))
+    draft.replace(marker)  # whole, or not at all
     return go_on

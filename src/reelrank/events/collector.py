@@ -11,7 +11,7 @@ from reelrank.domain.clock import Clock
 from reelrank.domain.event import Accepted, Event, Served, VideoPublished, VideoRemoved, encode_accepted
 from reelrank.domain.video import Video
 from reelrank.events.dead_letters import DeadLetters
-from reelrank.events.validation import Batch, Decoded, KnownIds, RefusalKind, Refused, refuse, unknown_id
+from reelrank.events.validation import Batch, Decoded, KnownIds, RefusalKind, Refused, quoted, refuse, unknown_id
 from reelrank.storage.catalog import Catalog, VideoConflict
 from reelrank.storage.event_log import EVENTS, EventLog, Record
 
@@ -66,6 +66,7 @@ class Collector:
         refused = list(batch.refused)
         events = _without_repeats(batch.events)
         repeated = len(batch.events) - len(events)
+        events = self._uploaded_by_now(events, refused, received_at)
         events = self._known_to_catalogue(self._into_catalogue(events, refused), refused)
         accepted = [self._stamped(decoded.event, received_at) for decoded in events]
         if complete is not None:
@@ -79,6 +80,16 @@ class Collector:
             self.refused.update(one.kind for one in refused)
         refused.sort(key=lambda one: one.index)
         return Receipt(len(accepted), repeated, tuple(Refusal(one.index, one.event_id, one.reason) for one in refused))
+
+    def _uploaded_by_now(self, events: list[Decoded], refused: list[Refused], now: float) -> list[Decoded]:
+        """The events without videos from the future, which would be the newest for good."""
+        latest = now + self._config.max_ahead_s
+        ahead = {decoded.index: decoded for decoded in events if isinstance(decoded.event, VideoPublished) and decoded.event.video.uploaded_at > latest}
+        for decoded in ahead.values():
+            video = decoded.event.video  # pyright: ignore[reportAttributeAccessIssue]
+            reason = f"video.uploaded_at {video.uploaded_at} of {quoted(video.video_id)} lies in the future (it is {now:.0f} now); publish it once it is there"
+            refused.append(refuse(decoded, reason, "content"))
+        return [decoded for decoded in events if decoded.index not in ahead] if ahead else events
 
     def _into_catalogue(self, events: list[Decoded], refused: list[Refused]) -> list[Decoded]:
         """Publishes and removes videos, in their order; returns the events that are still good."""

@@ -1,7 +1,7 @@
 """VideoColumns: the catalogue in memory, one array per field, by dense video row."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,14 +59,11 @@ class VideoColumns:
         """The dense row of a video, None if the catalogue has none."""
         return self.rows.get(video_id)
 
-    def place_row_of(self, place: str) -> int:
-        """The dense row of a place; a new one is given its row in the catalogue, until there are `MAX_PLACES`; then -1."""
-        row = self.places.get(place)
-        if row is None:
-            if len(self.places) >= MAX_PLACES:
-                return -1
-            row = self.places[place] = self._catalog.place_rows([place])[place]
-        return row
+    def name_places(self, places: Iterable[str]) -> None:
+        """Gives new places their rows in the catalogue, all at once, as long as there are fewer than `MAX_PLACES`."""
+        new = sorted({place for place in places if place not in self.places})[: MAX_PLACES - len(self.places)]
+        if new:
+            self.places |= self._catalog.place_rows(new)
 
     def rows_of(self, video_ids: Sequence[str]) -> Ints:
         """The dense rows of videos that are known to exist."""

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -146,6 +146,7 @@ class _Batch:
         # the fingerprints of all, so that a record keeps its place in the window of repeats whatever release reads it
         fingerprints = [b"" if one is None else _fingerprint(one.event) for one in accepted]
         fresh = fold.first_time(records[0].offset, fingerprints)
+        self._columns.name_places(_places_in(accepted))
         for one, fingerprint, is_new in zip(accepted, fingerprints, fresh, strict=True):
             handler = None if one is None else _HANDLERS.get(type(one.event))
             if one is None or not is_new or handler is None:
@@ -229,7 +230,7 @@ class _Batch:
 
     def _count(self, event: Event, changes: _UserChanges, row: int, occurred_at: float, counter: Counter, amount: int = 1) -> None:
         context = event.context  # pyright: ignore[reportAttributeAccessIssue]
-        place_row = self._columns.place_row_of(context.place) if context is not None and context.place else -1
+        place_row = -1 if context is None else self._columns.places.get(context.place, -1)
         changes.counts.append((counter, amount))
         self._videos.append((row, occurred_at, counter, amount, place_row))
 
@@ -290,6 +291,14 @@ def _decoded(record: StoredRecord) -> Accepted | None:
     except msgspec.DecodeError as problem:
         logger.error("the record at offset %d can't be read and was not folded: %s", record.offset, problem)
         return None
+
+
+def _places_in(accepted: Iterable[Accepted | None]) -> Iterator[str]:
+    """Where the users of a batch say that they are."""
+    for one in accepted:
+        context = None if one is None else getattr(one.event, "context", None)
+        if context is not None and context.place:
+            yield context.place
 
 
 def _fingerprint(event: Event) -> bytes:

@@ -33,7 +33,7 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_pending_batches: Annotated[int, Meta(ge=1)] = 64  # more of them at a time are told to come back
     feed_threads: Annotated[int, Meta(ge=1)] = 2
     refresh_s: Annotated[float, Meta(gt=0)] = 0.25  # how often the catalogue is looked at for changes
-    shutdown_s: Annotated[float, Meta(ge=0)] = 10.0  # how long running requests may take to end
+    shutdown_s: Annotated[float, Meta(ge=0)] = 5.0  # how long running requests may take to end
 
 
 def _nothing(_count: int) -> Sequence[int]:
