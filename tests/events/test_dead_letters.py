@@ -1,12 +1,11 @@
 """Dead letters: kept with their reason, read back, and sent again."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from events.desk import NOW, Desk
-from reelrank.events.dead_letters import DeadLetter, DeadLetters, read_all
+from reelrank.events.dead_letters import DeadLetters, read_all
 from reelrank.events.validation import Refused
 from reelrank.storage.event_log import DEAD_LETTERS
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
@@ -14,14 +13,6 @@ from reelrank.storage.event_log_embedded import EmbeddedEventLog
 
 def refused(count: int, raw: bytes = b"{}") -> list[Refused]:
     return [Refused(place, f"e-{place}", "because", "content", raw) for place in range(count)]
-
-
-def ids(letters: Iterable[DeadLetter]) -> list[str]:
-    return sorted(letter.event_id for letter in letters)
-
-
-def like(event_id: str, video_id: str) -> dict[str, str]:
-    return {"type": "like", "event_id": event_id, "user_id": "ana", "video_id": video_id}
 
 
 def test_all_letters_are_read_whatever_their_number(tmp_path: Path) -> None:
