@@ -35,6 +35,12 @@ def test_what_still_waits_on_the_screen_is_not_served_twice_until_it_has_waited_
     assert kept(ServedLatelyFilter(), query(user, served_again_after_s=1_800.0), [1, 2, 3]) == [1, 3]
 
 
+def test_what_waited_when_something_was_liked_may_come_again(query: MakeQuery):
+    liked = Signals(np.array([7]), np.array([NOW - 10.0]), np.array([int(Signal.LIKE)]))
+    user = User("u", signals=liked, served_rows=np.array([1, 2]), served_at=np.array([NOW - 20.0, NOW - 5.0]))
+    assert kept(ServedLatelyFilter(), query(user), [1, 2, 3]) == [1, 3]
+
+
 def test_a_blocked_author_and_a_hidden_video_stay_away(query: MakeQuery, columns: VideoColumns):
     hidden = Signals(np.array([4]), np.array([NOW]), np.array([int(Signal.HIDE)]))
     user = User("u", signals=hidden, blocked=np.array([columns.authors["a0"]]))

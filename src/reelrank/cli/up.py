@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from reelrank.cli.options import config_option, settings_from
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from reelrank.cli.progress import TerminalProgress
     from reelrank.config import Settings
     from reelrank.simulation.client import FeedClient
+    from reelrank.simulation.demo import LivingWorld
 
+_MARKER = "brought-in.json"
 _KINDS = ("kuairand", "clips")
 
 
@@ -34,14 +37,14 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
     from reelrank.supervisor import RoleFailed, running, stop_signal
 
     kind, path = _what(demo, data)
-    settings, is_new = _prepare(settings_from(config), kind, path, data_dir, port)
+    settings, beginning = _prepare(settings_from(config), kind, path, data_dir, port)
     progress, stopping = TerminalProgress(), stop_signal()
     try:
         with running(settings) as supervisor, FeedClient(supervisor.url) as client:
-            go_on = _bring_in(kind, path, is_new, settings, client, seed, progress)
+            world = _bring_in(kind, path, beginning, settings, client, seed, progress)
             progress.console.print(f"\n[bold]The feed is at {supervisor.url}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
-            if go_on is not None:
-                threading.Thread(target=go_on, args=(stopping.wait,), name="living-world", daemon=True).start()
+            if world is not None:
+                threading.Thread(target=_go_on, args=(world, stopping), name="living-world", daemon=True).start()
             stopping.wait()
             progress.console.print("stopping …")
     except RoleFailed as problem:
@@ -64,49 +67,71 @@ def _what(demo: bool, data: str | None) -> tuple[str, Path]:
     return kind, path
 
 
-def _prepare(settings: "Settings", kind: str, path: Path, data_dir: Path | None, port: int | None) -> tuple["Settings", bool]:
-    """The settings of this deployment, and whether its data folder is new. A log of the past shifts the clock, once and for all."""
-    import msgspec
+class _BroughtIn(msgspec.Struct, frozen=True):
+    """What a data folder remembers of its beginning: later starts go on from there."""
 
+    at: float  # UTC seconds
+    clock_shift_s: float
+    done: bool = False  # else the first start was interrupted, and its work is done again: repeats change nothing
+
+    def keep(self, folder: Path) -> None:
+        """Writes it, whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / "brought-in.part"
+        draft.write_bytes(msgspec.json.encode(self))
+        draft.replace(folder / _MARKER)
+
+
+def _prepare(settings: "Settings", kind: str, path: Path, data_dir: Path | None, port: int | None) -> tuple["Settings", _BroughtIn]:
+    """The settings of this deployment and its beginning. A log of the past shifts the clock, once and for all."""
     from reelrank.simulation.demo import last_moment
 
     folder = data_dir or Path(settings.data_dir) / kind
+    marker = folder / _MARKER
+    try:
+        if marker.exists():
+            beginning = msgspec.json.decode(marker.read_bytes(), type=_BroughtIn)
+        else:
+            now = float(int(time.time()))
+            beginning = _BroughtIn(at=now, clock_shift_s=last_moment(path) - now if kind == "kuairand" else settings.clock_shift_s)
+            beginning.keep(folder)
+    except msgspec.DecodeError as problem:
+        raise click.ClickException(f"{marker} can't be read ({problem}); remove {folder} to bring the data in again") from None
+    except OSError as problem:
+        raise click.ClickException(f"can't keep anything in {folder}: {problem.strerror}; choose another folder with --data-dir") from None
     serving = msgspec.structs.replace(settings.serving, port=port or settings.serving.port)
-    settings = msgspec.structs.replace(settings, data_dir=str(folder), serving=serving)
-    marker = folder / "brought-in.json"
-    if marker.exists():
-        try:
-            shift_s = msgspec.json.decode(marker.read_bytes(), type=dict[str, float])["clock_shift_s"]
-        except (msgspec.DecodeError, KeyError) as problem:
-            raise click.ClickException(f"{marker} can't be read ({problem}); remove {folder} to bring the data in again") from None
-    else:
-        shift_s = last_moment(path) - time.time() if kind == "kuairand" else settings.clock_shift_s
-    return msgspec.structs.replace(settings, clock_shift_s=shift_s), not marker.exists()
+    return msgspec.structs.replace(settings, data_dir=str(folder), serving=serving, clock_shift_s=beginning.clock_shift_s), beginning
 
 
-def _bring_in(kind: str, path: Path, is_new: bool, settings: "Settings", client: "FeedClient", seed: int, progress: "TerminalProgress"):
-    """Fills an empty deployment; returns what goes on behind the open page, if anything does."""
-    import msgspec
-
+def _bring_in(
+    kind: str, path: Path, beginning: _BroughtIn, settings: "Settings", client: "FeedClient", seed: int, progress: "TerminalProgress"
+) -> "LivingWorld | None":
+    """Fills a deployment at its beginning; returns the world that goes on behind the open page, if there is one."""
     from reelrank.simulation import demo
 
     media = Path(settings.data_dir) / settings.serving.media
-    marker = Path(settings.data_dir) / "brought-in.json"
-    go_on = None
+    world = None
     if kind == "demo":
         from reelrank.simulation.world import World
 
-        now = marker.stat().st_mtime if not is_new else time.time()
-        world = demo.LivingWorld(World.from_seed(seed, now=float(int(now))), client, media)
-        if is_new:
+        world = demo.LivingWorld(World.from_seed(seed, now=beginning.at), client, media)
+        if not beginning.done:
             world.open(progress)
-        go_on = world.go_on
-    elif kind == "clips" and is_new:
+    elif kind == "clips" and not beginning.done:
         for skipped in demo.publish_clips(client, path, media, progress):
             progress.console.print(f"left out {skipped.path}: {skipped.reason}")
-    elif kind == "kuairand" and is_new:
+    elif kind == "kuairand" and not beginning.done:
         demo.publish_kuairand(client, path, progress)
-    draft = marker.with_suffix(".part")
-    draft.write_bytes(msgspec.json.encode({"clock_shift_s": settings.clock_shift_s}))
-    draft.replace(marker)  # whole, or not at all
-    return go_on
+    msgspec.structs.replace(beginning, done=True).keep(Path(settings.data_dir))
+    return world
+
+
+def _go_on(world: "LivingWorld", stopping: threading.Event) -> None:
+    """Lets a world live until everything stops; requests that fail because it does are no news."""
+    from reelrank.simulation.client import FeedError
+
+    try:
+        world.go_on(stopping.wait)
+    except FeedError:
+        if not stopping.is_set():
+            raise

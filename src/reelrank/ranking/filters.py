@@ -23,13 +23,14 @@ class SeenFilter:
 
 
 class ServedLatelyFilter:
-    """Nothing that still waits further down on this user's screen."""
+    """Nothing that still waits further down on this user's screen; what waited when they liked something was thrown away for better."""
 
     name = "served_lately"
 
     def judge(self, query: Query, candidates: Candidates) -> Verdict:
-        waiting = query.user.served_rows[query.user.served_at > query.now - query.params.served_again_after_s]
-        return Verdict(~np.isin(candidates.rows, waiting), "was served to this user a moment ago")
+        user = query.user
+        since = max(query.now - query.params.served_again_after_s, user.signals.occurred_at.max(initial=0.0))
+        return Verdict(~np.isin(candidates.rows, user.served_rows[user.served_at > since]), "was served to this user a moment ago")
 
 
 class BlockedFilter:

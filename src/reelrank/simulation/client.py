@@ -63,6 +63,16 @@ class FeedClient:
         """What is known of a video, with its counters."""
         return self._json("GET", f"/v1/videos/{quote(video_id, safe='')}")
 
+    def knows(self, video_id: str) -> bool:
+        """Whether the catalogue has a video."""
+        try:
+            self.video(video_id)
+        except FeedError as problem:
+            if problem.status == 404:
+                return False
+            raise
+        return True
+
     def media(self, media_url: str, headers: Mapping[str, str] | None = None) -> urllib3.BaseHTTPResponse:
         """The answer for a video's file, at the `media_url` that a feed gave; the file is its `data`."""
         return self._request("GET", media_url, None, headers or {})

@@ -1,6 +1,7 @@
 """Brings a running Reelrank to life over its HTTP API: a small world with its films, a folder of clips, or a real log."""
 
 import itertools
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -54,7 +55,7 @@ class LivingWorld:
         self._films = render_all(world.videos, media)
 
     def open(self, progress: Progress, films: int = OPENING) -> None:
-        """Draws and publishes the first films, with their past."""
+        """Draws and publishes the first films, with their past; what an earlier run has published stays as it is."""
         with progress.task("drawing the first films", films) as advance:
             first = []
             for video in itertools.islice(self._films, films):
@@ -68,16 +69,18 @@ class LivingWorld:
             self._publish(group)
             if stopping(0.0):
                 return
-        rng = np.random.default_rng([self.world.seed, 2])
+        began = int(time.time())
+        rng = np.random.default_rng([self.world.seed, began])
         weights = np.array([person.activity for person in self.world.people])
         for number in itertools.count():
             if stopping(_VISIT_EVERY_S):
                 return
             traits = self.world.people[int(rng.choice(len(weights), p=weights / weights.sum()))]
-            visit_id = f"visit-{self.world.now:.0f}-{number}"
+            visit_id = f"visit-{began}-{number}"
             Visit(Person(traits), self._client, self.world.traits, rng, visit_id).run(at_most=30)
 
     def _publish(self, videos: Sequence[Video], progress: Progress | None = None) -> None:
+        videos = [video for video in videos if not self._client.knows(video.video_id)]
         publish_videos(self._client, videos)
         past = [event for video in videos for event in self._past.pop(video.video_id, ())]
         if progress is None:
