@@ -154,7 +154,7 @@ class Prequential:
             due = int(np.searchsorted(moments.at_ms, start_ms))  # all that happened before this moment
             self.see(_due_events(exposures, moments, range(seen_until, due), scored))
             seen_until = due
-            if exposures.days[first] != day:
+            if exposures.days[first] > day:  # around midnight the log goes back and forth between two days
                 self._rebuild_index()
                 self._feed.refresh()
                 day = int(exposures.days[first])
