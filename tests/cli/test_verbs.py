@@ -71,3 +71,10 @@ def test_a_dead_letter_can_be_looked_at_and_sent_again_once_its_cause_is_mended(
     system.stream.catch_up()
     assert system.reader.user("u").liked.tolist() == [0]
     system.close()
+
+
+def test_letters_are_not_looked_for_where_nothing_is_installed(tmp_path: Path):
+    (tmp_path / "demo" / "log").mkdir(parents=True)
+    done = reelrank("dead-letters", "list", env={"REELRANK_DATA_DIR": str(tmp_path)})
+    assert done.returncode == 1 and str(tmp_path / "demo") in done.stderr
+    assert not (tmp_path / "log").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from reelrank.cli.options import config_option, json_option, settings_from
+from reelrank.cli.options import config_option, data_dir_option, installation_from, json_option
 
 
 @click.group
@@ -15,11 +15,12 @@ def dead_letters() -> None:
 
 @dead_letters.command("list")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, at most.")
+@data_dir_option
 @config_option
 @json_option
-def list_(limit: int, config: Path | None, as_json: bool) -> None:
+def list_(limit: int, data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Show what was refused: when, which event, why."""
-    settings = settings_from(config)
+    settings = installation_from(config, data_dir)
     import msgspec
 
     from reelrank.events.dead_letters import read_all
@@ -44,11 +45,12 @@ def list_(limit: int, config: Path | None, as_json: bool) -> None:
 
 
 @dead_letters.command
+@data_dir_option
 @config_option
 @json_option
-def resubmit(config: Path | None, as_json: bool) -> None:
+def resubmit(data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Send every refused event through the collector again, after its cause was mended. Doing it twice changes nothing."""
-    settings = settings_from(config)
+    settings = installation_from(config, data_dir)
     import msgspec
 
     from reelrank.events.dead_letters import read_all

@@ -21,6 +21,25 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")(command)
 
 
+def data_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--data-dir FOLDER."""
+    about = "Which installation: the folder that `reelrank up` keeps everything in."
+    return click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help=about)(command)
+
+
+def installation_from(config: Path | None, data_dir: Path | None) -> "Settings":
+    """The settings of an installation that is there, or a clean end that names the ones there are."""
+    import msgspec
+
+    settings = settings_from(config)
+    settings = msgspec.structs.replace(settings, data_dir=str(data_dir or settings.data_dir))
+    home = Path(settings.data_dir)
+    if not (home / "log").is_dir():
+        others = ", ".join(str(log.parent) for log in sorted(home.glob("*/log")))
+        raise click.ClickException(f"no installation in {home}; {f'there are: {others}' if others else 'reelrank up makes one'} (--data-dir names it)")
+    return settings
+
+
 def settings_from(config: Path | None) -> "Settings":
     """The settings, or a clean end with the reason."""
     from reelrank.config import ConfigError, load
