@@ -20,11 +20,10 @@ def test_old_videos_are_not_fresh(app: SmallApp) -> None:
     assert app.proposed(source, "me") == ["new"]
 
 
-def test_a_video_published_after_the_start_is_proposed_after_a_refresh(app: SmallApp) -> None:
+def test_a_video_published_after_the_start_is_proposed_at_once(app: SmallApp) -> None:
     app.publish("first")
     source = FreshSource(app.columns, app.store, app.clock)
     app.publish("second", age_s=0)
-    source.refresh()
     assert app.proposed(source, "me") == ["second", "first"]
 
 

@@ -20,6 +20,7 @@ _FRESH_FOR_S = 30 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
+    count: int  # videos in the catalogue when it was made
     rows: Rows  # (n,) newest first
     impressions: NDArray[np.int64]  # (n,)
 
@@ -34,7 +35,7 @@ class FreshSource:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
-        self._pool = _Pool(no_rows(), no_rows())
+        self._pool = _Pool(0, no_rows(), no_rows())
         self.refresh()
 
     def refresh(self) -> None:
@@ -47,9 +48,11 @@ class FreshSource:
                 rows = rows[np.argpartition(-uploaded_at[rows], _POOL)[:_POOL]]
             rows = rows[np.lexsort((-rows, -uploaded_at[rows]))]
             counters = self._store.read((), {Kind.VIDEO: rows}).counters[Kind.VIDEO]
-            self._pool = _Pool(rows, totals(counters)[:, Counter.IMPRESSIONS])
+            self._pool = _Pool(count, rows, totals(counters)[:, Counter.IMPRESSIONS])
 
     def propose(self, query: Query, quota: int) -> Proposal:
+        if self._pool.count != self._columns.count:
+            self.refresh()  # somebody has just published: the first request may show it
         pool = self._pool
         kept = ~self._columns.removed[pool.rows] & unseen(pool.rows, query.user.seen)
         rows, impressions = pool.rows[kept], pool.impressions[kept]
