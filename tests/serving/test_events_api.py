@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from reelrank.domain.event import Comment, Served
+from reelrank.domain.event import Comment, Served, Watch
 from reelrank.events.dead_letters import read_all
 from reelrank.events.validation import UnreadableBody
 from reelrank.features.definitions import FEATURES
 from reelrank.serving.events_api import unpacked
-from reelrank.storage.event_log import EVENTS, StorageError
 from serving.running_service import Service, running, watch, with_videos, within
 
 
@@ -133,13 +132,18 @@ def test_when_too_many_batches_wait_the_next_one_is_told_to_come_back(narrow: Se
     assert {answer.headers["Retry-After"] for answer in answers if answer.status == 503} == {"1"}
 
 
-def test_when_the_log_can_not_be_written_nothing_is_acknowledged(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_topic: str, _records: object) -> None:
-        raise StorageError("the disk is full")
-
-    monkeypatch.setattr(service.system.log, "append", fails)
-    answer = service.post([watch("e-1")])
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-    monkeypatch.undo()
-    assert service.post([watch("e-1")]).status == 202
-    assert sum(service.system.log.end(EVENTS, partition) for partition in range(service.system.log.partitions)) == 4
+def test_on_a_full_disk_nothing_more_is_acknowledged_and_all_that_was_is_there(small_disk: Path) -> None:
+    acknowledged: list[str] = []
+    for service in with_videos(running(small_disk / "data")):
+        answer = service.post([])
+        for batch in range(200):
+            events = [watch(f"{batch} {number}", user_id=f"user {number} " + "x" * 80) for number in range(500)]
+            answer = service.post(events)
+            if answer.status != 202:
+                break
+            acknowledged += [event["event_id"] for event in events]
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert "none was accepted" in answer.json()["error"]
+        assert service.get("/v1/feed?user_id=ana").status == 200
+        assert sorted(one.event.event_id for one in service.stored() if isinstance(one.event, Watch)) == sorted(acknowledged)
+    assert acknowledged

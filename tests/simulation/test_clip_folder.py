@@ -11,8 +11,6 @@ import pytest
 
 from reelrank.simulation.clip_folder import read_clips
 
-DATA = Path(os.environ.get("REELRANK_DATA") or Path(__file__).parents[3] / "shared" / "data")
-
 
 def _clip(
     path: Path, seconds: float = 1.0, codec: str = "libx264", size: tuple[int, int] = (64, 96), pixels: str = "yuv420p", container: str | None = None
@@ -136,14 +134,13 @@ def test_a_folder_that_is_not_there_or_could_not_be_served_is_named(tmp_path: Pa
         read_clips(tmp_path / "clips", cache=tmp_path / "elsewhere")
 
 
-@pytest.mark.skipif(not (DATA / "clips").is_dir(), reason=f"no clips at {DATA / 'clips'}; set REELRANK_DATA")
-def test_real_clips_are_read_with_all_their_quirks(tmp_path: Path):
+def test_real_clips_are_read_with_all_their_quirks(tmp_path: Path, real_data: Path):
     names = (
         "moviepy_no_duration.webm", "moviepy_video_with_failing_audio.mp4", "katna_codec_error_video.mp4", "bt709_full_range.mp4", "portrait_4k60.mp4",
         "asl_gestures_help.mkv", "elf.mp4", "elf.webm", "stream-of-water-audioless.webm",
     )  # fmt: skip
     for name in names:
-        shutil.copy(DATA / "clips" / name, tmp_path / name)
+        shutil.copy(real_data / "clips" / name, tmp_path / name)
     found = read_clips(tmp_path)
     assert found.skipped == ()
     clips = {video.video_id: video for video in found.videos}
