@@ -130,7 +130,8 @@ def test_a_skipped_tag_is_no_favourite(two_circles: SmallApp) -> None:
     two_circles.skips("me", *DOGS)
     two_circles.watches("me", "cat 0")
     columns = two_circles.columns
-    assert [columns.tag_names[tag] for tag in favourite_tags(two_circles.user("me"), columns)] == ["cats"]
+    names = dict(two_circles.catalog.names("tag"))
+    assert [names[tag] for tag in favourite_tags(two_circles.user("me"), columns)] == ["cats"]
     assert favourite_tags(two_circles.user("nobody"), columns) == []
 
 

@@ -2,15 +2,14 @@
 
 import numpy as np
 
-from reelrank.domain.user import Signal, Signals, User, Watches
+from reelrank.domain.user import Signal, Signals, User
 from reelrank.features.windows import COUNTERS
 
 
-def test_somebody_nobody_has_heard_of_is_new() -> None:
-    assert User("ana").is_new
-    assert len(User("ana").counts) == COUNTERS
-    assert not User("ana", followed=np.array([1])).is_new
-    assert not User("ana", watches=Watches(video_rows=np.array([1]))).is_new
+def test_of_somebody_nobody_has_heard_of_everything_is_empty() -> None:
+    ana = User("ana")
+    assert len(ana.counts) == COUNTERS and not ana.counts.any()
+    assert (len(ana.watches), len(ana.liked), len(ana.followed), len(ana.seen), ana.place) == (0, 0, 0, 0, "")
 
 
 def test_signals_are_told_apart_and_keep_their_order() -> None:

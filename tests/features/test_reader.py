@@ -22,7 +22,7 @@ def test_a_reading_equals_its_parts(world: World) -> None:
     assert [user.user_id for user in reading.users] == ["ben", "nobody"]
     assert reading.users[0].liked.tolist() == world.user("ben").liked.tolist() == [2]
     assert reading.users[0].followed.tolist() == [1]
-    assert reading.users[1].is_new
+    assert len(reading.users[1].watches) == 0
     assert (reading.rows.tolist(), reading.owner.tolist()) == ([4, 2, 0, 2], [0, 1, 1, 0])
     columns = world.columns
     for kind, found, keys in (

@@ -115,5 +115,5 @@ def test_the_newest_place_counts() -> None:
 
 def test_nothing_stored_is_somebody_new() -> None:
     for user in (sequences.decode_user("ana", None), decoded()):
-        assert user.is_new
+        assert (len(user.watches), len(user.signals.kinds), len(user.followed)) == (0, 0, 0)
         assert (user.user_id, user.place, len(user.seen), user.counts.tolist()) == ("ana", "", 0, [0] * COUNTERS)

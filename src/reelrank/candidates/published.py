@@ -31,6 +31,7 @@ class Published(Generic[Loaded]):
             if current is None or current.manifest.version == self.version:
                 return False
             try:
+                self._artifacts.verify(current)
                 self.value = self._load(current.folder)
             except Exception as problem:  # whatever damaged files do to their reader
                 logger.error("%s can't be loaded and is left out: %r; roll back, or let the index role publish it again", current.folder, problem)

@@ -89,8 +89,3 @@ class User:
     def hidden(self) -> Rows:
         """Videos this user never wants to see again."""
         return self.signals.of(Signal.HIDE)
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing at all is known of this user."""
-        return len(self.watches) == 0 and len(self.signals.kinds) == 0 and len(self.followed) == 0

@@ -30,7 +30,6 @@ class VideoColumns:
         self.rows: dict[str, int] = {}  # video id -> row
         self.authors: dict[str, int] = {}
         self.places: dict[str, int] = {}
-        self.tag_names: dict[int, str] = {}
         self.author_row: Ints = np.empty(0, dtype=np.int64)
         self.sound_row: Ints = np.empty(0, dtype=np.int64)
         self.place_row: Ints = np.empty(0, dtype=np.int64)
@@ -83,7 +82,6 @@ class VideoColumns:
         self.uploaded_at[at] = video.uploaded_at
         self.removed[at] = row.removed
         self.authors[video.author_id] = row.author_row
-        self.tag_names |= dict(zip(row.tag_rows, dict.fromkeys(video.tags), strict=True))
         self.rows[video.video_id] = at  # last: from here on others find it
 
     def _grow(self, wanted: int) -> None:
