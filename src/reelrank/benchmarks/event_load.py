@@ -39,7 +39,9 @@ class Batches:
         self.body_bytes = sum(map(len, bodies)) / len(bodies)
         head = "POST /v1/events HTTP/1.1\r\nHost: reelrank\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
         self._requests = [head.format(len(body)).encode() + body for body in bodies]
-        self._records = [[Record(event.key, encode_accepted(Accepted(event, world.now, event.occurred_at or world.now))) for event in group] for group in groups]
+        self._records = [
+            [Record(event.key, encode_accepted(Accepted(event, world.now, event.occurred_at or world.now))) for event in group] for group in groups
+        ]
 
     def request(self, number: int) -> bytes:
         """The whole HTTP request of a batch."""

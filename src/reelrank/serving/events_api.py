@@ -105,6 +105,8 @@ class EventsApi:
 
 def _with_right_features(batch: Batch) -> Batch:
     """Refuses slates whose features can't be told apart."""
+    if not any(type(decoded.event) is Served for decoded in batch.events):
+        return batch
     good: list[Decoded] = []
     for decoded in batch.events:
         event = decoded.event
