@@ -101,7 +101,7 @@ class Feed:
         self._columns = columns
         self._partitions = partitions
         self._config = config or FeedConfig()
-        self._served_log = served_log
+        self.served_log = served_log
         self._refreshables = refreshables
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
         self._filters = [RemovedFilter(columns), SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
@@ -131,7 +131,7 @@ class Feed:
         request_id = new_request_id(user.user_id, now, self._partitions, np.random.default_rng())
         chosen = candidates.take(placement.places)
         if len(chosen):
-            self._served_log.record(self._served(request_id, query, chosen, placement, trace), now)
+            self.served_log.record(self._served(request_id, query, chosen, placement, trace), now)
         return Slate(request_id, user.user_id, now, trace.degraded, self._places(user, chosen, placement), trace.stages)
 
     def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
@@ -148,11 +148,11 @@ class Feed:
 
     def flush(self) -> None:
         """Returns when every slate so far is in the log."""
-        self._served_log.flush()
+        self.served_log.flush()
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
-        self._served_log.close()
+        self.served_log.close()
 
     def _served(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
         videos = (

@@ -114,7 +114,7 @@ class Wires:
     def close(self) -> None:
         """Closes every connection; what is not answered by now never is."""
         for key in list(self._selector.get_map().values()):
-            key.data.socket.close()
+            key.data.stream.close()
         self._selector.close()
 
     def _send(self, due: float) -> None:
@@ -126,24 +126,24 @@ class Wires:
 
     def _connected(self) -> "_Wire":
         wire = _Wire(socket.create_connection(self._address))
-        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        wire.socket.setblocking(False)
-        self._selector.register(wire.socket, selectors.EVENT_READ, wire)
+        wire.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire.stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        wire.stream.setblocking(False)
+        self._selector.register(wire.stream, selectors.EVENT_READ, wire)
         self._open += 1
         return wire
 
     def _push(self, wire: "_Wire") -> None:
         """Sends what the connection takes; the rest when it takes more."""
         try:
-            wire.rest = wire.rest[wire.socket.send(wire.rest) :]
+            wire.rest = wire.rest[wire.stream.send(wire.rest) :]
         except BlockingIOError:
             pass
         except OSError:  # the answer, if there is one, tells why
             wire.rest = memoryview(b"")
         if bool(wire.rest) != wire.blocked:
             wire.blocked = bool(wire.rest)
-            self._selector.modify(wire.socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if wire.blocked else 0), wire)
+            self._selector.modify(wire.stream, selectors.EVENT_READ | (selectors.EVENT_WRITE if wire.blocked else 0), wire)
 
     def _take_answers(self, timeout_s: float) -> None:
         for key, ready in self._selector.select(timeout_s):
@@ -155,7 +155,7 @@ class Wires:
 
     def _read(self, wire: "_Wire") -> None:
         try:
-            part = wire.socket.recv(_READ_BYTES)
+            part = wire.stream.recv(_READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -169,8 +169,8 @@ class Wires:
         if closed:
             if wire in self._idle:
                 self._idle.remove(wire)
-            self._selector.unregister(wire.socket)
-            wire.socket.close()
+            self._selector.unregister(wire.stream)
+            wire.stream.close()
             self._open -= 1
         else:
             self._idle.append(wire)
@@ -195,10 +195,10 @@ class UnexpectedAnswer(Exception):
 class _Wire:
     """One connection and the request that is under way on it."""
 
-    __slots__ = ("answer", "blocked", "due", "number", "rest", "socket")
+    __slots__ = ("answer", "blocked", "due", "number", "rest", "stream")
 
     def __init__(self, connected: socket.socket) -> None:
-        self.socket = connected
+        self.stream = connected
         self.answer = b""
         self.due: float | None = None
         self.number = 0
@@ -220,8 +220,8 @@ def _context(rng: np.random.Generator, place: str) -> Context:
 
 def _joined(event: Event, contexts: dict[str, Context]) -> Context:
     """Where and how the user watches, at the hour of the event."""
-    given: Context = event.context  # pyright: ignore[reportAttributeAccessIssue]
-    return msgspec.structs.replace(contexts[event.key], local_hour=given.local_hour)
+    given = event.context  # pyright: ignore[reportAttributeAccessIssue]
+    return msgspec.structs.replace(contexts[event.key], local_hour=given.local_hour if given else None)
 
 
 def _named(events: Sequence[Event]) -> list[Event]:

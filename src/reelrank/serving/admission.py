@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from reelrank.serving.answers import Refuse
 
+REASONS = ("number", "bytes", "wait")  # of what there may be too much
 _RETRY_AFTER_S = 1
 _REMEMBERED_S = 1.0  # of busy time the latest second tells how fast work is done
 
@@ -71,9 +72,9 @@ class Door:
         """How long work that comes now would wait: as long as nothing has been finished, or as what is there takes at the pace of late."""
         if not self.waiting:
             return 0.0
-        self._look()
-        stalled_s = self._looked_at - self._finished_at
-        return max(stalled_s, self._waiting_size * self._busy_s / self._done if self._done else 0.0)
+        since_s = self._clock() - self._looked_at
+        stalled_s = self._looked_at + since_s - self._finished_at
+        return max(stalled_s, self._waiting_size * (self._busy_s + since_s) / self._done if self._done else 0.0)
 
     def _look(self) -> None:
         now = self._clock()
