@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from reelrank.benchmarks.backends import Backend, settings_for
-from reelrank.benchmarks.event_load import Batches, UnexpectedAnswer, Wires, not_in_log
+from reelrank.benchmarks.event_load import Batches, not_in_log
 from reelrank.benchmarks.processes import CpuShare
 from reelrank.benchmarks.report import spread
 from reelrank.benchmarks.scratch import scratch_system
+from reelrank.benchmarks.wires import UnexpectedAnswer, Wires
 from reelrank.simulation.world import World
 from reelrank.storage.event_log import EVENTS, EventLog
 
@@ -36,11 +37,11 @@ def measure(
         system.publish(list(world.videos))
         threads = settings.serving.event_threads
         raw = _raw_append_per_s(system.inside.log, batches, threads, _RAW_SHARE * seconds)
-        wires = Wires(system.supervisor.url, batches, connections)
-        wires.run(min(_WARM_UP_S, seconds))
+        wires = Wires(system.supervisor.url, batches.request, 202, batches.expected())
+        wires.run(min(_WARM_UP_S, seconds), connections)
         before = len(wires.acknowledged)
         client, server = CpuShare(os.getpid()), CpuShare(system.supervisor.pid("serve"))
-        took_s = wires.run(seconds, on_progress=on_progress)
+        took_s = wires.run(seconds, connections, on_progress=on_progress)
         client_cpu, server_cpu = client.so_far(), server.so_far()
         wires.close()
         if set(wires.statuses) != {202}:

@@ -8,6 +8,7 @@ from reelrank.cli.options import backend_option, json_option
 
 if TYPE_CHECKING:
     from reelrank.benchmarks.backends import Backend
+    from reelrank.benchmarks.overload import DoorName
 
 
 @click.group
@@ -86,3 +87,22 @@ def events(backend: "Backend", seconds: float, batch: int, connections: int, vid
     with TerminalProgress().task("seconds", round(seconds)) as on_progress:
         numbers = measure(backend, seconds, batch, connections, videos, seed, on_progress)
     tell("Events through the door", numbers, as_json)
+
+
+@bench.command
+@click.option("--seconds", type=click.FloatRange(min=1), default=60.0, show_default=True, help="How long.")
+@click.option("--door", type=click.Choice(["events", "feed"]), default="events", show_default=True, help="Batches of events, or feed requests.")
+@click.option("--batch", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Events in a request.")
+@click.option("--connections", type=click.IntRange(min=1), default=256, show_default=True, help="Connections at most.")
+@click.option("--videos", type=click.IntRange(min=30), default=1_000, show_default=True, help="Videos in the generated world.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world and the events.")
+@json_option
+def overload(seconds: float, door: "DoorName", batch: int, connections: int, videos: int, seed: int, as_json: bool) -> None:
+    """What three times as much as can be taken does."""
+    from reelrank.benchmarks.overload import measure
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("seconds", round(seconds)) as on_progress:
+        numbers = measure(seconds, door, batch, connections, videos, seed, on_progress)
+    tell("Three times too much", numbers, as_json)
