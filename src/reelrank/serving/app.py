@@ -33,6 +33,7 @@ _SAFETY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
 def create_app(services: Services) -> Starlette:
     """The service over connected parts. They stay the caller's: stopping the app closes none of them."""
     services.metrics.follow(services.log, services.store, services.columns, services.collector)
+    services.metrics.follow_doors([services.event_door, services.feed_door], services.connections, services.feed.served_log)
     videos, health = VideosApi(services), HealthApi(services)
     routes = [
         Route("/v1/events", EventsApi(services).post, methods=["POST"]),
