@@ -47,27 +47,36 @@ EMPTY = UserRecord()
 
 
 def watch_entry(
-    occurred_at: float, tie: int, video_row: int, watched_s: float | None, replays: int, *, skipped: bool, long_view: bool, timed: bool = True
+    occurred_at: float,
+    video_row: int,
+    watched_s: float | None,
+    replays: int,
+    *,
+    skipped: bool,
+    long_view: bool,
+    timed: bool = True,
+    stalled_s: float = 0.0,
+    rendition: int = 0,
 ) -> bytes:
     """One watch or skip. `tie` is 32 bits of the event's fingerprint; `watched_s` None where nobody measured it."""
     flags = skipped * _SKIPPED | (not timed) * _UNTIMED | long_view * _LONG
     watched_ds = _UNKNOWN_DS if watched_s is None else min(round(watched_s * 10), _UNKNOWN_DS - 1)
-    return _WATCH.pack(*_split_ms(occurred_at), tie, video_row, watched_ds, min(replays, 255), flags)
+    return _WATCH.pack(*_split_ms(occurred_at), 0, video_row, watched_ds, min(replays, 255), flags)
 
 
-def signal_entry(occurred_at: float, tie: int, signal: Signal, target_row: int, on: bool) -> bytes:
+def signal_entry(occurred_at: float, signal: Signal, target_row: int, on: bool) -> bytes:
     """One signal towards a video or an author, given (`on`) or taken back."""
-    return _SIGNAL.pack(*_split_ms(occurred_at), tie, target_row, signal, on)
+    return _SIGNAL.pack(*_split_ms(occurred_at), 0, target_row, signal, on)
 
 
-def served_entry(occurred_at: float, tie: int, video_row: int) -> bytes:
+def served_entry(occurred_at: float, video_row: int) -> bytes:
     """One video of a slate."""
-    return _SERVED.pack(*_split_ms(occurred_at), tie, video_row)
+    return _SERVED.pack(*_split_ms(occurred_at), 0, video_row)
 
 
-def place_entry(occurred_at: float, tie: int, place: str) -> bytes:
+def place_entry(occurred_at: float, place: str) -> bytes:
     """Where a user was; the newest one counts."""
-    return struct.pack(">HII", *_split_ms(occurred_at), tie) + place.encode()
+    return struct.pack(">HII", *_split_ms(occurred_at), 0) + place.encode()
 
 
 def merge_newest(kept: bytes, new: Iterable[bytes], size: int, keep: int) -> bytes:
@@ -109,10 +118,10 @@ def merge_seen(kept: bytes, rows: Iterable[int]) -> bytes:
     return seen.serialize()
 
 
-def decode_user(user_id: str, stored: bytes | None) -> User:
+def decode_user(user_id: str, stored: bytes | None, offset: int = 0) -> User:
     """What the feed sees of a user; somebody new if nothing is stored."""
     if stored is None:
-        return User(user_id)
+        return User(user_id, offset=offset)
     record = decode_record(stored)
     signals, authors = _standing(record.signals), _standing(record.authors)
     served = np.frombuffer(record.served, dtype=_MOMENT)
@@ -127,6 +136,7 @@ def decode_user(user_id: str, stored: bytes | None) -> User:
         served_at=_seconds(served),
         counts=np.frombuffer(record.counts, dtype="<i8") if record.counts else np.zeros(COUNTERS, dtype=np.int64),
         place=record.place[10:].decode(),
+        offset=offset,
     )
 
 
