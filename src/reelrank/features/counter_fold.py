@@ -71,7 +71,9 @@ def _folded(counters: CounterStore, blocks: Sequence[Block]) -> dict[Kind, tuple
     owners = np.concatenate([block.amount_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
     cells = owners * COUNTERS + np.concatenate([block.amount_counters for block in blocks])
     amounts = np.concatenate([block.amounts for block in blocks])
-    table = np.bincount(cells, weights=amounts, minlength=entries * COUNTERS).reshape(entries, COUNTERS)  # in float64: exact far beyond int32
+    table = np.bincount(cells, weights=amounts.astype(np.float64), minlength=entries * COUNTERS).reshape(
+        entries, COUNTERS
+    )  # in float64: exact far beyond int32
     target_entries = np.concatenate([block.target_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
     kinds = np.concatenate([block.target_kinds for block in blocks])
     keys = np.concatenate([block.target_keys for block in blocks])

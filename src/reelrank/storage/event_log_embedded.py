@@ -129,7 +129,7 @@ class EmbeddedEventLog:
                             cursor = transaction.cursor(tables[pending.topic][partition])
                             cursors[place] = cursor, _end(cursor)
                         cursor, begin = cursors[place]
-                        _, added = cursor.putmulti(zip(map(_KEY, count(begin)), values), append=True)
+                        _, added = cursor.putmulti(zip(map(_KEY, count(begin)), values, strict=False), append=True)
                         if added != len(values):
                             raise StorageError(f"{added} of {len(values)} records went in at {begin} of partition {partition} of {pending.topic}")
                         cursors[place] = cursor, begin + len(values)
