@@ -103,6 +103,7 @@ def _under_way(doors: Sequence[Door], connections: Connections, served_log: Serv
         held.add_metric([door.name], door.held_bytes)
         wait_s.add_metric([door.name], door.expected_wait_s)
     yield from (shed, waiting, held, wait_s)
+    yield GaugeMetricFamily("reelrank_loop_lag_seconds", "How late the event loop is", value=max(door.lag_s for door in doors))
     yield GaugeMetricFamily("reelrank_connections", "Connections that are open", value=connections.open)
     yield CounterMetricFamily("reelrank_connections_refused", "Connections that were one too many", value=connections.refused)
     yield CounterMetricFamily("reelrank_connections_given_up", "Connections closed because what they had to send was overdue", value=connections.given_up)
