@@ -24,6 +24,8 @@ VERBS: dict[str, tuple[str, str]] = {
 
 _TO_MEND = {"ConfigError", "DataError", "PortTaken", "RoleFailed", "StorageError"}  # by name: their modules would have to be loaded for every --help
 
+_AWAY = 75  # "try again later", as sysexits.h has it: the supervisor does
+
 
 class _Verbs(click.Group):
     """Loads a verb's module when it is called."""
@@ -42,9 +44,12 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as problem:
-            if type(problem).__name__ in _TO_MEND:
-                raise click.ClickException(str(problem)) from problem
-            raise
+            name = type(problem).__name__
+            if name not in _TO_MEND:
+                raise
+            ended = click.ClickException(str(problem))
+            ended.exit_code = _AWAY if name == "StorageError" else 1
+            raise ended from problem
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs, in the order of the loop"):
