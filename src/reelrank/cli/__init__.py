@@ -24,7 +24,11 @@ VERBS: dict[str, tuple[str, str]] = {
 
 _TO_MEND = {"ConfigError", "DataError", "PortTaken", "RoleFailed", "StorageError"}  # by name: their modules would have to be loaded for every --help
 
-_AWAY = 75  # "try again later", as sysexits.h has it: the supervisor does
+
+class _Away(click.ClickException):
+    """A store can't be used just now."""
+
+    exit_code = 75  # "try again later", as sysexits.h has it: the supervisor does
 
 
 class _Verbs(click.Group):
@@ -47,9 +51,7 @@ class _Verbs(click.Group):
             name = type(problem).__name__
             if name not in _TO_MEND:
                 raise
-            ended = click.ClickException(str(problem))
-            ended.exit_code = _AWAY if name == "StorageError" else 1
-            raise ended from problem
+            raise (_Away if name == "StorageError" else click.ClickException)(str(problem)) from problem
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs, in the order of the loop"):
