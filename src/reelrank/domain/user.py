@@ -36,6 +36,8 @@ class Watches:
     replays: Rows = field(default_factory=no_rows)  # (n,)
     skipped: NDArray[np.bool_] = field(default_factory=_no_flags)  # (n,)
     long_view: NDArray[np.bool_] = field(default_factory=_no_flags)  # (n,)
+    stalled_s: NDArray[np.float64] = field(default_factory=_no_times)  # (n,) how long playing stood still
+    rendition: Rows = field(default_factory=no_rows)  # (n,) height of the picture in pixels, 0 where nobody said
 
     def __len__(self) -> int:
         return len(self.video_rows)
@@ -79,6 +81,7 @@ class User:
     served_at: NDArray[np.float64] = field(default_factory=_no_times)
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(12, dtype=np.int64))  # features.windows.COUNTERS
     place: str = ""  # the last one known
+    offset: int = 0  # how far the log of the user's partition is folded into this
 
     @property
     def liked(self) -> Rows:

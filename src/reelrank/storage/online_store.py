@@ -1,79 +1,48 @@
-"""OnlineStore: folded state, read in one call and written together with the offset it stands for."""
+"""OnlineStore: users' folded state, read in one round trip and written together with the offset it stands for."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from reelrank.storage.event_log import StorageError
 
-Keys = NDArray[np.int64]  # dense rows; for PLACE_VIDEO place row << 32 | video row
-Counters = NDArray[np.int32]  # (n, width): one record of counters per key, zeros where nothing is known
-
-
-class Kind(IntEnum):
-    """Whose counters. The numbers are part of the stored format."""
-
-    VIDEO = 1
-    AUTHOR = 2
-    TAG = 3
-    SOUND = 4
-    PLACE_VIDEO = 5
-    EVERYTHING = 6  # key 0: the whole app, the prior of all rates
+FINGERPRINT_BYTES = 8
 
 
 class Snapshot(NamedTuple):
-    """What one read saw: all of it from the same moment."""
+    """What one read saw; each user together with the offset of the same moment."""
 
     users: list[bytes | None]  # the users' records, None where nothing was folded
-    counters: dict[Kind, Counters]
-    offsets: tuple[int, ...]  # per partition, the offset up to which (exclusive) the log is folded in
+    offsets: list[int]  # how far (exclusive) the partition of each user is folded
 
 
-class Fold(Protocol):
-    """One transaction of one partition: read state, change it, and move the offset, all or nothing."""
-
-    offset: int  # the first offset that is not folded yet
-
-    def users(self, user_ids: Sequence[str]) -> list[bytes | None]: ...
-
-    def put_users(self, records: Mapping[str, bytes]) -> None: ...
-
-    def counters(self, kind: Kind, keys: Keys) -> Counters: ...
-
-    def put_counters(self, kind: Kind, keys: Keys, values: Counters) -> None: ...
-
-    def first_time(self, offset: int, fingerprints: Sequence[bytes]) -> list[bool]:
-        """Notes the fingerprints of the records from `offset` on and says which are new.
-
-        A repeat is recognised while the original lies at most `repeat_window` records back in the partition
-        (and for at most twice that).
-        """
-        ...
-
-    def commit(self, offset: int) -> None:
-        """Makes every change and the new offset visible at once. Without it, leaving the transaction changes nothing."""
-        ...
+class FoldConflict(StorageError):
+    """Somebody else has folded these records in the meantime; nothing was written."""
 
 
 class OnlineStore(Protocol):
-    """Keeps one record per user and counters per video, author, tag, sound and (place, video)."""
+    """Keeps one record per user, and per partition of the log how far it is folded and what was folded lately."""
 
-    def read(self, user_ids: Sequence[str], keys: Mapping[Kind, Keys]) -> Snapshot:
-        """Some users (mostly one) and many counters in one call."""
+    partitions: int
+
+    def read(self, user_ids: Sequence[str]) -> Snapshot:
+        """Some users, mostly one. A user and the offset belong together even while somebody folds."""
         ...
 
-    def fold(self, partition: int) -> AbstractContextManager[Fold]:
-        """Opens the transaction of a partition."""
+    def commit(self, partition: int, folded_from: int, folded_to: int, users: Mapping[str, bytes], fingerprints: bytes) -> None:
+        """Writes the users' records and moves the partition's offset, all or nothing.
+
+        `users` all belong to `partition`. `fingerprints` holds FINGERPRINT_BYTES for every offset in
+        [folded_from, folded_to), for `recent`. Raises FoldConflict when the partition does not stand at
+        `folded_from` any more, StorageError when nothing could be written.
+        """
+        ...
+
+    def recent(self, partition: int) -> tuple[int, int, bytes]:
+        """(first, folded_to, fingerprints) of the offsets [first, folded_to): at least the last `repeat_window` of them, or all there were."""
         ...
 
     def scan_users(self) -> Iterator[tuple[str, bytes]]:
-        """Every user with their record, in order of id."""
-        ...
-
-    def scan_counters(self, kind: Kind, low: int = 0, high: int = 2**63 - 1) -> tuple[Keys, Counters]:
-        """Every key in [low, high) that has counters, ascending, with them."""
+        """Every user with their record, in no particular order."""
         ...
 
     def offsets(self) -> tuple[int, ...]:
