@@ -133,7 +133,8 @@ def test_a_slate_goes_to_the_log_with_features_predictions_and_propensities(app:
         assert len(shown.features) == len(FEATURES)
         assert shown.predictions.keys() == {"click", "long_view", "like"}
         assert shown.sources and shown.propensity is not None and 0 < shown.propensity <= 1
-    assert served.offsets == app.system.store.offsets()
+    assert served.offsets == app.system.counters.position().origins == app.system.store.offsets()
+    assert served.user_offset == served.offsets[0]
 
 
 def test_what_another_policy_showed_is_scored_exactly_as_the_feed_scores_it(app: SmallApp):

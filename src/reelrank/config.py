@@ -11,7 +11,7 @@ from msgspec import Meta
 from reelrank.candidates.build_index import IndexConfig
 from reelrank.domain.params import FeedParams
 from reelrank.events.collector import CollectorConfig
-from reelrank.features.stream import StreamConfig
+from reelrank.features.user_fold import StreamConfig
 from reelrank.feed import FeedConfig
 from reelrank.serving.services import ServingConfig
 
@@ -28,6 +28,7 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     event_log: str = "file:log"
     online_store: str = "file:online"
+    counters: str = "counters"  # a folder: every machine that serves keeps its own
     catalog: str = "file:catalog.sqlite"
     artifacts: str = "file:artifacts"
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4

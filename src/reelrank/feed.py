@@ -25,6 +25,7 @@ from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
 from reelrank.ranking.selectors import CappedSelector
 from reelrank.ranking.served_log import ServedLog, new_request_id
 from reelrank.ranking.shown import ShownScorer, as_scored
+from reelrank.storage.event_log import StorageError, partition_of
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class Slate:
 
     request_id: str
     user_id: str
+    partition: int  # of the log, that this user's events go to
+    offset: int  # how far that is folded into what the feed knew of the user
     now: float
     degraded: list[str]
     places: list[SlatePlace]
@@ -116,7 +119,7 @@ class Feed:
         trace = RequestTrace()
         rng = np.random.default_rng(request.seed)
         with trace.stage("user"):
-            user = self._reader.user(request.user_id)
+            user = self._user(request.user_id, trace)
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
         query = Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context)
 
@@ -132,7 +135,16 @@ class Feed:
         chosen = candidates.take(placement.places)
         if len(chosen):
             self._served_log.record(self._served(request_id, query, chosen, placement, trace), now)
-        return Slate(request_id, user.user_id, now, trace.degraded, self._places(user, chosen, placement), trace.stages)
+        return Slate(
+            request_id,
+            user.user_id,
+            partition_of(user.user_id, self._partitions),
+            user.offset,
+            now,
+            trace.degraded,
+            self._places(user, chosen, placement),
+            trace.stages,
+        )
 
     def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates that another policy chose, with features, predictions and offsets as this feed reads them at `moments` (UTC seconds)."""
@@ -154,6 +166,15 @@ class Feed:
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._served_log.close()
 
+    def _user(self, user_id: str, trace: RequestTrace) -> User:
+        """What is known of a user; while the online store is away somebody new, and the answer says so."""
+        try:
+            return self._reader.user(user_id)
+        except StorageError as problem:
+            logger.warning("the feed of %r knows nothing of them: %s", user_id, problem)
+            trace.degrade("the user's history is away")
+            return User(user_id)
+
     def _served(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
         videos = (
             ServedVideo(
@@ -173,6 +194,7 @@ class Feed:
             policy=POLICY,
             videos=as_scored(videos, chosen),
             offsets=chosen.offsets,
+            user_offset=query.user.offset,
             params=fingerprint(query.params),
             trace=trace.stages,
         )

@@ -13,16 +13,18 @@ from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, Tre
 from reelrank.config import ConfigError, Settings
 from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
 from reelrank.events.collector import Collector
-from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
+from reelrank.features.counter_fold import CounterFold
 from reelrank.features.reader import FeatureReader
 from reelrank.features.stream import Stream
+from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.services import Services
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.catalog import Catalog
 from reelrank.storage.catalog_sqlite import SqliteCatalog
+from reelrank.storage.counter_store import CounterStore
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.online_store import OnlineStore
@@ -47,9 +49,16 @@ class Reelrank:
     def store(self) -> OnlineStore:
         storage = self.settings.storage
         path = self._file("online store", storage.online_store)
-        store = EmbeddedOnlineStore(path, storage.partitions, windows.WIDTH, storage.repeat_window)
+        store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
         self._open.callback(store.close)
         return store
+
+    @cached_property
+    def counters(self) -> CounterStore:
+        storage = self.settings.storage
+        counters = CounterStore(Path(self.settings.data_dir) / storage.counters, storage.partitions)
+        self._open.callback(counters.close)
+        return counters
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -67,7 +76,7 @@ class Reelrank:
 
     @cached_property
     def reader(self) -> FeatureReader:
-        return FeatureReader(self.store, self.columns)
+        return FeatureReader(self.store, self.counters, self.columns)
 
     @cached_property
     def collector(self) -> Collector:
@@ -75,15 +84,16 @@ class Reelrank:
 
     @cached_property
     def stream(self) -> Stream:
-        return Stream(self.log, self.store, self.columns, self.settings.stream)
+        users = UserFold(self.log, self.store, self.columns, self.settings.storage.repeat_window, self.settings.stream)
+        return Stream(self.log, users, CounterFold(self.log, self.counters), self.counters, self.settings.stream)
 
     @cached_property
     def index_builder(self) -> IndexBuilder:
-        return IndexBuilder(self.store, self.artifacts, self.clock, self.settings.index)
+        return IndexBuilder(self.store, self.reader, self.artifacts, self.clock, self.settings.index)
 
     @cached_property
     def trending(self) -> TrendingBoard:
-        return TrendingBoard(self.store, self.columns, self.clock)
+        return TrendingBoard(self.reader, self.columns, self.clock)
 
     @cached_property
     def feed(self) -> Feed:
@@ -91,7 +101,7 @@ class Reelrank:
         co_watched = CoWatchedSource(item_to_item(self.artifacts))
         similar = SimilarUsersSource(similar_users(self.artifacts))
         following = FollowingSource(self.columns)
-        fresh = FreshSource(self.columns, self.store, self.clock)
+        fresh = FreshSource(self.columns, self.reader, self.clock)
         feed = Feed(
             self.reader,
             self.columns,

@@ -11,13 +11,15 @@ from reelrank.domain.event import Accepted, Context, Event, Follow, Impression, 
 from reelrank.domain.params import FeedParams
 from reelrank.domain.user import User
 from reelrank.domain.video import Video
-from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
+from reelrank.features.counter_fold import CounterFold
 from reelrank.features.reader import FeatureReader
 from reelrank.features.stream import Stream
+from reelrank.features.user_fold import UserFold
 from reelrank.pipeline.stages import Query, Source
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.catalog_sqlite import SqliteCatalog
+from reelrank.storage.counter_store import CounterStore
 from reelrank.storage.event_log import EVENTS, Record
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
@@ -33,14 +35,16 @@ class SmallApp:
         self.clock = ManualClock(START)
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.log = EmbeddedEventLog(folder / "log", partitions=1)
-        self.store = EmbeddedOnlineStore(folder / "online", partitions=1, counter_width=windows.WIDTH, durable=False)
+        self.store = EmbeddedOnlineStore(folder / "online", partitions=1, durable=False)
+        self.counters = CounterStore(folder / "counters", partitions=1, durable=False)
         self.artifacts = ArtifactStore(folder / "artifacts")
         self.columns = VideoColumns(self.catalog)
-        self.stream = Stream(self.log, self.store, self.columns)
+        self.reader = FeatureReader(self.store, self.counters, self.columns)
+        self.stream = Stream(self.log, UserFold(self.log, self.store, self.columns, 1_000), CounterFold(self.log, self.counters), self.counters)
         self._ids = count()
 
     def close(self) -> None:
-        for one in (self.catalog, self.log, self.store):
+        for one in (self.catalog, self.log, self.store, self.counters):
             one.close()
 
     def publish(self, *video_ids: str, author: str = "author", tags: Sequence[str] = (), age_s: float = DAY) -> list[int]:
@@ -85,7 +89,7 @@ class SmallApp:
         self.see(*[Follow(event_id=self._id(), user_id=user_id, author_id=author_id) for author_id in author_ids])
 
     def user(self, user_id: str) -> User:
-        return FeatureReader(self.store, self.columns).user(user_id)
+        return self.reader.user(user_id)
 
     def query(self, user_id: str, place: str = "", seed: int = 0) -> Query:
         return Query(

@@ -9,7 +9,7 @@ from reelrank.models.item_to_item import ItemToItem
 
 
 def test_both_artifacts_are_published_with_their_figures(two_circles: SmallApp) -> None:
-    said = IndexBuilder(two_circles.store, two_circles.artifacts, two_circles.clock).build()
+    said = IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock).build()
     assert "16 users" in said
     for name in (co_watched.ITEM_TO_ITEM, similar_users.SIMILAR_USERS):
         artifact = two_circles.artifacts.current(name)
@@ -22,7 +22,7 @@ def test_both_artifacts_are_published_with_their_figures(two_circles: SmallApp) 
 
 
 def test_nothing_is_published_again_while_nothing_was_folded(two_circles: SmallApp) -> None:
-    builder = IndexBuilder(two_circles.store, two_circles.artifacts, two_circles.clock)
+    builder = IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock)
     builder.build()
     two_circles.clock.advance_to(two_circles.clock.now() + HOUR)
     assert "nothing was folded" in builder.build()
@@ -34,7 +34,7 @@ def test_nothing_is_published_again_while_nothing_was_folded(two_circles: SmallA
 
 def test_a_handful_of_users_is_needed(app: SmallApp) -> None:
     app.publish("cat 0", "cat 1")
-    builder = IndexBuilder(app.store, app.artifacts, app.clock)
+    builder = IndexBuilder(app.store, app.reader, app.artifacts, app.clock)
     assert "0 users" in builder.build()
     for person in range(4):
         app.watches(f"person {person}", "cat 0", "cat 1")
@@ -46,12 +46,12 @@ def test_users_without_long_views_or_likes_are_enough(app: SmallApp) -> None:
     app.publish("cat 0", "cat 1")
     for person in range(5):
         app.watches(f"person {person}", "cat 0", "cat 1", watched_s=1.0)
-    assert "0 engagements with 0 videos" in IndexBuilder(app.store, app.artifacts, app.clock).build()
+    assert "0 engagements with 0 videos" in IndexBuilder(app.store, app.reader, app.artifacts, app.clock).build()
 
 
 def test_of_too_many_users_a_sample_is_read(two_circles: SmallApp) -> None:
     config = IndexConfig(max_users=8, min_users=1)
-    IndexBuilder(two_circles.store, two_circles.artifacts, two_circles.clock, config).build()
+    IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock, config).build()
     artifact = two_circles.artifacts.current(co_watched.ITEM_TO_ITEM)
     assert artifact is not None
     assert 1 <= int(artifact.manifest.about["users"]) < 16
@@ -60,7 +60,7 @@ def test_of_too_many_users_a_sample_is_read(two_circles: SmallApp) -> None:
 def test_popularity_is_that_of_the_last_days(two_circles: SmallApp) -> None:
     two_circles.watches("ana", "cat 0", ago_s=30 * 24 * HOUR)
     two_circles.watches("ben", "dog 0")
-    IndexBuilder(two_circles.store, two_circles.artifacts, two_circles.clock).build()
+    IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock).build()
     artifact = two_circles.artifacts.current(co_watched.ITEM_TO_ITEM)
     assert artifact is not None
     model = ItemToItem.load(artifact.folder / co_watched.FILE)

@@ -17,7 +17,7 @@ CONFIG = IndexConfig(item_to_item=ItemToItemConfig(ridge=1.0))  # sixteen people
 
 @pytest.fixture
 def source(two_circles: SmallApp) -> CoWatchedSource:
-    IndexBuilder(two_circles.store, two_circles.artifacts, two_circles.clock, CONFIG).build()
+    IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock, CONFIG).build()
     return CoWatchedSource(item_to_item(two_circles.artifacts))
 
 
@@ -78,7 +78,7 @@ def test_the_same_state_gives_the_same_proposal(two_circles: SmallApp, source: C
 
 def test_a_model_swapped_in_the_middle_of_requests_is_seen_whole_or_not_at_all(two_circles: SmallApp, source: CoWatchedSource) -> None:
     two_circles.watches("newcomer", "cat 0")
-    builder = IndexBuilder(two_circles.store, two_circles.artifacts, two_circles.clock, CONFIG)
+    builder = IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock, CONFIG)
     before = two_circles.proposed(source, "newcomer")
     answers: set[tuple[str, ...]] = set()
     problems: list[BaseException] = []

@@ -9,27 +9,27 @@ def test_the_newest_comes_first_and_what_nobody_saw_second(app: SmallApp) -> Non
     app.publish("newest", "middle", age_s=HOUR)
     for person in range(60):
         app.watches(f"person {person}", "newest", "middle")
-    source = FreshSource(app.columns, app.store, app.clock)
+    source = FreshSource(app.columns, app.reader, app.clock)
     assert app.proposed(source, "me", quota=2) == ["middle", "unseen"]
 
 
 def test_old_videos_are_not_fresh(app: SmallApp) -> None:
     app.publish("old", age_s=60 * DAY)
     app.publish("new", age_s=DAY)
-    source = FreshSource(app.columns, app.store, app.clock)
+    source = FreshSource(app.columns, app.reader, app.clock)
     assert app.proposed(source, "me") == ["new"]
 
 
 def test_a_video_published_after_the_start_is_proposed_at_once(app: SmallApp) -> None:
     app.publish("first")
-    source = FreshSource(app.columns, app.store, app.clock)
+    source = FreshSource(app.columns, app.reader, app.clock)
     app.publish("second", age_s=0)
     assert app.proposed(source, "me") == ["second", "first"]
 
 
 def test_what_was_removed_or_seen_is_not_proposed(app: SmallApp) -> None:
     app.publish("removed", "seen", "left")
-    source = FreshSource(app.columns, app.store, app.clock)
+    source = FreshSource(app.columns, app.reader, app.clock)
     app.remove("removed")
     app.watches("me", "seen")
     assert app.proposed(source, "me") == ["left"]
@@ -37,11 +37,11 @@ def test_what_was_removed_or_seen_is_not_proposed(app: SmallApp) -> None:
 
 def test_equally_unknown_videos_are_shown_to_different_people(app: SmallApp) -> None:
     app.publish(*[f"video {number}" for number in range(40)])
-    source = FreshSource(app.columns, app.store, app.clock)
+    source = FreshSource(app.columns, app.reader, app.clock)
     proposed = {tuple(app.proposed(source, "me", quota=4, seed=seed)[1::2]) for seed in range(5)}
     assert len(proposed) > 1
     assert app.proposed(source, "me", seed=3) == app.proposed(source, "me", seed=3)
 
 
 def test_an_empty_catalogue_has_nothing_fresh(app: SmallApp) -> None:
-    assert app.proposed(FreshSource(app.columns, app.store, app.clock), "me") == []
+    assert app.proposed(FreshSource(app.columns, app.reader, app.clock), "me") == []

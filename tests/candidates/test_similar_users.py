@@ -13,7 +13,7 @@ from reelrank.candidates.similar_users import Engagements, SimilarUsersSource, c
 
 @pytest.fixture
 def source(two_circles: SmallApp) -> SimilarUsersSource:
-    IndexBuilder(two_circles.store, two_circles.artifacts, two_circles.clock).build()
+    IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock).build()
     return SimilarUsersSource(similar_users(two_circles.artifacts))
 
 
@@ -36,7 +36,7 @@ def test_the_more_the_neighbours_share_the_earlier_their_videos_come(app: SmallA
     app.watches("me", "a", "b", "c")
     for person in range(3):
         app.watches(f"person {person}", "other")
-    IndexBuilder(app.store, app.artifacts, app.clock).build()
+    IndexBuilder(app.store, app.reader, app.artifacts, app.clock).build()
     proposed = app.proposed(SimilarUsersSource(similar_users(app.artifacts)), "me")
     assert proposed[0] == "of the close one"
     assert "of the far one" in proposed[1:]

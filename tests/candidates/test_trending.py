@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from candidates.conftest import DOGS
 from candidates.small_app import DAY, HOUR, START, SmallApp
+from features.counted import added
 from reelrank.candidates import video_counters
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource, engagement, favourite_tags, trend
 from reelrank.domain.clock import ShiftedClock
@@ -15,7 +16,7 @@ from reelrank.features.windows import Counter
 
 
 def board_of(app: SmallApp) -> TrendingBoard:
-    board = TrendingBoard(app.store, app.columns, app.clock)
+    board = TrendingBoard(app.reader, app.columns, app.clock)
     board.refresh()
     return board
 
@@ -23,9 +24,7 @@ def board_of(app: SmallApp) -> TrendingBoard:
 def counted(*videos: list[tuple[Counter, float, int]]) -> np.ndarray:
     """The counters of videos, given as (counter, seconds ago, amount)."""
     state = np.zeros((len(videos), windows.WIDTH), dtype=np.int32)
-    flat = [(place, START - ago_s, counter, amount) for place, video in enumerate(videos) for counter, ago_s, amount in video]
-    places, moments, counters, amounts = (np.array(column) for column in zip(*flat, strict=True))
-    return windows.add(state, places, moments.astype(float), counters, amounts)
+    return added(state, [(place, START - ago_s, counter, amount) for place, video in enumerate(videos) for counter, ago_s, amount in video])
 
 
 def test_what_is_engaged_with_now_trends_over_what_was_last_week() -> None:
@@ -89,7 +88,7 @@ def test_the_board_is_made_anew_only_after_its_time(two_circles: SmallApp) -> No
 
 def test_a_clock_that_is_set_back_does_not_stop_the_board(two_circles: SmallApp) -> None:
     clock = ShiftedClock(DAY)
-    board = TrendingBoard(two_circles.store, two_circles.columns, clock)
+    board = TrendingBoard(two_circles.reader, two_circles.columns, clock)
     board.refresh()
     before = board.everywhere()
     clock.shift_s = 0.0

@@ -5,20 +5,24 @@ from pathlib import Path
 
 import numpy as np
 
+from reelrank.benchmarks.refold import Records, everything_in
 from reelrank.domain.event import Accepted, Event, encode_accepted
 from reelrank.domain.user import User
 from reelrank.domain.video import Video
 from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
+from reelrank.features.counter_fold import CounterFold
 from reelrank.features.reader import FeatureReader
-from reelrank.features.stream import Stream, StreamConfig
+from reelrank.features.stream import Stream
+from reelrank.features.user_fold import StreamConfig, UserFold
 from reelrank.features.windows import Counter
 from reelrank.storage.catalog_sqlite import SqliteCatalog
+from reelrank.storage.counter_store import CounterStore, Kind
 from reelrank.storage.event_log import EVENTS, Record
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
-from reelrank.storage.online_store import Kind
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 
+REPEAT_WINDOW = 1_000
 NOW = 1_750_000_000.0
 VIDEOS = [
     Video(
@@ -42,10 +46,13 @@ class World:
         self.catalog.publish(VIDEOS)
         self.catalog.place_rows(["Rome", "Oslo"])
         self.log = EmbeddedEventLog(folder / "log", partitions)
-        self.store = EmbeddedOnlineStore(folder / "online", partitions, windows.WIDTH, durable=False)
+        self.store = EmbeddedOnlineStore(folder / "online", partitions, durable=False)
+        self.counters = CounterStore(folder / "counters", partitions, durable=False)
         self.columns = VideoColumns(self.catalog)
-        self.reader = FeatureReader(self.store, self.columns)
-        self.stream = Stream(self.log, self.store, self.columns, StreamConfig(batch=batch, history=history))
+        self.reader = FeatureReader(self.store, self.counters, self.columns)
+        self.config = StreamConfig(batch=batch, history=history)
+        self.users = UserFold(self.log, self.store, self.columns, REPEAT_WINDOW, self.config)
+        self.stream = Stream(self.log, self.users, CounterFold(self.log, self.counters), self.counters, self.config)
 
     def append(self, *events: Event) -> None:
         """Puts events into the log as the collector would."""
@@ -62,16 +69,15 @@ class World:
 
     def total(self, kind: Kind, key: int, counter: Counter) -> int:
         """What was ever counted of a key."""
-        found = self.store.read((), {kind: np.array([key])}).counters[kind]
-        return int(windows.totals(found)[0, counter])
+        _, found = self.reader.scan(kind, key, key + 1)
+        return int(windows.totals(found).sum(axis=0)[counter])
 
-    def state(self) -> tuple[object, ...]:
+    def state(self) -> Records:
         """Everything that is folded, as bytes."""
-        counters = [self.store.scan_counters(kind) for kind in Kind]
-        return list(self.store.scan_users()), [(keys.tobytes(), values.tobytes()) for keys, values in counters], self.store.offsets()
+        return everything_in(self.store, self.counters)
 
     def close(self) -> None:
-        for part in (self.catalog, self.log, self.store):
+        for part in (self.catalog, self.log, self.store, self.counters):
             part.close()
 
 

@@ -22,7 +22,7 @@ HERE = Context()
 
 def encoded(world: World, user_id: str, *videos: int, now: float = NOW, context: Context = HERE) -> np.ndarray:
     wanted = rows(*videos)
-    reading = world.reader.read((user_id,), np.zeros_like(wanted), wanted)
+    reading = world.reader.read((world.user(user_id),), np.zeros_like(wanted), wanted)
     return encode(reading, world.columns, np.full(len(wanted), now), (context,), PARAMS)
 
 
@@ -120,7 +120,7 @@ def test_users_in_one_reading_do_not_see_each_other(world: World) -> None:
     contexts = (Context(local_hour=3), Context(bandwidth_kbps=50))
     wanted, owner = rows(0, 2, 3, 0, 4), rows(1, 0, 1, 0, 0)
     moments = np.where(owner == 0, NOW + 60, NOW + 7_200)
-    together = encode(world.reader.read(("ana", "ben"), owner, wanted), world.columns, moments, contexts, PARAMS)
+    together = encode(world.reader.read(world.reader.users(("ana", "ben")), owner, wanted), world.columns, moments, contexts, PARAMS)
     for place, (row, who) in enumerate(zip(wanted.tolist(), owner.tolist(), strict=True)):
         alone = encoded(world, ("ana", "ben")[who], row, now=float(moments[place]), context=contexts[who])
         assert together[place].tobytes() == alone[0].tobytes()

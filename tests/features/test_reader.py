@@ -4,7 +4,7 @@ import numpy as np
 
 from features.folded_world import NOW, World, rows
 from reelrank.domain.event import Follow, Like, Watch
-from reelrank.storage.online_store import Kind
+from reelrank.storage.counter_store import Kind
 
 
 def test_a_reading_equals_its_parts(world: World) -> None:
@@ -18,7 +18,7 @@ def test_a_reading_equals_its_parts(world: World) -> None:
         Follow(event_id="follow", user_id="ben", author_id="a1", occurred_at=NOW),
     )
     wanted = rows(4, 2, 0, 2)
-    reading = world.reader.read(("ben", "nobody"), rows(0, 1, 1, 0), wanted)
+    reading = world.reader.read(world.reader.users(("ben", "nobody")), rows(0, 1, 1, 0), wanted)
     assert [user.user_id for user in reading.users] == ["ben", "nobody"]
     assert reading.users[0].liked.tolist() == world.user("ben").liked.tolist() == [2]
     assert reading.users[0].followed.tolist() == [1]
@@ -33,16 +33,17 @@ def test_a_reading_equals_its_parts(world: World) -> None:
         (Kind.EVERYTHING, reading.everything, rows(0)),
     ):
         for record, key in zip(found, keys.tolist(), strict=True):
-            alone = world.store.read((), {kind: rows(key)}).counters[kind][0] if key >= 0 else np.zeros_like(record)
+            alone = world.reader.scan(kind, key, key + 1)[1].sum(axis=0) if key >= 0 else np.zeros_like(record)
             assert record.tolist() == alone.tolist()
     assert reading.video[0].any() == 0
     assert reading.video[1].any()
-    assert reading.offsets == world.store.offsets() == (10,)
+    assert reading.origins == world.store.offsets() == (10,)
+    assert [user.offset for user in reading.users] == [10, 10]
 
 
 def test_a_reading_of_no_videos_still_has_its_user(world: World) -> None:
     world.see(Like(event_id="1", user_id="ana", video_id="v1"))
-    reading = world.reader.read(("ana",), rows(), rows())
+    reading = world.reader.read(world.reader.users(("ana",)), rows(), rows())
     assert reading.users[0].liked.tolist() == [1]
     assert len(reading.video) == len(reading.author.of(rows())) == 0
     assert reading.tag.of(rows(-1, 5)).any() == 0

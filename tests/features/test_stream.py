@@ -7,8 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.folded_world import NOW, World, video_ids
+from features.folded_world import NOW, REPEAT_WINDOW, World, video_ids
+from reelrank.benchmarks.refold import Records
 from reelrank.domain.event import (
     Comment,
     Context,
@@ -38,10 +38,10 @@ from reelrank.domain.event import (
 )
 from reelrank.domain.video import Video
 from reelrank.features import windows
-from reelrank.features.stream import Stream, StreamConfig
+from reelrank.features.user_fold import StreamConfig, UserFold
 from reelrank.features.windows import Counter
+from reelrank.storage.counter_store import Kind
 from reelrank.storage.event_log import EVENTS, Record
-from reelrank.storage.online_store import Fold, Kind
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 
 KINDS: list[type[Event]] = [Impression, Watch, Skip, Like, Unlike, Share, Comment, Hide, Report, Follow, Unfollow, Served, History]
@@ -72,36 +72,30 @@ def events(draw: st.DrawFn) -> list[Event]:
 
 
 class Crash(Exception):
-    """The fold dies before its commit."""
+    """The fold dies."""
 
 
 class DyingStore(EmbeddedOnlineStore):
-    """Loses every fold just before its commit."""
+    """Loses every fold at its commit."""
 
     def __init__(self, store: EmbeddedOnlineStore) -> None:
         self.__dict__ = store.__dict__
 
-    @contextmanager
-    def fold(self, partition: int) -> Generator[Fold]:
-        def die(offset: int) -> None:
-            raise Crash
-
-        with super().fold(partition) as fold:
-            fold.commit = die
-            yield fold
+    def commit(self, partition: int, folded_from: int, folded_to: int, users: Mapping[str, bytes], fingerprints: bytes) -> None:
+        raise Crash
 
 
-def crash_in_the_middle(world: World) -> None:
-    """Folds a batch of every partition up to its commit, then loses it."""
-    dying = Stream(world.log, DyingStore(world.store), world.columns, StreamConfig(batch=5, history=4))
+def crash_in_the_middle(world: World, batch: int) -> None:
+    """Folds a batch of every partition up to its commit, then loses it: the signals have gone out, nobody knows of it."""
+    dying = UserFold(world.log, DyingStore(world.store), world.columns, REPEAT_WINDOW, StreamConfig(batch=batch, history=4))
     for partition in range(world.log.partitions):
         if world.log.end(EVENTS, partition) > world.store.offsets()[partition]:
             with pytest.raises(Crash):
                 dying.fold_once(partition)
 
 
-def state_without_offsets(world: World) -> tuple[object, ...]:
-    return world.state()[:2]
+def state_without_offsets(world: World) -> Records:
+    return {name: record for name, record in world.state().items() if not name[0].endswith(" folded")}
 
 
 @settings(deadline=None, max_examples=25)
@@ -118,7 +112,7 @@ def test_any_interleaving_with_repeats_and_crashes_folds_to_the_same_bytes(happe
             world.append(*repeated[:size])
             del repeated[:size]
             if data.draw(st.booleans()):
-                crash_in_the_middle(world)
+                crash_in_the_middle(world, data.draw(st.integers(1, 7)))
             if data.draw(st.booleans()):
                 world.stream.catch_up()
         world.stream.catch_up()
@@ -234,8 +228,7 @@ def test_a_history_is_a_base_state_without_times(world: World) -> None:
     assert video_ids(user.liked) == ["v2"]
     assert video_ids(list(user.seen)) == ["v0", "v1", "v3", "v4"]
     assert [world.total(Kind.VIDEO, row, Counter.CLICKS) for row in range(5)] == [1, 0, 0, 1, 1]
-    found = world.store.read((), {Kind.VIDEO: np.arange(4)}).counters[Kind.VIDEO]
-    assert not windows.window(found, "7d", NOW).any()
+    assert not windows.window(world.reader.video_counters(np.arange(4)), "7d", NOW).any()
 
 
 def test_the_earliest_moment_an_event_may_have_is_folded(world: World) -> None:
@@ -280,18 +273,23 @@ def test_the_stream_follows_the_log_until_it_is_stopped(world: World) -> None:
     finally:
         stopped.set()
         thread.join(20)
-    claim = world.log.claim("stream", 0)
+    assert not thread.is_alive()
+    claim = world.counters.claim()
     assert claim is not None
     with claim:
         pass
 
 
 def test_a_fold_that_another_process_was_faster_with_is_not_repeated(world: World) -> None:
-    world.append(event(Like, "1"))
-    with world.store.fold(0) as fold:
-        fold.commit(1)
-    assert world.stream.fold_once(0) == 0
-    assert world.total(Kind.VIDEO, 0, Counter.LIKES) == 0
+    slow = UserFold(world.log, world.store, world.columns, REPEAT_WINDOW)
+    assert slow.offset(0) == 0  # it has looked at the store, and then it sleeps
+    world.see(event(Like, "1"))
+    before = world.state()
+    assert slow.fold_once(0) == 0
+    world.stream.catch_up()
+    assert world.state() == before
+    assert slow.offset(0) == 1
+    assert world.total(Kind.VIDEO, 0, Counter.LIKES) == 1
 
 
 _FOLLOWER = """
@@ -320,7 +318,7 @@ def test_a_stream_that_is_killed_again_and_again_ends_where_an_undisturbed_one_d
         child = subprocess.Popen([sys.executable, "-W", "error", "-c", _FOLLOWER, str(tmp_path / "killed")], env=path)
         wanted = len(happened) if life == 5 else min(before + chance.randint(1, 150), len(happened))
         deadline = time.monotonic() + 60
-        while sum(world.store.offsets()) < wanted:
+        while sum(world.store.offsets()) < wanted or (life == 5 and sum(world.counters.position().origins) < wanted):
             assert child.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.001)

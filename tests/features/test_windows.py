@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.counted import added
 from reelrank.features import windows
-from reelrank.features.windows import COUNTERS, WIDTH, WINDOWS, Counter
-from reelrank.storage.online_store import Counters
+from reelrank.features.windows import COUNTERS, WIDTH, WINDOWS, Counter, Counters
 
 RINGS = {"5min": (60, 5), "1h": (300, 12), "1d": (10_800, 8), "7d": (86_400, 7)}  # bucket seconds, buckets
 START = 1_750_000_000.0
@@ -35,8 +35,7 @@ def folded(increments: list[Increment], batches: list[int]) -> Counters:
     state = np.zeros((3, WIDTH), dtype=np.int32)
     for start, end in zip([0, *batches], [*batches, len(increments)], strict=True):
         part = increments[start:end]
-        place, occurred_at, counter, amount = (np.array([one[column] for one in part]) for column in range(4))
-        state = windows.add(state, place.astype(np.int64), occurred_at.astype(np.float64), counter.astype(np.int64), amount.astype(np.int64))
+        state = added(state, part)
     return state
 
 
@@ -94,22 +93,20 @@ def test_a_late_event_counts_in_the_windows_that_still_reach_it() -> None:
 
 def test_the_state_handed_in_is_left_alone() -> None:
     state = np.zeros((1, WIDTH), dtype=np.int32)
-    one = np.zeros(1, dtype=np.int64)
-    windows.add(state, one, np.array([START]), one, one + 1)
+    added(state, [(0, START, 0, 1)])
     assert not state.any()
 
 
 def test_the_width_of_a_record_is_part_of_the_stored_format() -> None:
-    assert (COUNTERS, WIDTH) == (12, 4 + 12 + 12 * 32)
+    assert (COUNTERS, WIDTH) == (13, 4 + 13 + 13 * 32)
     with pytest.raises(KeyError):
         windows.window(np.zeros((1, WIDTH), dtype=np.int32), "1y", START)
 
 
 def test_a_total_stands_still_at_its_limit_instead_of_wrapping_around() -> None:
     state = np.zeros((1, windows.WIDTH), dtype=np.int32)
-    nothing, much = np.array([0]), np.array([2**31 - 10])
     for _ in range(2):
-        state = windows.add(state, nothing, np.array([1e9]), np.array([int(Counter.WATCHED_DS)]), much)
+        state = added(state, [(0, 1e9, Counter.WATCHED_DS, 2**31 - 10)])
     assert windows.totals(state)[0, Counter.WATCHED_DS] == 2**31 - 1
 
 
@@ -117,6 +114,5 @@ def test_a_window_stands_still_at_its_limit_instead_of_wrapping_around() -> None
     state = np.zeros((1, windows.WIDTH), dtype=np.int32)
     much = 5_000
     for _ in range(2):  # as many days of watching as one batch of events can tell of
-        places, moments = np.zeros(much, dtype=np.int64), np.full(much, START)
-        state = windows.add(state, places, moments, np.full(much, int(Counter.WATCHED_DS)), np.full(much, 864_000))
+        state = added(state, [(0, START, Counter.WATCHED_DS, 864_000)] * much)
     assert {int(windows.window(state, name, START)[0, Counter.WATCHED_DS]) for name in WINDOWS} == {2**31 - 1}

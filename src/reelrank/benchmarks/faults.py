@@ -4,21 +4,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from reelrank.benchmarks import refold
 from reelrank.benchmarks.made_visits import past_of
 from reelrank.benchmarks.report import spread
 from reelrank.benchmarks.scratch import Scratch, TooSlow, scratch_system
 from reelrank.domain.event import Event, decode_accepted
-from reelrank.features.stream import Stream
 from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.simulation.world import World
 from reelrank.storage.event_log import EVENTS
-from reelrank.storage.online_store import Kind, OnlineStore
-from reelrank.wiring import open_reelrank
 
 ROLES = ("serve", "stream")
 THREADS = 3
@@ -56,7 +55,7 @@ def _scenario(role: str, rounds: int, seed: int, videos: int, users: int, on_pro
             load.stop()
             system.wait_folded()
             lost += len(load.acknowledged - _in_log(system))
-            different, looked_at = _mismatches(system, number)
+            different, looked_at = refold.mismatches(system.inside, Path(system.supervisor.settings.data_dir) / f"folded-again-{number}")
             mismatches, compared = mismatches + different, compared + looked_at
             on_progress(1)
         return {
@@ -165,32 +164,3 @@ def _records(system: Scratch, partition: int) -> Iterator[Any]:
     while records := system.inside.log.read(EVENTS, partition, offset, 5_000):
         yield from (decode_accepted(record.value) for record in records)
         offset = records[-1].offset + 1
-
-
-def _mismatches(system: Scratch, number: int) -> tuple[int, int]:
-    """Folds the whole log into a new store and counts the records that differ from the live one, of how many."""
-    settings = system.supervisor.settings
-    storage = msgspec.structs.replace(settings.storage, online_store=f"file:folded-again-{number}")
-    again = open_reelrank(msgspec.structs.replace(settings, storage=storage))
-    try:
-        Stream(system.inside.log, again.store, system.inside.columns, settings.stream).catch_up()
-        return differences(system.inside.store, again.store)
-    finally:
-        again.close()
-
-
-def differences(one: OnlineStore, other: OnlineStore) -> tuple[int, int]:
-    """How many users and counters differ between two stores in any bit, and how many there are."""
-    mine, theirs = everything_in(one), everything_in(other)
-    names = mine.keys() | theirs.keys()
-    return sum(mine.get(name) != theirs.get(name) for name in names), len(names)
-
-
-def everything_in(store: OnlineStore) -> dict[tuple[str, str | int], bytes]:
-    """Every record of a store by its name: users, counters of each kind, offsets."""
-    found: dict[tuple[str, str | int], bytes] = {("user", user_id): record for user_id, record in store.scan_users()}
-    for kind in Kind:
-        keys, counters = store.scan_counters(kind)
-        found |= {(kind.name, key): row.tobytes() for key, row in zip(keys.tolist(), counters, strict=True)}
-    found |= {("offset", partition): offset.to_bytes(8, "big") for partition, offset in enumerate(store.offsets())}
-    return found

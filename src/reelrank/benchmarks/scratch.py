@@ -44,10 +44,11 @@ class Scratch:
     def wait_folded(self, within_s: float = 120.0) -> float:
         """Returns once the log as it is now is folded in; the answer is the moment that was seen, in `time.perf_counter` seconds."""
         ends, deadline = self.ends(), time.monotonic() + within_s
-        while not all(map(ge, self.inside.store.offsets(), ends)):
+        while not (all(map(ge, self.inside.store.offsets(), ends)) and all(map(ge, self.inside.counters.position().origins, ends))):
             if time.monotonic() > deadline:
+                users, counters = self.inside.store.offsets(), self.inside.counters.position().origins
                 folder = self.supervisor.settings.data_dir
-                raise TooSlow(f"the stream stands at {self.inside.store.offsets()} of {ends} after {within_s:.0f} s; see {folder}/logs/stream.log")
+                raise TooSlow(f"users are folded to {users} and counters to {counters} of {ends} after {within_s:.0f} s; see {folder}/logs/stream.log")
             time.sleep(0.001)
         return time.perf_counter()
 

@@ -15,6 +15,7 @@ from reelrank.candidates.video_counters import video_counters
 from reelrank.domain.clock import Clock
 from reelrank.domain.user import Rows, no_rows
 from reelrank.features import windows
+from reelrank.features.reader import FeatureReader
 from reelrank.features.sequences import decode_user
 from reelrank.features.windows import Counter
 from reelrank.models import item_to_item
@@ -45,8 +46,9 @@ class _Histories(NamedTuple):
 class IndexBuilder:
     """Reads the online store and publishes two artifacts."""
 
-    def __init__(self, store: OnlineStore, artifacts: ArtifactStore, clock: Clock, config: IndexConfig | None = None) -> None:
+    def __init__(self, store: OnlineStore, reader: FeatureReader, artifacts: ArtifactStore, clock: Clock, config: IndexConfig | None = None) -> None:
         self._store = store
+        self._reader = reader
         self._artifacts = artifacts
         self._clock = clock
         self._config = config or IndexConfig()
@@ -66,7 +68,7 @@ class IndexBuilder:
 
     def _publish_item_to_item(self, histories: _Histories, now: float, offsets: str) -> str:
         began = time.perf_counter()
-        popularity = _watched_lately(self._store, int(histories.rows.max()) + 1, now)
+        popularity = _watched_lately(self._reader, int(histories.rows.max()) + 1, now)
         amounts = np.ones(len(histories.rows), dtype=np.float32)  # what is shown to somebody says something, watched or skipped
         model = item_to_item.fit(histories.users, histories.rows, amounts, popularity, self._config.item_to_item)
         seconds = round(time.perf_counter() - began, 3)
@@ -108,10 +110,10 @@ def _read(store: OnlineStore, max_users: int) -> _Histories:
     return _Histories(users, np.concatenate([no_rows(), *watched]), engaged, moments)
 
 
-def _watched_lately(store: OnlineStore, videos: int, now: float) -> NDArray[np.float64]:
+def _watched_lately(reader: FeatureReader, videos: int, now: float) -> NDArray[np.float64]:
     """How often each video was watched or skipped in the last day, plus its daily mean over the week: (videos,)."""
     lately = np.zeros(videos)
-    for rows, state in video_counters(store, videos):
+    for rows, state in video_counters(reader, videos):
         day, week = (windows.window(state, name, now) for name in ("1d", "7d"))
         lately[rows] = (day + week / 7)[:, [Counter.CLICKS, Counter.SKIPS]].sum(axis=1)
     return lately

@@ -10,9 +10,9 @@ from reelrank.candidates.rows import interleaved, unseen
 from reelrank.domain.clock import Clock
 from reelrank.domain.user import Rows, no_rows
 from reelrank.features.columns import VideoColumns
+from reelrank.features.reader import FeatureReader
 from reelrank.features.windows import Counter, totals
 from reelrank.pipeline.stages import Proposal, Query
-from reelrank.storage.online_store import Kind, OnlineStore
 
 _POOL = 2_000  # newest videos that are looked at
 _FRESH_FOR_S = 30 * 86_400.0
@@ -30,9 +30,9 @@ class FreshSource:
 
     name = "fresh"
 
-    def __init__(self, columns: VideoColumns, store: OnlineStore, clock: Clock) -> None:
+    def __init__(self, columns: VideoColumns, reader: FeatureReader, clock: Clock) -> None:
         self._columns = columns
-        self._store = store
+        self._reader = reader
         self._clock = clock
         self._lock = threading.Lock()
         self._pool = _Pool(0, no_rows(), no_rows())
@@ -47,8 +47,7 @@ class FreshSource:
             if len(rows) > _POOL:
                 rows = rows[np.argpartition(-uploaded_at[rows], _POOL)[:_POOL]]
             rows = rows[np.lexsort((-rows, -uploaded_at[rows]))]
-            counters = self._store.read((), {Kind.VIDEO: rows}).counters[Kind.VIDEO]
-            self._pool = _Pool(count, rows, totals(counters)[:, Counter.IMPRESSIONS])
+            self._pool = _Pool(count, rows, totals(self._reader.video_counters(rows))[:, Counter.IMPRESSIONS])
 
     def propose(self, query: Query, quota: int) -> Proposal:
         if self._pool.count != self._columns.count:

@@ -12,9 +12,10 @@ from reelrank.domain.clock import Clock
 from reelrank.domain.user import Rows, User, no_rows
 from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
-from reelrank.features.windows import COUNTERS, Counter
+from reelrank.features.reader import FeatureReader
+from reelrank.features.windows import COUNTERS, Counter, Counters
 from reelrank.pipeline.stages import Proposal, Query
-from reelrank.storage.online_store import Counters, Kind, OnlineStore
+from reelrank.storage.counter_store import Kind
 
 Values = NDArray[np.float64]
 
@@ -61,8 +62,8 @@ class _Trends:
 class TrendingBoard:
     """The rankings that the trending sources share, made anew at most once per `refresh_s`."""
 
-    def __init__(self, store: OnlineStore, columns: VideoColumns, clock: Clock, refresh_s: float = 5.0) -> None:
-        self._store = store
+    def __init__(self, reader: FeatureReader, columns: VideoColumns, clock: Clock, refresh_s: float = 5.0) -> None:
+        self._reader = reader
         self._columns = columns
         self._clock = clock
         self._refresh_s = refresh_s
@@ -94,7 +95,7 @@ class TrendingBoard:
 
     def _rank(self, now: float) -> _Trends:
         columns = self._columns
-        pieces = [(rows, engagement(state, now)) for rows, state in video_counters(self._store, columns.count)]
+        pieces = [(rows, engagement(state, now)) for rows, state in video_counters(self._reader, columns.count)]
         if not pieces:
             return _Trends(made_at=now)
         rows, drawn = (np.concatenate(part) for part in zip(*pieces, strict=True))
@@ -107,7 +108,7 @@ class TrendingBoard:
         )
 
     def _rank_place(self, place_row: int, now: float) -> Rows:
-        keys, state = self._store.scan_counters(Kind.PLACE_VIDEO, place_row << 32, (place_row + 1) << 32)
+        keys, state = self._reader.scan(Kind.PLACE_VIDEO, place_row << 32, (place_row + 1) << 32)
         rows = keys & 0xFFFFFFFF
         known = rows < self._columns.count
         rows, state = rows[known], state[known]

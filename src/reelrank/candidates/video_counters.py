@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
-from reelrank.storage.online_store import Counters, Keys, Kind, OnlineStore
+from reelrank.features.reader import FeatureReader
+from reelrank.features.windows import Counters
+from reelrank.storage.counter_store import Keys, Kind
 
-_AT_A_TIME = 2_048  # a record of counters takes 1.6 kB: requests that run beside this wait for a few milliseconds at most
+_AT_A_TIME = 2_048  # an unpacked record of counters takes 1.7 kB: requests that run beside this wait for a few milliseconds at most
 
 
-def video_counters(store: OnlineStore, videos: int) -> Iterator[tuple[Keys, Counters]]:
+def video_counters(reader: FeatureReader, videos: int) -> Iterator[tuple[Keys, Counters]]:
     """(rows, counters) of those below row `videos` that have any, ascending."""
     for low in range(0, videos, _AT_A_TIME):
-        rows, counters = store.scan_counters(Kind.VIDEO, low, min(low + _AT_A_TIME, videos))
+        rows, counters = reader.scan(Kind.VIDEO, low, min(low + _AT_A_TIME, videos))
         if len(rows):
             yield rows, counters

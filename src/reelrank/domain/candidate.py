@@ -16,7 +16,7 @@ class Candidates:
     sources: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, dtype=np.uint32))  # (n,) bit i = source i proposed it. Written by: sources
     source_names: tuple[str, ...] = ()  # bit i of `sources` means source_names[i]
     features: NDArray[np.float32] | None = None  # (n, F), columns as in features.definitions. Written by: hydrators
-    offsets: tuple[int, ...] = ()  # per partition, how much of the log the features have seen. Written by: hydrators
+    offsets: tuple[int, ...] = ()  # per partition, how much of the log the counters have seen. Written by: hydrators
     predictions: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # head -> (n,). Written by: scorers
     score: NDArray[np.float64] | None = None  # (n,). Written by: the last scorer
 

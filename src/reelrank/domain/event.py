@@ -1,4 +1,7 @@
-"""What happens on a page or in the app, told apart by `type`; the wire, the log and the fold read the same structs."""
+"""What happens on a page or in the app, told apart by `type`; the wire, the log and the fold read the same structs.
+
+No struct here can be part of a cycle, so the garbage collector need not look at them (`gc=False`): there are millions.
+"""
 
 from typing import Annotated
 
@@ -12,7 +15,7 @@ LONG_VIEW_S = 18.0
 COMPLETION = 0.95
 
 
-class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class Context(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Where and how somebody watches."""
 
     device: Annotated[str, Meta(max_length=32)] = ""
@@ -24,14 +27,14 @@ class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     surface: Annotated[str, Meta(max_length=32)] = "for_you"
 
 
-class _Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag_field="type"):
+class _Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag_field="type"):
     """`event_id` makes a repeat harmless; without `occurred_at` the moment of arrival counts."""
 
     event_id: Id
     occurred_at: UtcSeconds | None = None
 
 
-class _UserEvent(_Event, frozen=True, kw_only=True):
+class _UserEvent(_Event, frozen=True, gc=False, kw_only=True):
     user_id: Id
     context: Context | None = None
     request_id: Annotated[str, Meta(max_length=64)] = ""
@@ -42,14 +45,14 @@ class _UserEvent(_Event, frozen=True, kw_only=True):
         return self.user_id
 
 
-class _VideoEvent(_UserEvent, frozen=True, kw_only=True):
+class _VideoEvent(_UserEvent, frozen=True, gc=False, kw_only=True):
     """Something a user did with one video, shown at `position` (0 = top) of the slate `request_id`."""
 
     video_id: Id
     position: Annotated[int, Meta(ge=0, le=10_000)] | None = None
 
 
-class ServedVideo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class ServedVideo(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """One place of a slate: why this video, and what was known of it at that moment."""
 
     video_id: Id
@@ -61,80 +64,83 @@ class ServedVideo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     reason: str = ""  # what the selector did with this place
 
 
-class Served(_UserEvent, tag="served", frozen=True, kw_only=True):
+class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     """A slate was put together for a user. `policy` names who chose it."""
 
     policy: Annotated[str, Meta(min_length=1, max_length=64)]
     videos: Annotated[tuple[ServedVideo, ...], Meta(min_length=1, max_length=200)]
-    offsets: tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...] = ()  # the log offset of each partition that the features had seen
+    offsets: tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...] = ()  # the log offset of each partition that the counters had seen
+    user_offset: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0  # the log offset of the user's partition that the user's state had seen
     params: str = ""  # fingerprint of the FeedParams in force
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
 
 
-class Impression(_VideoEvent, tag="impression", frozen=True, kw_only=True):
+class Impression(_VideoEvent, tag="impression", frozen=True, gc=False, kw_only=True):
     """The video was on screen."""
 
 
-class Watch(_VideoEvent, tag="watch", frozen=True, kw_only=True):
+class Watch(_VideoEvent, tag="watch", frozen=True, gc=False, kw_only=True):
     """The video was left after `watched_s` seconds of playing, replays included."""
 
     watched_s: Seconds
     replays: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    stalled_s: Seconds = 0.0  # how long the player waited for data
+    rendition: Annotated[int, Meta(ge=0, le=10_000)] = 0  # the height in pixels of what was played, 0 unknown
 
 
-class Skip(_VideoEvent, tag="skip", frozen=True, kw_only=True):
+class Skip(_VideoEvent, tag="skip", frozen=True, gc=False, kw_only=True):
     """The video was swiped away without interest after `watched_s` seconds."""
 
     watched_s: Seconds = 0.0
 
 
-class Like(_VideoEvent, tag="like", frozen=True, kw_only=True):
+class Like(_VideoEvent, tag="like", frozen=True, gc=False, kw_only=True):
     """The video was liked."""
 
 
-class Unlike(_VideoEvent, tag="unlike", frozen=True, kw_only=True):
+class Unlike(_VideoEvent, tag="unlike", frozen=True, gc=False, kw_only=True):
     """A like was taken back."""
 
 
-class Share(_VideoEvent, tag="share", frozen=True, kw_only=True):
+class Share(_VideoEvent, tag="share", frozen=True, gc=False, kw_only=True):
     """The video was sent to somebody, by `channel`."""
 
     channel: Annotated[str, Meta(max_length=32)] = ""
 
 
-class Comment(_VideoEvent, tag="comment", frozen=True, kw_only=True):
+class Comment(_VideoEvent, tag="comment", frozen=True, gc=False, kw_only=True):
     """A comment was written under the video."""
 
     text: Annotated[str, Meta(max_length=4_000)] = ""
 
 
-class Hide(_VideoEvent, tag="hide", frozen=True, kw_only=True):
+class Hide(_VideoEvent, tag="hide", frozen=True, gc=False, kw_only=True):
     """Not interested in this video; with `whole_author` in nothing by its author."""
 
     whole_author: bool = False
 
 
-class Report(_VideoEvent, tag="report", frozen=True, kw_only=True):
+class Report(_VideoEvent, tag="report", frozen=True, gc=False, kw_only=True):
     """The video breaks the rules, says this user."""
 
     reason: Annotated[str, Meta(max_length=1_000)] = ""
 
 
-class Follow(_UserEvent, tag="follow", frozen=True, kw_only=True):
+class Follow(_UserEvent, tag="follow", frozen=True, gc=False, kw_only=True):
     """The user follows an author; `video_id` is the video that led to it, if one did."""
 
     author_id: Id
     video_id: Id | None = None
 
 
-class Unfollow(_UserEvent, tag="unfollow", frozen=True, kw_only=True):
+class Unfollow(_UserEvent, tag="unfollow", frozen=True, gc=False, kw_only=True):
     """The user no longer follows an author."""
 
     author_id: Id
     video_id: Id | None = None
 
 
-class History(_UserEvent, tag="history", frozen=True, kw_only=True):
+class History(_UserEvent, tag="history", frozen=True, gc=False, kw_only=True):
     """What a user did before the log begins: in order, oldest first, without times, all before `occurred_at`."""
 
     watched: Annotated[tuple[Id, ...], Meta(max_length=1_000)] = ()
@@ -142,7 +148,7 @@ class History(_UserEvent, tag="history", frozen=True, kw_only=True):
     liked: Annotated[tuple[Id, ...], Meta(max_length=1_000)] = ()
 
 
-class VideoPublished(_Event, tag="video_published", frozen=True, kw_only=True):
+class VideoPublished(_Event, tag="video_published", frozen=True, gc=False, kw_only=True):
     """A video can be served from now on."""
 
     video: Video
@@ -152,7 +158,7 @@ class VideoPublished(_Event, tag="video_published", frozen=True, kw_only=True):
         return self.video.video_id
 
 
-class VideoRemoved(_Event, tag="video_removed", frozen=True, kw_only=True):
+class VideoRemoved(_Event, tag="video_removed", frozen=True, gc=False, kw_only=True):
     """A video must not be served any more."""
 
     video_id: Id
@@ -168,7 +174,7 @@ Event = (
 )  # fmt: skip
 
 
-class Accepted(msgspec.Struct, frozen=True, array_like=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An event as the collector accepted it: what the log holds.
 
     `occurred_at` is the event's own, or the arrival's if it had none or a clock ran ahead by `clamped_s` seconds.

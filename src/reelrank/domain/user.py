@@ -79,7 +79,7 @@ class User:
     seen: BitMap = field(default_factory=BitMap)  # video rows that were on this user's screen
     served_rows: Rows = field(default_factory=no_rows)  # videos lately put into a slate, oldest first
     served_at: NDArray[np.float64] = field(default_factory=_no_times)
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(12, dtype=np.int64))  # features.windows.COUNTERS
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(13, dtype=np.int64))  # features.windows.COUNTERS
     place: str = ""  # the last one known
     offset: int = 0  # how far the log of the user's partition is folded into this
 

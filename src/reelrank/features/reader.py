@@ -1,4 +1,4 @@
-"""The reader: users and the counters of many videos, all from one moment."""
+"""The reader: users from the online store, and the counters of many videos from this machine's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,11 @@ import numpy as np
 
 from reelrank.domain.user import Rows, User
 from reelrank.features.columns import VideoColumns
+from reelrank.features.packing import unpack
 from reelrank.features.sequences import decode_user
-from reelrank.storage.online_store import Counters, Keys, Kind, OnlineStore
+from reelrank.features.windows import Counters
+from reelrank.storage.counter_store import CounterStore, Keys, Kind
+from reelrank.storage.online_store import OnlineStore
 
 _EVERYTHING: Keys = np.zeros(1, dtype=np.int64)
 
@@ -32,9 +35,9 @@ class CounterView:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one read of the online store saw of n (user, video) pairs."""
+    """What is known of n (user, video) pairs; all counters are from one moment."""
 
-    users: list[User]
+    users: Sequence[User]
     owner: Rows  # (n,) which of `users` pair i is about
     rows: Rows  # (n,) which video
     video: Counters  # (n, WIDTH)
@@ -42,22 +45,37 @@ class Reading:
     tag: CounterView
     sound: CounterView
     everything: Counters  # (1, WIDTH)
-    offsets: tuple[int, ...]  # per partition, how much of the log this state stands for
+    origins: tuple[int, ...]  # per partition, how much of the log the counters stand for
 
 
 class FeatureReader:
     """Reads folded state for the feed."""
 
-    def __init__(self, store: OnlineStore, columns: VideoColumns) -> None:
+    def __init__(self, store: OnlineStore, counters: CounterStore, columns: VideoColumns) -> None:
         self._store = store
+        self._counters = counters
         self._columns = columns
 
     def user(self, user_id: str) -> User:
-        """One user as folded so far; somebody new if nothing is known."""
-        return decode_user(user_id, self._store.read((user_id,), {}).users[0])
+        """One user as folded so far; somebody new if nothing is known. Raises StorageError when the online store is away."""
+        return self.users((user_id,))[0]
 
-    def read(self, user_ids: Sequence[str], owner: Rows, rows: Rows) -> Reading:
-        """Users, the counters of the videos `rows` (n,), and those of their authors, tags and sounds; pair i belongs to `user_ids[owner[i]]`."""
+    def users(self, user_ids: Sequence[str]) -> list[User]:
+        """Users as folded so far, in one round trip."""
+        found = self._store.read(user_ids)
+        return [decode_user(*one) for one in zip(user_ids, found.users, found.offsets, strict=True)]
+
+    def video_counters(self, rows: Rows) -> Counters:
+        """The counters of some videos: (n, WIDTH)."""
+        return unpack(self._counters.read({Kind.VIDEO: rows}).records[Kind.VIDEO])
+
+    def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1) -> tuple[Keys, Counters]:
+        """Every key in [low, high) that has counters, ascending, with them: (n,), (n, WIDTH)."""
+        keys, records = self._counters.scan(kind, low, high)
+        return keys, unpack(records)
+
+    def read(self, users: Sequence[User], owner: Rows, rows: Rows) -> Reading:
+        """The counters of the videos `rows` (n,), and those of their authors, tags and sounds; pair i belongs to `users[owner[i]]`."""
         columns = self._columns
         wanted = {
             Kind.VIDEO: rows,
@@ -66,18 +84,20 @@ class FeatureReader:
             Kind.SOUND: _distinct(columns.sound_row[rows]),
             Kind.EVERYTHING: _EVERYTHING,
         }
-        snapshot = self._store.read(user_ids, wanted)
-        views = {kind: CounterView(wanted[kind], snapshot.counters[kind]) for kind in (Kind.AUTHOR, Kind.TAG, Kind.SOUND)}
+        found = self._counters.read(wanted)
+        state = unpack([record for kind in wanted for record in found.records[kind]])
+        parts = dict(zip(wanted, np.split(state, np.cumsum([len(keys) for keys in wanted.values()])[:-1]), strict=True))
+        views = {kind: CounterView(wanted[kind], parts[kind]) for kind in (Kind.AUTHOR, Kind.TAG, Kind.SOUND)}
         return Reading(
-            users=[decode_user(user_id, stored) for user_id, stored in zip(user_ids, snapshot.users, strict=True)],
+            users=users,
             owner=owner,
             rows=rows,
-            video=snapshot.counters[Kind.VIDEO],
+            video=parts[Kind.VIDEO],
             author=views[Kind.AUTHOR],
             tag=views[Kind.TAG],
             sound=views[Kind.SOUND],
-            everything=snapshot.counters[Kind.EVERYTHING],
-            offsets=snapshot.offsets,
+            everything=parts[Kind.EVERYTHING],
+            origins=found.origins,
         )
 
 

@@ -8,8 +8,10 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from reelrank.storage.online_store import Counters
+Ints = NDArray[np.int64]
+Counters = NDArray[np.int32]  # (n, WIDTH): one record per key, zeros where nothing is known
 
 
 class Counter(IntEnum):
@@ -27,47 +29,51 @@ class Counter(IntEnum):
     HIDES = 9  # reports included
     REPLAYS = 10
     WATCHED_DS = 11  # tenths of a second
+    STALLED_DS = 12  # tenths of a second that the player waited for data
 
 
 COUNTERS = len(Counter)
 
 # (seconds of a bucket, buckets in the ring)
-_RINGS = ((60, 5), (300, 12), (10_800, 8), (86_400, 7))
+RINGS = ((60, 5), (300, 12), (10_800, 8), (86_400, 7))
 WINDOWS = {"5min": (0, 5), "1h": (1, 12), "1d": (2, 8), "7d": (3, 7)}  # name -> (ring, buckets)
 
-_TOTAL_AT = len(_RINGS)  # a record is: the newest bucket of each ring, the totals, then the rings
-_RING_AT = [_TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in _RINGS[:ring]) for ring in range(len(_RINGS))]
-WIDTH = _TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in _RINGS)
+_TOTAL_AT = len(RINGS)  # a record is: the newest bucket of each ring, the totals, then the rings
+_RING_AT = [_TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in RINGS[:ring]) for ring in range(len(RINGS))]
+WIDTH = _TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in RINGS)
 
 _MOST = np.iinfo(np.int32).max
 
 Windowed = NDArray[np.int64]  # (n, COUNTERS)
 
 
-def add(state: Counters, places: NDArray[np.int64], occurred_at: NDArray[np.float64], counters: NDArray[np.int64], amounts: NDArray[np.int64]) -> Counters:
-    """Folds m increments into n records and returns the new records.
+def fold(state: Counters, places: Ints, entries: Ints, occurred_at: Ints, amounts: NDArray[np.float64]) -> Counters:
+    """Counts t times in n records and returns the new records: record `places[j]` (t,) gets what entry `entries[j]` (t,) holds.
 
-    `state` (n, WIDTH); increment j adds `amounts[j]` to counter `counters[j]` of record `places[j]`, in the
-    buckets of `occurred_at[j]` (UTC seconds). The order of the increments makes no difference.
+    `state` (n, WIDTH); entry i happened at `occurred_at[i]` (e,) UTC seconds and adds `amounts[i]` (e, COUNTERS), whole
+    numbers. The order makes no difference.
     """
     state = state.copy()
-    flat = state.reshape(-1)
-    grown = state[:, _TOTAL_AT : _TOTAL_AT + COUNTERS].astype(np.int64)
-    np.add.at(grown.reshape(-1), places * COUNTERS + counters, amounts)
-    state[:, _TOTAL_AT : _TOTAL_AT + COUNTERS] = np.minimum(grown, _MOST)  # rather stand still than wrap around
-    seconds = occurred_at.astype(np.int64)
-    for ring, (bucket_s, slots) in enumerate(_RINGS):
-        buckets = seconds // bucket_s
+    begin = _TOTAL_AT
+    state[:, begin : begin + COUNTERS] = _added(state[:, begin : begin + COUNTERS], places, entries, amounts)
+    for ring, (bucket_s, slots) in enumerate(RINGS):
+        buckets = (occurred_at // bucket_s)[entries]  # (t,)
         newest_before = state[:, ring].astype(np.int64)
         newest = newest_before.copy()
         np.maximum.at(newest, places, buckets)
         _clear_outdated(state, ring, newest_before, newest)
         state[:, ring] = newest
-        inside = buckets > newest[places] - slots
-        target = places * WIDTH + _RING_AT[ring] + (buckets % slots) * COUNTERS + counters
-        cells, parts = np.unique(target[inside], return_inverse=True)
-        flat[cells] = np.minimum(flat[cells] + np.bincount(parts, weights=amounts[inside]), _MOST)  # in float64, exact far beyond int32
+        inside = np.flatnonzero(buckets > newest[places] - slots)
+        begin, end = _RING_AT[ring], _RING_AT[ring] + slots * COUNTERS
+        cells = places[inside] * slots + buckets[inside] % slots
+        state[:, begin:end] = _added(state[:, begin:end].reshape(-1, COUNTERS), cells, entries[inside], amounts).reshape(len(state), -1)
     return state
+
+
+def _added(counted: Counters, places: Ints, entries: Ints, amounts: NDArray[np.float64]) -> Counters:
+    """`counted` (k, COUNTERS) and what the entries add to it; rather standing still at the limit than wrapping around."""
+    which = csr_array((np.ones(len(places)), (places, entries)), shape=(len(counted), len(amounts)))
+    return np.minimum(counted + which @ amounts, _MOST).astype(np.int32)  # in float64: exact far beyond int32
 
 
 def totals(state: Counters) -> Windowed:
@@ -81,7 +87,7 @@ def window(state: Counters, name: str, now: float | NDArray[np.float64]) -> Wind
     A window is made of whole buckets and ends with the one that `now` lies in.
     """
     ring, wanted = WINDOWS[name]
-    bucket_s, slots = _RINGS[ring]
+    bucket_s, slots = RINGS[ring]
     current = np.asarray(now, dtype=np.float64).astype(np.int64) // bucket_s
     held = _held_buckets(state[:, ring].astype(np.int64), slots)  # (n, slots)
     inside = (held > current[..., None] - wanted) & (held <= current[..., None])
@@ -97,7 +103,7 @@ def _held_buckets(newest: NDArray[np.int64], slots: int) -> NDArray[np.int64]:
 
 def _clear_outdated(state: Counters, ring: int, newest_before: NDArray[np.int64], newest: NDArray[np.int64]) -> None:
     """Empties the slots whose bucket falls out of the ring when its newest bucket moves on."""
-    _, slots = _RINGS[ring]
+    _, slots = RINGS[ring]
     moved = np.flatnonzero(newest > newest_before)
     if len(moved) == 0:
         return

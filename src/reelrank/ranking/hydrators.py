@@ -23,7 +23,7 @@ class CoWatchScores(Protocol):
 
 
 class FeatureHydrator:
-    """Fills in the feature matrix from one read of the online store."""
+    """Fills in the feature matrix from one read of the counters."""
 
     name = "features"
 
@@ -33,9 +33,9 @@ class FeatureHydrator:
 
     def hydrate(self, query: Query, candidates: Candidates) -> None:
         owner = np.zeros(len(candidates), dtype=np.int64)
-        reading = self._reader.read((query.user.user_id,), owner, candidates.rows)
+        reading = self._reader.read((query.user,), owner, candidates.rows)
         candidates.features = encode(reading, self._columns, np.full(len(candidates), query.now), (query.context,), query.params)
-        candidates.offsets = reading.offsets
+        candidates.offsets = reading.origins
 
 
 class CoWatchHydrator:

@@ -34,18 +34,19 @@ class ShownScorer:
         ends = np.cumsum(sizes).tolist()
         owner = np.repeat(np.arange(len(slates)), sizes)
         rows = self._columns.rows_of([shown.video_id for slate in slates for shown in slate.videos])
-        reading = self._reader.read([slate.user_id for slate in slates], owner, rows)
+        users = self._reader.users([slate.user_id for slate in slates])
+        reading = self._reader.read(users, owner, rows)
         contexts = [slate.context or _NOWHERE for slate in slates]
         features = encode(reading, self._columns, np.array(moments, dtype=np.float64)[owner], contexts, params)
-        for user, size, end in zip(reading.users, sizes, ends, strict=True):
+        for user, size, end in zip(users, sizes, ends, strict=True):
             features[end - size : end, COLUMN["co_watch"]] = self._co_watch.strength(user, rows[end - size : end])
         heads = predictions(features, params)
         everything = Candidates(rows=rows, features=features, predictions=heads, score=value(heads, features, params))
         videos = as_scored((shown for slate in slates for shown in slate.videos), everything)
         in_force = fingerprint(params)
         return [
-            msgspec.structs.replace(slate, videos=videos[end - size : end], offsets=reading.offsets, params=in_force)
-            for slate, size, end in zip(slates, sizes, ends, strict=True)
+            msgspec.structs.replace(slate, videos=videos[end - size : end], offsets=reading.origins, user_offset=user.offset, params=in_force)
+            for slate, user, size, end in zip(slates, users, sizes, ends, strict=True)
         ]
 
 

@@ -14,9 +14,10 @@ from starlette.responses import Response
 from reelrank.domain.event import Context
 from reelrank.domain.video import Id, Video
 from reelrank.events.validation import control_character, explain, quoted
-from reelrank.feed import FeedRequest, SlatePlace
+from reelrank.feed import FeedRequest, Slate, SlatePlace
 from reelrank.serving.answers import Refuse, answer, parameters
 from reelrank.serving.services import Services
+from reelrank.storage.event_log import partition_of
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +74,15 @@ class FeedVideo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeedAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A slate. `now` is the server's clock; `degraded` names the parts that were late or failed."""
+    """A slate. `now` is the server's clock; `degraded` names the parts that were late or failed.
+
+    It knows all that this user did before `offset` of `partition`: the receipt of a batch of events says where it ended.
+    """
 
     request_id: str
     user_id: str
+    partition: int
+    offset: int
     now: float
     degraded: list[str]
     videos: list[FeedVideo]
@@ -104,14 +110,22 @@ class FeedApi:
             logger.exception("no feed could be made for %r; it gets what is popular", query.user_id)
             services.metrics.failed_feeds.inc()
             places = _unranked(services.fallback_rows(query.count))
-            return self._told("", query, now, ["the feed failed and shows what is popular"], places)
+            partition = partition_of(query.user_id, services.log.partitions)
+            return self._told(Slate("", query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], places, {}), query)
         services.metrics.observe_feed(slate.stages, slate.degraded)
-        return self._told(slate.request_id, query, slate.now, slate.degraded, slate.places)
+        return self._told(slate, query)
 
-    def _told(self, request_id: str, query: FeedQuery, now: float, degraded: list[str], places: Sequence[SlatePlace]) -> FeedAnswer:
+    def _told(self, slate: Slate, query: FeedQuery) -> FeedAnswer:
         known = self._services.columns.videos
-        videos = [_shown(place, known[place.row], query.bandwidth_kbps) for place in places]
-        return FeedAnswer(request_id=request_id, user_id=query.user_id, now=now, degraded=degraded, videos=videos)
+        return FeedAnswer(
+            request_id=slate.request_id,
+            user_id=slate.user_id,
+            partition=slate.partition,
+            offset=slate.offset,
+            now=slate.now,
+            degraded=slate.degraded,
+            videos=[_shown(place, known[place.row], query.bandwidth_kbps) for place in slate.places],
+        )
 
 
 def media_url(video: Video, bandwidth_kbps: int | None) -> str | None:

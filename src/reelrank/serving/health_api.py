@@ -1,6 +1,7 @@
 """Whether the process lives, whether it can answer, and its metrics."""
 
 import msgspec
+import numpy as np
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -8,7 +9,7 @@ from starlette.responses import Response
 
 from reelrank.serving.answers import ErrorAnswer, answer
 from reelrank.serving.services import Services
-from reelrank.storage.event_log import EVENTS
+from reelrank.storage.event_log import EVENTS, StorageError
 
 _BEYOND_ALL = 2**62  # a revision that no catalogue reaches
 
@@ -20,11 +21,15 @@ class LiveAnswer(msgspec.Struct, frozen=True):
 
 
 class ReadyAnswer(msgspec.Struct, frozen=True):
-    """A feed can be answered; `lag` is how many records of each partition the stream has yet to fold."""
+    """A feed can be answered; `lag` is how many records of each partition the stream has yet to fold.
+
+    `away` names what can't be reached just now: feeds are answered without it, and say so.
+    """
 
     ready: bool
     videos: int
     lag: list[int]
+    away: list[str]
 
 
 class HealthApi:
@@ -38,7 +43,7 @@ class HealthApi:
         return answer(LiveAnswer())
 
     async def get_ready(self, _request: Request) -> Response:
-        """Asks the store, the log and the catalogue for something small."""
+        """Asks the counters, which every feed needs; and the store, the log and the catalogue, without which it is a poorer one."""
         try:
             return answer(await run_in_threadpool(self._asked))
         except Exception as problem:  # whatever a backend raises, the reason belongs into the answer
@@ -50,6 +55,15 @@ class HealthApi:
 
     def _asked(self) -> ReadyAnswer:
         services = self._services
-        lag = [services.log.end(EVENTS, partition) - offset for partition, offset in enumerate(services.store.offsets())]
-        services.catalog.changes(_BEYOND_ALL, at_most=1)
-        return ReadyAnswer(ready=True, videos=services.columns.count, lag=lag)
+        services.reader.video_counters(np.zeros(1, dtype=np.int64))
+        lag: list[int] = []
+        away: list[str] = []
+        try:
+            lag = [services.log.end(EVENTS, partition) - offset for partition, offset in enumerate(services.store.offsets())]
+        except StorageError as problem:
+            away.append(str(problem))
+        try:
+            services.catalog.changes(_BEYOND_ALL, at_most=1)
+        except Exception as problem:
+            away.append(str(problem))
+        return ReadyAnswer(ready=True, videos=services.columns.count, lag=lag, away=away)

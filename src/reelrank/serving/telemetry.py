@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector as MetricsCollector
 
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
-from reelrank.storage.event_log import EVENTS, EventLog
+from reelrank.storage.event_log import EVENTS, EventLog, StorageError
 from reelrank.storage.online_store import OnlineStore
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -75,8 +75,11 @@ def _asked(log: EventLog, store: OnlineStore, columns: VideoColumns, collector: 
         refused.add_metric([reason], count)
     ends = GaugeMetricFamily("reelrank_log_end_offset", "Records in a partition of the event log", labels=["partition"])
     folded = GaugeMetricFamily("reelrank_log_folded_offset", "Records of a partition that the stream has folded", labels=["partition"])
-    for partition, offset in enumerate(store.offsets()):
-        ends.add_metric([str(partition)], log.end(EVENTS, partition))
-        folded.add_metric([str(partition)], offset)
+    try:
+        for partition, offset in enumerate(store.offsets()):
+            ends.add_metric([str(partition)], log.end(EVENTS, partition))
+            folded.add_metric([str(partition)], offset)
+    except StorageError:
+        pass  # away just now: its figures are, too
     yield from (accepted, refused, ends, folded)
     yield GaugeMetricFamily("reelrank_catalogue_videos", "Videos in the catalogue, removed ones included", value=columns.count)

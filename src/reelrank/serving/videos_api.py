@@ -19,7 +19,6 @@ from reelrank.features.windows import Counter
 from reelrank.serving.answers import Refuse, answer, parameters
 from reelrank.serving.feed_api import media_url
 from reelrank.serving.services import Services
-from reelrank.storage.online_store import Kind
 
 _KEPT = "public, max-age=86400"
 
@@ -83,7 +82,7 @@ class VideosApi:
 
     def _known_of(self, row: int) -> VideoAnswer:
         services = self._services
-        state = services.store.read((), {Kind.VIDEO: np.array([row], dtype=np.int64)}).counters[Kind.VIDEO]
+        state = services.reader.video_counters(np.array([row], dtype=np.int64))
         now = services.clock.now()
         counted = {"total": windows.totals(state), **{name: windows.window(state, name, now) for name in windows.WINDOWS}}
         return VideoAnswer(
@@ -108,5 +107,5 @@ class VideosApi:
 
 def _named(figures: list[int]) -> dict[str, float]:
     """Counters by name, tenths of seconds as seconds."""
-    named: dict[str, float] = {counter.name.lower(): figures[counter] for counter in Counter if counter is not Counter.WATCHED_DS}
-    return named | {"watched_s": figures[Counter.WATCHED_DS] / 10}
+    tenths = {Counter.WATCHED_DS: "watched_s", Counter.STALLED_DS: "stalled_s"}
+    return {tenths.get(counter, counter.name.lower()): figures[counter] / 10 if counter in tenths else figures[counter] for counter in Counter}

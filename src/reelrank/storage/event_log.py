@@ -1,19 +1,22 @@
 """EventLog: what happened, durably and in order per partition; the one source that everything else can be made from."""
 
 import zlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 EVENTS = "events"  # accepted events, partitioned by their key
 DEAD_LETTERS = "dead_letters"  # what was refused, with the reason
+SIGNALS = "signals"  # the events of a partition as increments per video, author, tag, sound …; partition p holds those of partition p of EVENTS
+EXAMPLES = "examples"  # what was served joined with what followed; partitioned as EVENTS
+TOPICS = (EVENTS, DEAD_LETTERS, SIGNALS, EXAMPLES)
 
 
 class Record(NamedTuple):
-    """What a writer appends: `key` decides the partition, `value` is kept as it is."""
+    """What a writer appends: `key` decides the partition unless `partition` does, `value` is kept as it is."""
 
     key: str
     value: bytes
+    partition: int | None = None
 
 
 class StoredRecord(NamedTuple):
@@ -28,31 +31,56 @@ def partition_of(key: str, partitions: int) -> int:
     return zlib.crc32(key.encode()) % partitions
 
 
-class EventLog(Protocol):
-    """Appends durably and in order per partition; reads from an offset; hands each partition to one reader of a group.
+class Membership(Protocol):
+    """One reader's part in a group whose members share the partitions of a topic: each partition belongs to one of them."""
 
-    Offsets start at 0 and grow by one per record. A record that `append` has returned for survives `kill -9`.
+    def partitions(self) -> frozenset[int]:
+        """The partitions that are this member's right now.
+
+        To be called at least every second: it is how a member shows that it lives and takes part in the next
+        division. A member that dies loses its partitions to the others. For a moment two members may both believe
+        that a partition is theirs: what they write must bear it (a store refuses the second commit of an offset).
+        """
+        ...
+
+    def close(self) -> None:
+        """Leaves the group; the others take over at once."""
+        ...
+
+
+class EventLog(Protocol):
+    """Appends durably and in order per partition; reads from an offset; divides partitions among the readers of a group.
+
+    Offsets start at 0 and grow. A record that `append` has returned for survives `kill -9`.
     """
 
     partitions: int
 
     def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
-        """Appends all records or none, and returns (partition, offset) of each once they are durable.
+        """Appends the records and returns (partition, offset) of each once all are durable.
 
-        Raises StorageError when they can't be made durable; then none was acknowledged.
+        Records of one call to one partition keep their order and follow one another. Raises StorageError when they can't be made durable (in time):
+        then none counts as acknowledged, though some may be in the log: who sends them again makes repeats.
         """
         ...
 
     def read(self, topic: str, partition: int, offset: int, at_most: int) -> list[StoredRecord]:
-        """Up to `at_most` records from `offset` on; empty at the end. Sees what any process has appended."""
+        """Up to `at_most` records from `offset` on; empty only at the end. Sees what any process has appended.
+
+        Raises StorageError when the log is away, or no longer holds that offset.
+        """
+        ...
+
+    def wait(self, topic: str, offsets: Mapping[int, int], timeout_s: float) -> frozenset[int]:
+        """Waits until a partition has a record at or after its offset in `offsets`; the partitions that have, none after `timeout_s`."""
         ...
 
     def end(self, topic: str, partition: int) -> int:
         """The offset that the next record of this partition will get."""
         ...
 
-    def claim(self, group: str, partition: int) -> AbstractContextManager[None] | None:
-        """Makes the caller this group's only reader of a partition until it lets go or dies; None if another one is."""
+    def join(self, group: str, topic: str = EVENTS) -> Membership:
+        """Becomes a member of a group of readers of `topic`."""
         ...
 
     def close(self) -> None: ...

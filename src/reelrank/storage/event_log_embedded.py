@@ -74,6 +74,29 @@ class EmbeddedEventLog:
         with self._env.begin() as transaction:
             return _end(transaction, _prefix(topic, partition))
 
+    def wait(self, topic, offsets, timeout_s):
+        import time
+
+        until = time.monotonic() + timeout_s
+        while True:
+            ready = frozenset(p for p, o in offsets.items() if self.end(topic, p) > o)
+            if ready or time.monotonic() >= until:
+                return ready
+            time.sleep(0.001)
+
+    def join(self, group, topic="events"):
+        class M:
+            def __init__(s, n):
+                s.n = n
+
+            def partitions(s):
+                return frozenset(range(s.n))
+
+            def close(s):
+                pass
+
+        return M(self.partitions)
+
     def claim(self, group: str, partition: int) -> AbstractContextManager[None] | None:
         handle = os.open(self._path / f"{group}-{partition}.claim", os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -94,8 +117,8 @@ class EmbeddedEventLog:
                 placed: list[list[tuple[int, int]]] = []
                 for pending in group:
                     places: list[tuple[int, int]] = []
-                    for key, value in pending.records:
-                        partition = partition_of(key, self.partitions)
+                    for key, value, part in pending.records:
+                        partition = partition_of(key, self.partitions) if part is None else part
                         prefix = _prefix(pending.topic, partition)
                         offset = ends[prefix] if prefix in ends else _end(transaction, prefix)
                         ends[prefix] = offset + 1

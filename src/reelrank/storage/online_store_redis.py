@@ -40,7 +40,14 @@ for i = 1, blocks do
   if at == '0' then redis.call('SETRANGE', key, ARGV[6] - 1, '\\0') end
   redis.call('SETRANGE', key, at, ARGV[6 + 2 * i])
 end
-for i = 1, users do redis.call('SET', KEYS[2 + blocks + i], ARGV[6 + 2 * blocks + i]) end
+for first = 1, users, 1000 do
+  local pairs = {}
+  for i = first, math.min(users, first + 999) do
+    pairs[#pairs + 1] = KEYS[2 + blocks + i]
+    pairs[#pairs + 1] = ARGV[6 + 2 * blocks + i]
+  end
+  redis.call('MSET', unpack(pairs))
+end
 for i = 3 + blocks + users, #KEYS do redis.call('DEL', KEYS[i]) end
 redis.call('SET', KEYS[1], ARGV[2])
 return {'done'}

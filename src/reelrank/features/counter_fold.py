@@ -1,0 +1,81 @@
+"""The counter fold: folds the signals of every partition into this machine's counters, every origin once."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from reelrank.features import windows
+from reelrank.features.packing import pack, unpack
+from reelrank.features.signals import Block, Ints, UnknownSignals, decode_block
+from reelrank.features.windows import COUNTERS
+from reelrank.storage.counter_store import CounterStore, Kind, Position
+from reelrank.storage.event_log import SIGNALS, EventLog
+
+logger = logging.getLogger(__name__)
+
+
+class CounterFold:
+    """Follows SIGNALS into a CounterStore."""
+
+    def __init__(self, log: EventLog, counters: CounterStore, blocks: int = 64) -> None:
+        self._log = log
+        self._counters = counters
+        self._blocks = blocks  # of a partition at a time, at most
+
+    def waiting_at(self) -> dict[int, int]:
+        """Per partition, the offset of SIGNALS that is folded next."""
+        return dict(enumerate(self._counters.position().signals))
+
+    def fold_once(self, partitions: Sequence[int] | None = None) -> int:
+        """Folds the next blocks of all partitions (or some) in one commit; returns how many events they came from, 0 when there is nothing to read."""
+        before = self._counters.position()
+        origins, signals = list(before.origins), list(before.signals)
+        blocks: list[Block] = []
+        for partition in range(self._log.partitions) if partitions is None else partitions:
+            for record in self._log.read(SIGNALS, partition, signals[partition], self._blocks):
+                signals[partition] = record.offset + 1
+                block = _readable(record.value, partition)
+                if block is None or block.origin_to <= origins[partition]:
+                    continue
+                if block.origin_from > origins[partition]:
+                    logger.error("the signals of partition %d leave out the offsets %d to %d", partition, origins[partition], block.origin_from)
+                blocks.append(block.since(origins[partition]))
+                origins[partition] = block.origin_to
+        after = Position(tuple(origins), tuple(signals))
+        if after == before:
+            return 0
+        self._counters.commit(before, after, _folded(self._counters, blocks))
+        return sum(origins) - sum(before.origins)
+
+
+def _readable(record: bytes, partition: int) -> Block | None:
+    try:
+        return decode_block(record)
+    except UnknownSignals as problem:
+        logger.error("signals of partition %d were not counted: %s", partition, problem)
+        return None
+
+
+def _folded(counters: CounterStore, blocks: Sequence[Block]) -> dict[Kind, tuple[Ints, list[bytes]]]:
+    """The new records of all that the blocks count for."""
+    shifts = np.cumsum([0] + [len(block.origins) for block in blocks])
+    entries = int(shifts[-1])
+    if entries == 0:
+        return {}
+    seconds = np.concatenate([block.seconds for block in blocks])
+    owners = np.concatenate([block.amount_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
+    cells = owners * COUNTERS + np.concatenate([block.amount_counters for block in blocks])
+    amounts = np.concatenate([block.amounts for block in blocks])
+    table = np.bincount(cells, weights=amounts, minlength=entries * COUNTERS).reshape(entries, COUNTERS)  # in float64: exact far beyond int32
+    target_entries = np.concatenate([block.target_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
+    kinds = np.concatenate([block.target_kinds for block in blocks])
+    keys = np.concatenate([block.target_keys for block in blocks])
+    chosen = {kind: np.flatnonzero(kinds == kind) for kind in Kind}
+    wanted = {kind: np.unique(keys[places], return_inverse=True) for kind, places in chosen.items() if len(places)}
+    stored = counters.read({kind: distinct for kind, (distinct, _) in wanted.items()})
+    folded: dict[Kind, tuple[Ints, list[bytes]]] = {}
+    for kind, (distinct, places) in wanted.items():
+        state = windows.fold(unpack(stored.records[kind]), places, target_entries[chosen[kind]], seconds, table)
+        folded[kind] = (distinct, pack(state))
+    return folded

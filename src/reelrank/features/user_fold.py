@@ -1,0 +1,364 @@
+"""The user fold: folds a partition's events into its users' records, and tells the counters what they mean for videos."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from reelrank.domain.event import (
+    Comment,
+    Context,
+    Event,
+    Follow,
+    Hide,
+    History,
+    Impression,
+    Like,
+    Report,
+    Share,
+    Skip,
+    Unfollow,
+    Unlike,
+    VideoPublished,
+    VideoRemoved,
+    Watch,
+    is_completion,
+    is_long_view,
+)  # fmt: skip
+from reelrank.domain.user import Signal
+from reelrank.features import sequences
+from reelrank.features.columns import VideoColumns
+from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
+from reelrank.features.signals import BlockBuilder, encode_block
+from reelrank.features.windows import COUNTERS, Counter
+from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Record, StoredRecord
+from reelrank.storage.online_store import FoldConflict, OnlineStore
+
+logger = logging.getLogger(__name__)
+
+
+class _ShownVideo(msgspec.Struct, frozen=True, gc=False):
+    video_id: str
+
+
+class _Served(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="served"):
+    """Of a slate what is folded: its features and predictions are most of what the log holds, and nobody's state."""
+
+    event_id: str
+    user_id: str
+    videos: tuple[_ShownVideo, ...]
+    context: Context | None = None
+
+    @property
+    def key(self) -> str:
+        return self.user_id
+
+
+class _Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    event: _Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow | History | VideoPublished | VideoRemoved
+    received_at: float
+    occurred_at: float
+
+
+_decode = msgspec.msgpack.Decoder(_Accepted).decode
+
+
+class UnknownId(LookupError):
+    """An event in the log names a video or an author that the catalogue does not have."""
+
+
+class StreamConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the stream folds."""
+
+    batch: Annotated[int, Meta(ge=1)] = 20_000  # records of a partition folded in one commit, at most
+    history: Annotated[int, Meta(ge=1)] = 256  # watches kept per user
+    poll_s: Annotated[float, Meta(ge=0)] = 0.05  # how long to wait for news before looking after other things
+    pause_s: Annotated[float, Meta(ge=0)] = 0.2  # before the next try when a store is away
+
+
+class UserFold:
+    """Folds EVENTS into an OnlineStore, and what they mean for videos into SIGNALS.
+
+    Signals go out before the users are committed: after a crash in between they go out again, with the same origins,
+    and whoever counts them sees that.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        store: OnlineStore,
+        columns: VideoColumns,
+        repeat_window: int,
+        config: StreamConfig | None = None,
+        signals_log: EventLog | None = None,  # another log for the signals: to fold the past again without sending them again
+    ) -> None:
+        self._log = log
+        self._signals_log = signals_log or log
+        self._store = store
+        self._columns = columns
+        self._repeat_window = repeat_window
+        self._config = config or StreamConfig()
+        self._windows: dict[int, RepeatWindow] = {}  # of the partitions folded here, each as far as the store
+
+    def offset(self, partition: int) -> int:
+        """The offset of a partition that is folded next."""
+        return self._window(partition).offset
+
+    def fold_once(self, partition: int, until: int | None = None) -> int:
+        """Folds the next batch of a partition (up to the offset `until`); returns how many records it held, 0 when there is none.
+
+        Raises StorageError when a store is away; then nothing has happened that would not happen again in the same way.
+        """
+        window = self._window(partition)
+        offset = window.offset
+        at_most = self._config.batch if until is None else min(self._config.batch, until - offset)
+        records = self._log.read(EVENTS, partition, offset, at_most) if at_most > 0 else []
+        if not records:
+            return 0
+        del self._windows[partition]  # until all of this has worked, what it knows is not to be trusted
+        end = records[-1].offset + 1
+        batch = _Batch(self._columns, self._config.history)
+        fingerprints = batch.take(records, window)
+        stored = self._store.read(batch.user_ids)
+        if any(seen != offset for seen in stored.offsets):  # somebody else has just folded these
+            return 0
+        block = batch.signals.block(offset, end)
+        self._signals_log.append(SIGNALS, [Record("", encode_block(block), partition)])
+        try:
+            self._store.commit(partition, offset, end, batch.records(stored.users), fingerprints)
+        except FoldConflict as conflict:
+            logger.info("partition %d: %s", partition, conflict)
+            return 0
+        self._windows[partition] = window
+        return len(records)
+
+    def forget(self, partition: int) -> None:
+        """Lets go of a partition that another process folds from now on."""
+        self._windows.pop(partition, None)
+
+    def _window(self, partition: int) -> RepeatWindow:
+        window = self._windows.get(partition)
+        if window is None:
+            window = RepeatWindow(self._repeat_window)
+            window.load(*self._store.recent(partition))
+            self._windows[partition] = window
+        return window
+
+
+class _UserChanges:
+    """What a batch adds to one user's record."""
+
+    __slots__ = ("authors", "counts", "place", "seen", "served", "signals", "watches")
+
+    def __init__(self) -> None:
+        self.watches: list[bytes] = []
+        self.signals: list[bytes] = []
+        self.authors: list[bytes] = []
+        self.served: list[bytes] = []
+        self.seen: list[int] = []
+        self.counts: list[tuple[Counter, int]] = []
+        self.place = b""
+
+    def applied_to(self, stored: bytes | None, history: int) -> bytes:
+        """The record with these changes."""
+        before = sequences.EMPTY if stored is None else sequences.decode_record(stored)
+        return sequences.encode_record(
+            sequences.UserRecord(
+                watches=sequences.merge_watches(before.watches, self.watches, history),
+                signals=sequences.merge_signals(before.signals, self.signals, sequences.KEEP_SIGNALS) if self.signals else before.signals,
+                authors=sequences.merge_signals(before.authors, self.authors, sequences.KEEP_AUTHORS) if self.authors else before.authors,
+                served=sequences.merge_served(before.served, self.served),
+                seen=sequences.merge_seen(before.seen, self.seen) if self.seen else before.seen,
+                counts=sequences.merge_counts(before.counts, self.counts) if self.counts else before.counts,
+                place=max(before.place, self.place),
+            )
+        )
+
+
+class _Batch:
+    """One batch on its way into a fold: what it adds to its users, and the signals it sends."""
+
+    def __init__(self, columns: VideoColumns, history: int) -> None:
+        self._columns = columns
+        self._history = history
+        self._users: defaultdict[str, _UserChanges] = defaultdict(_UserChanges)
+        self._offset = 0  # of the event at hand
+        self.signals = BlockBuilder(columns)
+
+    @property
+    def user_ids(self) -> list[str]:
+        """Whom the batch is about."""
+        return list(self._users)
+
+    def take(self, records: Sequence[StoredRecord], window: RepeatWindow) -> bytes:
+        """Goes through the records; returns the fingerprints of their offsets."""
+        accepted = [_decoded(record) for record in records]
+        fingerprints = _by_offset(records, [NOTHING if one is None else fingerprint(one.event) for one in accepted])
+        first = records[0].offset
+        fresh = window.first_time(first, fingerprints).tolist()
+        self._columns.name_places(_places_in(accepted))
+        for record, one in zip(records, accepted, strict=True):
+            if one is None or not fresh[record.offset - first] or (handler := _HANDLERS.get(type(one.event))) is None:
+                continue
+            self._offset = record.offset
+            try:
+                handler(self, one.event, one.occurred_at)
+            except UnknownId as problem:  # nothing of it was; the collector refuses these: the catalogue must have been replaced
+                logger.warning("event %s was not folded: %s", one.event.event_id, problem)
+        return fingerprints
+
+    def records(self, stored: Sequence[bytes | None]) -> dict[str, bytes]:
+        """The new records of the users; `stored` are those of before, in the order of `user_ids`."""
+        return {user_id: changes.applied_to(before, self._history) for (user_id, changes), before in zip(self._users.items(), stored, strict=True)}
+
+    def served(self, event: _Served, occurred_at: float) -> None:
+        rows = [self._row(shown.video_id) for shown in event.videos]
+        self._changes(event, occurred_at).served += [sequences.served_entry(occurred_at, row) for row in rows]
+
+    def impression(self, event: Impression, occurred_at: float) -> None:
+        row = self._row(event.video_id)
+        changes = self._changes(event, occurred_at)
+        changes.seen.append(row)
+        self._count(event, changes, row, occurred_at, _IMPRESSION)
+
+    def watch(self, event: Watch | Skip, occurred_at: float) -> None:
+        row = self._row(event.video_id)
+        changes = self._changes(event, occurred_at)
+        duration_s = float(self._columns.duration_s[row])
+        watched_s = event.watched_s
+        skipped = type(event) is Skip
+        increments = [(Counter.SKIPS if skipped else Counter.CLICKS, 1)]
+        replays, stalled_s, rendition, long_view = 0, 0.0, 0, False
+        if not skipped:
+            replays, stalled_s, rendition = event.replays, event.stalled_s, event.rendition
+            long_view = is_long_view(watched_s, duration_s)
+            if long_view:
+                increments.append((Counter.LONG_VIEWS, 1))
+            if replays:
+                increments.append((Counter.REPLAYS, replays))
+            if stalled_s > 0:
+                increments.append((Counter.STALLED_DS, round(stalled_s * 10)))
+        if watched_s > 0:
+            increments.append((Counter.WATCHED_DS, round(watched_s * 10)))
+        if is_completion(watched_s, duration_s):
+            increments.append((Counter.COMPLETIONS, 1))
+        changes.seen.append(row)
+        changes.watches.append(
+            sequences.watch_entry(occurred_at, row, watched_s, replays, skipped=skipped, long_view=long_view, stalled_s=stalled_s, rendition=rendition)
+        )
+        self._count(event, changes, row, occurred_at, increments)
+
+    def signal(self, event: Like | Unlike | Share | Comment | Hide | Report, occurred_at: float) -> None:
+        signal, counter, on = _SIGNALS[type(event)]
+        row = self._row(event.video_id)
+        changes = self._changes(event, occurred_at)
+        changes.signals.append(sequences.signal_entry(occurred_at, signal, row, on))
+        if isinstance(event, Hide) and event.whole_author:
+            changes.authors.append(sequences.signal_entry(occurred_at, Signal.BLOCK, int(self._columns.author_row[row]), on=True))
+        self._count(event, changes, row, occurred_at, ((counter, 1 if on else -1),))
+
+    def follow(self, event: Follow | Unfollow, occurred_at: float) -> None:
+        author, on = self._author_row(event.author_id), isinstance(event, Follow)
+        increments = ((Counter.FOLLOWS, 1 if on else -1),)
+        changes = self._changes(event, occurred_at)
+        changes.authors.append(sequences.signal_entry(occurred_at, Signal.FOLLOW, author, on))
+        changes.counts += increments
+        self.signals.author(self._offset, occurred_at, author, increments)
+
+    def history(self, event: History, occurred_at: float) -> None:
+        """A base state: watches in order, without times. They count in the totals of a video and in no window; what was not long counts as skipped."""
+        recent = set(event.watched)
+        watched = [self._row(video_id) for video_id in (*(one for one in event.long_viewed if one not in recent), *event.watched)]
+        long_viewed = {self._row(video_id) for video_id in event.long_viewed}
+        liked = [self._row(video_id) for video_id in event.liked]
+        changes = self._changes(event, occurred_at)
+        changes.seen += watched
+        for place, row in enumerate(watched):
+            at = occurred_at - (len(watched) - place) / 1000  # keeps the order; marked as no real time
+            long_view = row in long_viewed
+            changes.watches.append(sequences.watch_entry(at, row, None, 0, skipped=not long_view, long_view=long_view, timed=False))
+            self._count(event, changes, row, 0.0, _BASE_LONG_VIEW if long_view else _BASE_SKIP)
+        for place, row in enumerate(liked):
+            changes.signals.append(sequences.signal_entry(occurred_at - (len(liked) - place) / 1000, Signal.LIKE, row, on=True))
+            self._count(event, changes, row, 0.0, _BASE_LIKE)
+
+    def _changes(self, event: Any, occurred_at: float) -> "_UserChanges":
+        changes = self._users[event.user_id]
+        context = event.context
+        if context is not None and context.place:
+            changes.place = max(changes.place, sequences.place_entry(occurred_at, context.place))
+        return changes
+
+    def _count(self, event: Any, changes: "_UserChanges", row: int, occurred_at: float, increments: Sequence[tuple[Counter, int]]) -> None:
+        context = event.context
+        changes.counts += increments
+        self.signals.video(self._offset, occurred_at, row, -1 if context is None else self._columns.places.get(context.place, -1), increments)
+
+    def _row(self, video_id: str) -> int:
+        row = self._columns.rows.get(video_id)
+        if row is None:
+            self._columns.refresh()  # published a moment ago
+            row = self._columns.rows.get(video_id)
+            if row is None:
+                raise UnknownId(f"video {video_id!r} is not in the catalogue")
+        return row
+
+    def _author_row(self, author_id: str) -> int:
+        if author_id not in self._columns.authors:
+            self._columns.refresh()
+        try:
+            return self._columns.authors[author_id]
+        except KeyError:
+            raise UnknownId(f"author {author_id!r} is not in the catalogue") from None
+
+
+def _by_offset(records: Sequence[StoredRecord], fingerprints: Sequence[bytes]) -> bytes:
+    """The fingerprints of all offsets from the first record's to the last's; a log may leave offsets out."""
+    first, last = records[0].offset, records[-1].offset
+    if last - first + 1 == len(records):
+        return b"".join(fingerprints)
+    found = {record.offset: one for record, one in zip(records, fingerprints, strict=True)}
+    return b"".join(found.get(offset, NOTHING) for offset in range(first, last + 1))
+
+
+def _decoded(record: StoredRecord) -> _Accepted | None:
+    """The accepted event in a record; None, and an error in the log, for one that this release can't read: it must not stop the others."""
+    try:
+        return _decode(record.value)
+    except msgspec.DecodeError as problem:
+        logger.error("the record at offset %d can't be read and was not folded: %s", record.offset, problem)
+        return None
+
+
+def _places_in(accepted: Iterable[_Accepted | None]) -> Iterator[str]:
+    """Where the users of a batch say that they are."""
+    for one in accepted:
+        context = None if one is None else getattr(one.event, "context", None)
+        if context is not None and context.place:
+            yield context.place
+
+
+_IMPRESSION = ((Counter.IMPRESSIONS, 1),)
+_BASE_LONG_VIEW, _BASE_SKIP, _BASE_LIKE = ((Counter.CLICKS, 1), (Counter.LONG_VIEWS, 1)), ((Counter.SKIPS, 1),), ((Counter.LIKES, 1),)
+_SIGNALS: dict[type[Event], tuple[Signal, Counter, bool]] = {
+    Like: (Signal.LIKE, Counter.LIKES, True),
+    Unlike: (Signal.LIKE, Counter.LIKES, False),
+    Share: (Signal.SHARE, Counter.SHARES, True),
+    Comment: (Signal.COMMENT, Counter.COMMENTS, True),
+    Hide: (Signal.HIDE, Counter.HIDES, True),
+    Report: (Signal.HIDE, Counter.HIDES, True),
+}
+_HANDLERS: dict[type, Callable[..., None]] = {
+    _Served: _Batch.served,
+    Impression: _Batch.impression,
+    Watch: _Batch.watch,
+    Skip: _Batch.watch,
+    **dict.fromkeys(_SIGNALS, _Batch.signal),
+    Follow: _Batch.follow,
+    Unfollow: _Batch.follow,
+    History: _Batch.history,
+}

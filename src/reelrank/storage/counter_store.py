@@ -1,0 +1,164 @@
+"""CounterStore: the counters of videos, authors, tags and sounds on this machine, in one memory-mapped LMDB file."""
+
+import fcntl
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.storage.event_log import StorageError
+
+Keys = NDArray[np.int64]  # dense rows; for PLACE_VIDEO place row << 32 | video row
+
+_COUNTER, _OFFSETS, _FORMAT = b"c", b"o", b"f"
+_KEY_BYTES = 10  # prefix, kind, key
+
+
+class Kind(IntEnum):
+    """Whose counters. The numbers are part of the stored format."""
+
+    VIDEO = 1
+    AUTHOR = 2
+    TAG = 3
+    SOUND = 4
+    PLACE_VIDEO = 5
+    EVERYTHING = 6  # key 0: the whole app, the prior of all rates
+
+
+class Position(NamedTuple):
+    """How far the counters are folded, per partition."""
+
+    origins: tuple[int, ...]  # the events below these offsets are counted
+    signals: tuple[int, ...]  # where in SIGNALS to read on
+
+
+class CounterSnapshot(NamedTuple):
+    """What one read saw: all of it from the same moment."""
+
+    records: dict[Kind, list[bytes]]  # aligned to the keys that were asked for; empty where nothing was counted
+    origins: tuple[int, ...]
+
+
+class CounterStore:
+    """One packed record per (kind, key); what is in it is the matter of who writes it.
+
+    One process of a machine folds, any number read. A commit survives `kill -9`; after a power cut the last commits
+    may be gone together with their position, and are folded again from the log.
+    """
+
+    def __init__(self, path: Path, partitions: int, max_bytes: int = 1 << 38, durable: bool = True) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.partitions = partitions
+        self._path = path
+        try:
+            self._env = lmdb.open(str(path), map_size=max_bytes, max_readers=1024, metasync=False, sync=durable, readahead=False)
+        except lmdb.Error as problem:
+            raise StorageError(f"can't open the counters at {path}: {problem}") from problem
+        self._env.reader_check()
+        self._check_format()
+
+    def read(self, keys: Mapping[Kind, Keys]) -> CounterSnapshot:
+        """Many records in one call."""
+        with self._env.begin() as transaction:
+            get = transaction.get
+            records = {kind: [get(name, b"") for name in _stored_keys(kind, wanted)] for kind, wanted in keys.items()}
+            return CounterSnapshot(records, self._position(transaction).origins)
+
+    def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1) -> tuple[Keys, list[bytes]]:
+        """Every key in [low, high) that has a record, ascending, with it."""
+        first, last = _stored_key(kind, low), _stored_key(kind, high)
+        names: list[bytes] = []
+        records: list[bytes] = []
+        with self._env.begin() as transaction:
+            cursor = transaction.cursor()
+            if cursor.set_range(first):
+                for name, record in cursor.iternext():
+                    if name >= last:
+                        break
+                    names.append(name[2:])
+                    records.append(record)
+        return np.frombuffer(b"".join(names), dtype=">i8").astype(np.int64), records
+
+    def position(self) -> Position:
+        """How far the counters are folded."""
+        with self._env.begin() as transaction:
+            return self._position(transaction)
+
+    def commit(self, before: Position, after: Position, records: Mapping[Kind, tuple[Keys, Sequence[bytes]]]) -> None:
+        """Writes records and moves the position, all or nothing. Raises StorageError, also when the position is not `before` any more."""
+        try:
+            with self._env.begin(write=True) as transaction:
+                if self._position(transaction) != before:
+                    raise StorageError(f"the counters at {self._path} were folded by another process in the meantime")
+                cursor = transaction.cursor()
+                for kind, (keys, values) in records.items():
+                    cursor.putmulti(list(zip(_stored_keys(kind, keys), values, strict=True)))
+                transaction.put(_OFFSETS, np.array(after, dtype="<i8").tobytes())
+        except lmdb.Error as problem:
+            raise StorageError(f"the counters at {self._path} can't be written: {problem}; is the disk full?") from problem
+
+    def claim(self) -> AbstractContextManager[None] | None:
+        """Makes the caller the one who folds on this machine until it lets go or dies; None if another process is."""
+        handle = os.open(self._path / "follower.claim", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go when the process dies
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        return _held(handle)
+
+    def used_bytes(self) -> int:
+        """What the records take on disk, free pages not counted."""
+        stat = self._env.stat()
+        return stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])
+
+    def close(self) -> None:
+        self._env.close()
+
+    def _position(self, transaction: "lmdb.Transaction[bytes]") -> Position:
+        stored = transaction.get(_OFFSETS)
+        if stored is None:
+            return Position((0,) * self.partitions, (0,) * self.partitions)
+        origins, signals = np.frombuffer(stored, dtype="<i8").reshape(2, self.partitions).tolist()
+        return Position(tuple(origins), tuple(signals))
+
+    def _check_format(self) -> None:
+        mine = f"2 partitions={self.partitions}".encode()
+        with self._env.begin(write=True) as transaction:
+            stored = transaction.get(_FORMAT)
+            if stored is None:
+                transaction.put(_FORMAT, mine)
+            elif stored != mine:
+                self._env.close()
+                raise StorageError(
+                    f"the counters at {self._path} were written as '{bytes(stored).decode()}', now they would be '{mine.decode()}'; "
+                    "remove that folder: the stream folds it again from the event log"
+                )
+
+
+def _stored_key(kind: Kind, key: int) -> bytes:
+    return _COUNTER + bytes((kind,)) + key.to_bytes(8, "big")
+
+
+def _stored_keys(kind: Kind, keys: Keys) -> list[bytes]:
+    """The stored names of many records, built as one array of bytes."""
+    table = np.empty((len(keys), _KEY_BYTES), dtype=np.uint8)
+    table[:, 0] = _COUNTER[0]
+    table[:, 1] = kind
+    table[:, 2:] = np.asarray(keys, dtype=">i8").view(np.uint8).reshape(-1, 8)
+    raw = table.tobytes()
+    return [raw[start : start + _KEY_BYTES] for start in range(0, len(raw), _KEY_BYTES)]
+
+
+@contextmanager
+def _held(handle: int) -> Generator[None]:
+    try:
+        yield
+    finally:
+        os.close(handle)
