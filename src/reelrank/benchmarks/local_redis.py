@@ -43,7 +43,9 @@ class LocalRedis:
         return redis.Redis(host="127.0.0.1", port=self.port, password=self._password, protocol=2)
 
     def start(self) -> None:
-        """Starts the server, on what is there, and returns when it answers and has loaded everything."""
+        """Starts the server unless it runs, on what is there, and returns when it answers and has loaded everything."""
+        if self._process is not None and self._process.poll() is None:
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         settings = self._folder / "redis.conf"  # not on the command line: others can read that
         settings.touch(mode=0o600)
@@ -142,7 +144,7 @@ class LocalRedisCluster:
         return self.nodes[0].password
 
     def start(self) -> None:
-        """Starts every node and returns when they are one cluster."""
+        """Starts every node that does not run and returns when they are one cluster."""
         for node in self.nodes:
             node.start()
         first, *others = [node.client() for node in self.nodes]

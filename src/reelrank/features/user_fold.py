@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 
 from reelrank.domain.event import (
@@ -34,7 +33,7 @@ from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
 from reelrank.features.signals import BlockBuilder, encode_block
-from reelrank.features.windows import COUNTERS, Counter
+from reelrank.features.windows import Counter
 from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Record, StoredRecord
 from reelrank.storage.online_store import FoldConflict, OnlineStore
 

@@ -5,17 +5,14 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redis.exceptions import NoScriptError
 
 from reelrank.storage.event_log import StorageError, partition_of
 from reelrank.storage.fingerprints import FingerprintBlocks, check_commit
 from reelrank.storage.online_store import FINGERPRINT_BYTES, FoldConflict, Snapshot
-from reelrank.storage.redis_nodes import RedisAway, RedisNodes
-
-if TYPE_CHECKING:
-    import redis
+from reelrank.storage.redis_nodes import Client, RedisAway, RedisNodes
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +175,7 @@ class RedisOnlineStore:
             answers |= zip(partitions, found, strict=True)
         return answers
 
-    def _run_commit(self, client: "redis.Redis", keys: list[bytes], arguments: list[Any]) -> list[Any]:
+    def _run_commit(self, client: Client, keys: list[bytes], arguments: list[Any]) -> list[Any]:
         answer: Any
         try:
             answer = client.execute_command("EVALSHA", _COMMIT_NAME, len(keys), *keys, *arguments)
@@ -213,7 +210,7 @@ class RedisOnlineStore:
                 logger.warning("Redis at %s:%d may throw away users when its memory is full; set maxmemory-policy noeviction", host, port)
 
 
-def _pipelined(client: "redis.Redis", commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+def _pipelined(client: Client, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
     """The answers to several commands, in one round trip."""
     with client.pipeline(transaction=False) as pipeline:
         for command in commands:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import redis
@@ -19,6 +19,15 @@ Answer = TypeVar("Answer")
 Address = tuple[str, int]
 
 _SCHEMES = {"redis": (False, False), "rediss": (True, False), "redis-cluster": (False, True), "rediss-cluster": (True, True)}  # (TLS, cluster)
+
+
+class Client(Protocol):
+    """What is used of `redis.Redis`, which says little of what it answers."""
+
+    def execute_command(self, *parts: Any) -> Any: ...
+    def pipeline(self, transaction: bool) -> Any: ...
+    def info(self, section: str) -> dict[str, Any]: ...
+    def close(self) -> None: ...
 
 
 class RedisAway(StorageError):
@@ -56,7 +65,7 @@ class Breaker:
 class _Node:
     """One server."""
 
-    def __init__(self, client: "redis.Redis", breaker: Breaker) -> None:
+    def __init__(self, client: Client, breaker: Breaker) -> None:
         self.client = client
         self.breaker = breaker
 
@@ -78,11 +87,11 @@ class RedisNodes:
         self._map_breaker = Breaker(rest_s)
         self.where = ", ".join(f"{host}:{port}" for host, port in self._seeds)
 
-    def ask(self, key: bytes, what: str, question: "Callable[[redis.Redis], Answer]") -> Answer:
+    def ask(self, key: bytes, what: str, question: Callable[[Client], Answer]) -> Answer:
         """Asks the server that holds `key`; a StorageError says that `what` was not possible."""
         return self._ask(lambda: self._address(key), what, question)
 
-    def ask_at(self, address: Address, what: str, question: "Callable[[redis.Redis], Answer]") -> Answer:
+    def ask_at(self, address: Address, what: str, question: Callable[[Client], Answer]) -> Answer:
         """Asks one of the `masters`."""
         return self._ask(lambda: address, what, question)
 
@@ -110,7 +119,7 @@ class RedisNodes:
         for node in self._nodes.values():
             node.client.close()
 
-    def _ask(self, where: Callable[[], Address], what: str, question: "Callable[[redis.Redis], Answer]") -> Answer:
+    def _ask(self, where: Callable[[], Address], what: str, question: Callable[[Client], Answer]) -> Answer:
         try:
             try:
                 return self._ask_node(where(), what, question)
@@ -120,7 +129,7 @@ class RedisNodes:
         except (RedisError, OSError) as problem:
             raise self._failure(what, problem) from problem
 
-    def _ask_node(self, address: Address, what: str, question: "Callable[[redis.Redis], Answer]") -> Answer:
+    def _ask_node(self, address: Address, what: str, question: Callable[[Client], Answer]) -> Answer:
         node = self._node(address)
         if not node.breaker.lets_through():
             raise RedisAway(f"{what}: Redis at {address[0]}:{address[1]} did not answer a moment ago")
@@ -160,7 +169,7 @@ class RedisNodes:
             if not node.breaker.lets_through():
                 continue
             try:
-                answer: Any = node.client.execute_command("CLUSTER SHARDS")
+                answer = node.client.execute_command("CLUSTER SHARDS")
             except (RedisError, OSError) as failure:
                 node.breaker.note(worked=False)
                 problem = failure
@@ -178,7 +187,7 @@ class RedisNodes:
             with self._lock:
                 node = self._nodes.get(address)
                 if node is None:
-                    node = self._nodes[address] = _Node(redis.Redis(host=address[0], port=address[1], **self._options), Breaker(self._rest_s))
+                    node = self._nodes[address] = _Node(cast(Client, redis.Redis(host=address[0], port=address[1], **self._options)), Breaker(self._rest_s))
         return node
 
 
@@ -196,10 +205,14 @@ def _parsed(url: str) -> tuple[list[Address], dict[str, Any], bool]:
         seeds = [(server.hostname or "", server.port or 6379) for server in servers]
         database = int(path) if path else 0
     except ValueError:
-        raise ValueError(f"the online store's URL ({scheme}://…) can't be read; it should be {wanted}, with special characters of the password as %XX") from None
+        raise ValueError(
+            f"the online store's URL ({scheme}://…) can't be read; it should be {wanted}, with special characters of the password as %XX"
+        ) from None
     if not all(host for host, _ in seeds) or (clustered and database) or (len(seeds) > 1 and not clustered):
-        raise ValueError(f"the online store's URL ({scheme}://…) names no host, several where there can be one, or a database of a cluster; it should be {wanted}")
-    username, _, password = account.rpartition(":") if ":" in account else (account, "", "")
+        raise ValueError(
+            f"the online store's URL ({scheme}://…) names no host, several where there can be one, or a database of a cluster; it should be {wanted}"
+        )
+    username, _, password = account.partition(":")
     options: dict[str, Any] = {
         "db": database,
         "username": unquote(username) or None,
@@ -231,6 +244,4 @@ def _masters_in(shards: Any, asked: Address, tls: bool) -> list[tuple[int, int, 
 
 def _by_name(pairs: Any) -> dict[str, Any]:
     """A map as it comes over version 2 of the protocol: names and values in turn."""
-    if isinstance(pairs, dict):
-        return {name.decode() if isinstance(name, bytes) else name: value for name, value in pairs.items()}
     return {name.decode(): value for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
