@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 
 from reelrank.domain.event import (
@@ -34,7 +33,7 @@ from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
 from reelrank.features.signals import BlockBuilder, encode_block
-from reelrank.features.windows import COUNTERS, Counter
+from reelrank.features.windows import Counter
 from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Record, StoredRecord
 from reelrank.storage.online_store import FoldConflict, OnlineStore
 
@@ -166,9 +165,6 @@ class _UserChanges:
     def applied_to(self, stored: bytes | None, history: int) -> bytes:
         """The record with these changes."""
         before = sequences.EMPTY if stored is None else sequences.decode_record(stored)
-        counts = np.frombuffer(before.counts, dtype="<i8").copy() if before.counts else np.zeros(COUNTERS, dtype="<i8")
-        for counter, amount in self.counts:
-            counts[counter] += amount
         return sequences.encode_record(
             sequences.UserRecord(
                 watches=sequences.merge_watches(before.watches, self.watches, history),
@@ -176,7 +172,7 @@ class _UserChanges:
                 authors=sequences.merge_signals(before.authors, self.authors, sequences.KEEP_AUTHORS) if self.authors else before.authors,
                 served=sequences.merge_served(before.served, self.served),
                 seen=sequences.merge_seen(before.seen, self.seen) if self.seen else before.seen,
-                counts=counts.tobytes(),
+                counts=sequences.merge_counts(before.counts, self.counts) if self.counts else before.counts,
                 place=max(before.place, self.place),
             )
         )
