@@ -22,7 +22,7 @@ def lake(ctx: click.Context, config: Path | None) -> None:
     stopping = stop_signal()
     system = open_reelrank(settings)
     try:
-        system.lake_role.follow(stopping.is_set, _progress())
+        system.lake_role.follow(stopping.is_set, _report)
     finally:
         system.close()
 
@@ -105,3 +105,7 @@ def _maintained(data_dir: Path | None, config: Path | None, as_json: bool, vacuu
         click.echo(f"removed {done['vacuumed']:,} files")
     else:
         click.echo(f"put {done['compacted']:,} files together, deleted {done['deleted_rows']:,} rows of old days")
+
+
+def _report(done: dict[str, int]) -> None:
+    click.echo(", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in done.items() if count) or "nothing yet")

@@ -29,7 +29,7 @@ def event_rows(partition: int, records: Sequence[StoredRecord]) -> pl.DataFrame:
     """Records of EVENTS, each a row; what a type of event does not have is null, and so is an empty text."""
     accepted = [_decoded(record) for record in records]
     plain = [[None if one is None else (getattr(one.event, name, None) or _real(one.event, name)) for name in _OF_EVENTS] for one in accepted]
-    columns: dict[str, Any] = dict(zip(_OF_EVENTS, zip(*plain, strict=True), strict=True)) if plain else {name: () for name in _OF_EVENTS}
+    columns: dict[str, Any] = dict(zip(_OF_EVENTS, zip(*plain, strict=True), strict=True)) if plain else dict.fromkeys(_OF_EVENTS, ())
     for place, one in enumerate(accepted):
         if one is not None and type(one.event) is VideoPublished:
             columns["video_id"] = _put(columns["video_id"], place, one.event.video.video_id)
@@ -100,7 +100,7 @@ def _videos(accepted: Accepted | None) -> tuple[str, ...] | None:
 
 def _contexts(contexts: Iterable[Context | None]) -> dict[str, Sequence[Any]]:
     rows = [_NO_CONTEXT if one is None else [None if (value := getattr(one, name)) == "" else value for name in _CONTEXT] for one in contexts]
-    return dict(zip(_CONTEXT, zip(*rows, strict=True), strict=True)) if rows else {name: () for name in _CONTEXT}
+    return dict(zip(_CONTEXT, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(_CONTEXT, ())
 
 
 def _moments(seconds: Sequence[float]) -> pl.Series:

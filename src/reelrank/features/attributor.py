@@ -91,7 +91,7 @@ class Attributor:
     def counts(self) -> dict[str, int]:
         """What was seen since the process began, over the partitions that it holds."""
         total = dict.fromkeys(asdict(AttributionCounts()), 0)
-        for held in self._partitions.values():
+        for held in list(self._partitions.values()):  # may be asked from another thread
             for name, count in asdict(held.attribution.counts).items():
                 total[name] += count
         return total

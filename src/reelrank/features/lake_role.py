@@ -1,6 +1,7 @@
 """The lake role: attribution of the log's partitions, and next to it the copy of events and examples to the lake."""
 
 import threading
+import time
 from collections.abc import Callable
 
 from reelrank.domain.clock import Clock
@@ -11,6 +12,9 @@ from reelrank.features.columns import VideoColumns
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.lake import Lake
 
+_LOOK_S = 0.1  # how soon it stops when it is told to
+_REPORT_S = 60.0
+
 
 class LakeRole:
     """What `reelrank lake` runs."""
@@ -19,24 +23,31 @@ class LakeRole:
         self.attributor = Attributor(log, columns, config)
         self.writer = LakeWriter(log, lake, clock)
 
-    def follow(self, stopping: Callable[[], bool], on_progress: Callable[[dict[str, int]], None] | None = None) -> None:
-        """Works until `stopping` says so. The writer has a thread of its own: no commit delays an example. What kills one of the two ends both."""
+    def follow(self, stopping: Callable[[], bool], report: Callable[[dict[str, int]], None] = lambda _: None) -> None:
+        """Works until `stopping` says so, and reports every minute. Each half has a thread: no commit delays an example. What ends one ends both."""
         failed: list[BaseException] = []
         ended = threading.Event()
 
-        def write() -> None:
+        def run(half: Attributor | LakeWriter) -> None:
             try:
-                self.writer.follow(lambda: stopping() or ended.is_set())
+                half.follow(ended.is_set)
             except BaseException as problem:  # is raised again in the thread that asked for it
                 failed.append(problem)
+                ended.set()
 
-        thread = threading.Thread(target=write, name="lake-writer")
-        thread.start()
+        threads = [threading.Thread(target=run, args=(half,), name=type(half).__name__) for half in (self.attributor, self.writer)]
+        for thread in threads:
+            thread.start()
+        report_at = time.monotonic() + _REPORT_S
         try:
-            self.attributor.follow(lambda: stopping() or bool(failed) or (on_progress is not None and bool(on_progress(self.done()))))
+            while not stopping() and not ended.wait(_LOOK_S):
+                if time.monotonic() >= report_at:
+                    report_at += _REPORT_S
+                    report(self.done())
         finally:
             ended.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
         if failed:
             raise failed[0]
 

@@ -159,7 +159,9 @@ class Lake:
             yield
         except (DeltaError, OSError) as problem:
             self._made.discard(table)
-            raise StorageError(f"the table {self.url}/{table} can't be used: {problem}; is the disk full, or the address or its storage_options wrong?") from problem
+            raise StorageError(
+                f"the table {self.url}/{table} can't be used: {problem}; is the disk full, or the address or its storage_options wrong?"
+            ) from problem
 
 
 def _files(delta: "DeltaTable") -> "pl.DataFrame":
