@@ -282,7 +282,7 @@ class Attribution:
 def _place_facts(shown: ServedVideo, position: int, video: Video | None) -> bytes:
     known = len(shown.features) == WIDTH
     try:
-        features = _pack(*shown.features) if known else np.array(shown.features, dtype="<f4").tobytes()
+        features = _pack(*shown.features) if known else struct.pack(f"<{len(shown.features)}f", *shown.features)
     except OverflowError:  # no float32: infinite, as NumPy has it
         with np.errstate(over="ignore"):
             features = np.array(shown.features, dtype="<f4").tobytes()
