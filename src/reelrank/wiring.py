@@ -15,6 +15,7 @@ from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.counter_fold import CounterFold
+from reelrank.features.lake_role import LakeRole
 from reelrank.features.reader import FeatureReader
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
@@ -29,6 +30,7 @@ from reelrank.storage.counter_store import CounterStore
 from reelrank.storage.database import Database
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
+from reelrank.storage.lake import Lake
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 
@@ -98,6 +100,16 @@ class Reelrank:
     def stream(self) -> Stream:
         users = UserFold(self.log, self.store, self.columns, self.settings.storage.repeat_window, self.settings.stream)
         return Stream(self.log, users, CounterFold(self.log, self.counters), self.counters, self.settings.stream)
+
+    @cached_property
+    def lake(self) -> Lake:
+        url = self.settings.storage.lake  # whatever is no path below data_dir goes to deltalake as it is
+        path = self._file("lake", url).absolute() if url.startswith("file:") and not url.startswith("file://") else url
+        return Lake(str(path), self.settings.lake)
+
+    @cached_property
+    def lake_role(self) -> LakeRole:
+        return LakeRole(self.log, self.columns, self.lake, self.clock, self.settings.attribution)
 
     @cached_property
     def index_builder(self) -> IndexBuilder:
