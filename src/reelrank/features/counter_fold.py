@@ -27,21 +27,32 @@ class CounterFold:
         """Per partition, the offset of SIGNALS that is folded next."""
         return dict(enumerate(self._counters.position().signals))
 
-    def fold_once(self, partitions: Sequence[int] | None = None) -> int:
-        """Folds the next blocks of all partitions (or some) in one commit; returns how many events they came from, 0 when there is nothing to read."""
+    def fold_once(self, partitions: Sequence[int] | None = None, until: Sequence[int] | None = None) -> int:
+        """Folds the next blocks of all partitions (or some) in one commit; returns how many events they came from, 0 when there is nothing to read.
+
+        With `until` only what comes from below these offsets of EVENTS, one for each partition.
+        """
         before = self._counters.position()
         origins, signals = list(before.origins), list(before.signals)
         blocks: list[Block] = []
         for partition in range(self._log.partitions) if partitions is None else partitions:
+            limit = None if until is None else until[partition]
+            if limit is not None and limit <= origins[partition]:
+                continue
             for record in self._log.read(SIGNALS, partition, signals[partition], self._blocks):
-                signals[partition] = record.offset + 1
                 block = _readable(record.value, partition)
+                if limit is not None and block is not None and block.origin_to > limit:
+                    block = block.until(limit)  # the rest is read again when it may be counted
+                else:
+                    signals[partition] = record.offset + 1
                 if block is None or block.origin_to <= origins[partition]:
                     continue
                 if block.origin_from > origins[partition]:
                     logger.error("the signals of partition %d leave out the offsets %d to %d", partition, origins[partition], block.origin_from)
                 blocks.append(block.since(origins[partition]))
                 origins[partition] = block.origin_to
+                if block.origin_to == limit:
+                    break
         after = Position(tuple(origins), tuple(signals))
         if after == before:
             return 0
