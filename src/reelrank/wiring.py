@@ -27,8 +27,10 @@ from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.services import Services
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.catalog import Catalog
-from reelrank.storage.catalog_sqlite import SqliteCatalog
+from reelrank.storage.catalog_sql import SqlCatalog
+from reelrank.storage.catalog_sqlite import SqliteDatabase
 from reelrank.storage.counter_store import CounterStore
+from reelrank.storage.database import Database
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.online_store import OnlineStore
@@ -58,6 +60,18 @@ class Reelrank:
         return store
 
     @cached_property
+    def database(self) -> Database:
+        url = self.settings.storage.catalog
+        if url.partition(":")[0] in {"postgresql", "postgres"}:
+            from reelrank.storage.catalog_postgresql import PostgresqlDatabase  # a driver is loaded where its URL asks for it
+
+            database = PostgresqlDatabase(url)
+        else:
+            database = SqliteDatabase(self._file("catalogue", url, "file, postgresql"))
+        self._open.callback(database.close)
+        return database
+
+    @cached_property
     def counters(self) -> CounterStore:
         storage = self.settings.storage
         counters = CounterStore(Path(self.settings.data_dir) / storage.counters, storage.partitions)
@@ -66,9 +80,7 @@ class Reelrank:
 
     @cached_property
     def catalog(self) -> Catalog:
-        catalog = SqliteCatalog(self._file("catalogue", self.settings.storage.catalog))
-        self._open.callback(catalog.close)
-        return catalog
+        return SqlCatalog(self.database)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -140,10 +152,10 @@ class Reelrank:
         """Closes what was opened, the last first."""
         self._open.close()
 
-    def _file(self, what: str, url: str) -> Path:
+    def _file(self, what: str, url: str, known: str = "file") -> Path:
         scheme, _, path = url.partition(":")
         if scheme != "file":
-            raise ConfigError(f"no {what} for {scheme!r}; known: file")
+            raise ConfigError(f"no {what} for {scheme!r}; known: {known}")
         return Path(self.settings.data_dir) / path
 
 

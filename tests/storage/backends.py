@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.catalog import Catalog
+from reelrank.storage.catalog_postgresql import PostgresqlCatalog
 from reelrank.storage.catalog_sqlite import SqliteCatalog
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
@@ -17,5 +18,5 @@ WIDTH = 3  # of the counters in these tests
 
 EVENT_LOGS: dict[str, Callable[..., EventLog]] = {"embedded": EmbeddedEventLog}
 ONLINE_STORES: dict[str, Callable[..., OnlineStore]] = {"embedded": EmbeddedOnlineStore}
-CATALOGS: dict[str, Callable[[Path], Catalog]] = {"sqlite": SqliteCatalog}
+CATALOGS: dict[str, Callable[[str], Catalog]] = {"sqlite": lambda place: SqliteCatalog(Path(place)), "postgresql": PostgresqlCatalog}
 ARTIFACT_STORES: dict[str, Callable[..., ArtifactStore]] = {"folders": ArtifactStore}

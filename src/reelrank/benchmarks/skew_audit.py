@@ -16,15 +16,14 @@ from reelrank.config import Settings
 from reelrank.domain.clock import ManualClock
 from reelrank.domain.params import FeedParams, fingerprint
 from reelrank.domain.user import Rows, User
-from reelrank.features.point_in_time import CoWatchAt, PointInTime, stored
-from reelrank.features.served_slates import Chosen, beyond, find_slates
-from reelrank.features.skew import Skew
+from reelrank.features.point_in_time import CoWatchAt
+from reelrank.features.served_slates import Chosen
+from reelrank.features.skew import Skew, audit
 from reelrank.models.item_to_item import ItemToItem
 from reelrank.simulation.demo import Progress
 from reelrank.simulation.kuairand import Exposures, KuaiRand
 from reelrank.simulation.replay import Prequential, ReplayError
 from reelrank.storage.artifacts import ArtifactStore
-from reelrank.storage.event_log import EVENTS
 from reelrank.wiring import Reelrank, open_reelrank, scratch_stores
 
 FEEDS = 300  # asked for during a replayed day
@@ -34,26 +33,10 @@ _MODELS = 4  # held in memory at a time
 
 def audit_deployment(system: Reelrank, progress: Progress, chosen: Chosen = Chosen(), scratch: str | None = None) -> Skew:
     """Compares the slates in the log of a system, which may be running; `scratch` names a folder for what this needs on the way."""
-    settings, skew = system.settings, Skew()
-    params = known_params(settings.params)
+    settings = system.settings
     with tempfile.TemporaryDirectory(prefix="reelrank-audit-", dir=scratch, ignore_cleanup_errors=True) as folder, scratch_stores(settings, Path(folder)) as own:
-        ends = [system.log.end(EVENTS, partition) for partition in range(system.log.partitions)]
-        with progress.task("looking for slates", sum(ends)) as on_progress:
-            found = find_slates(system.log, chosen, params, own.spool, on_progress)
-        skew.skipped.update(found.left_out)
-        slates = [slate for slate in found.slates if not beyond(slate, found.ends)]
-        for slate in found.slates:
-            if beyond(slate, found.ends):
-                skew.unreachable(len(stored(own.spool, slate).videos))
-        if not slates:
-            return skew
-        system.columns.refresh()
-        past = PointInTime(system.log, system.columns, own, co_watch_at(system.artifacts), params, settings.storage.repeat_window, settings.stream)
-        with progress.task("folding the log again", 0) as on_progress:
-            past.fold_users(slates, on_progress)
-        with progress.task("comparing slates", len(slates)) as on_progress:
-            skew.compare(past.recomputed(slates), on_progress)
-    return skew
+        window, params, co_watch = settings.storage.repeat_window, known_params(settings.params), co_watch_at(system.artifacts)
+        return audit(system.log, system.columns, own, co_watch, params, window, settings.stream, chosen, progress.task)
 
 
 def audit_day(data: KuaiRand, exposures: Exposures, day: int, progress: Progress, feeds: int = FEEDS, histories: int | None = None) -> Skew:

@@ -235,10 +235,10 @@ class _Batch:
         changes = self._changes(event, occurred_at)
         duration_s = float(self._columns.duration_s[row])
         watched_s = event.watched_s
-        skipped = type(event) is Skip
+        skipped = isinstance(event, Skip)
         increments = [(Counter.SKIPS if skipped else Counter.CLICKS, 1)]
         replays, stalled_s, rendition, long_view = 0, 0.0, 0, False
-        if not skipped:
+        if isinstance(event, Watch):
             replays, stalled_s, rendition = event.replays, event.stalled_s, event.rendition
             long_view = is_long_view(watched_s, duration_s)
             if long_view:
