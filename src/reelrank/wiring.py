@@ -1,7 +1,9 @@
 """Turns Settings into connected objects. The only module that names a backend."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from reelrank.candidates.build_index import IndexBuilder
@@ -16,7 +18,9 @@ from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.counter_fold import CounterFold
 from reelrank.features.lake_role import LakeRole
+from reelrank.features.point_in_time import ScratchStores
 from reelrank.features.reader import FeatureReader
+from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
@@ -170,3 +174,27 @@ class Reelrank:
 def open_reelrank(settings: Settings, clock: Clock | None = None) -> Reelrank:
     """A deployment as `settings` describe it; nothing is opened before it is used."""
     return Reelrank(settings, clock)
+
+
+@contextmanager
+def scratch_stores(settings: Settings, folder: Path) -> Iterator[ScratchStores]:
+    """Stores below `folder` to fold the past of a deployment into, cut as its own are; quick, because nothing in them has to survive."""
+    storage = settings.storage
+    numbers = count()
+
+    @contextmanager
+    def counters() -> Iterator[CounterStore]:
+        store = CounterStore(folder / f"counters-{next(numbers)}", storage.partitions, durable=False)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    with ExitStack() as opened:
+        users = EmbeddedOnlineStore(folder / "online", storage.partitions, storage.repeat_window, durable=False)
+        opened.callback(users.close)
+        signals = EmbeddedEventLog(folder / "signals", storage.partitions, durable=False)
+        opened.callback(signals.close)
+        spool = Spool(folder)
+        opened.callback(spool.close)
+        yield ScratchStores(users, signals, counters, spool)

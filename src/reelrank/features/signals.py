@@ -78,6 +78,23 @@ class Block(NamedTuple):
             self.amounts[increments:],
         )
 
+    def until(self, origin: int) -> "Block":
+        """What comes from offsets below `origin`."""
+        end = int(np.searchsorted(self.origins, origin))
+        targets, increments = np.searchsorted(self.target_entries, end), np.searchsorted(self.amount_entries, end)
+        return Block(
+            self.origin_from,
+            min(self.origin_to, max(origin, self.origin_from)),
+            self.origins[:end],
+            self.seconds[:end],
+            self.target_entries[:targets],
+            self.target_kinds[:targets],
+            self.target_keys[:targets],
+            self.amount_entries[:increments],
+            self.amount_counters[:increments],
+            self.amounts[:increments],
+        )
+
 
 def encode_block(block: Block) -> bytes:
     """A block as a record of the log."""
