@@ -171,9 +171,7 @@ class EmbeddedEventLog:
         if layout != _LAYOUT:
             problem = "was written by another release; start a new log in another folder"
         elif int(stored) != self.partitions:
-            problem = (
-                f"has {int(stored)} partitions, not {self.partitions}; set storage.partitions = {int(stored)}, or start a new log in another folder"
-            )
+            problem = f"has {int(stored)} partitions, not {self.partitions}; set storage.partitions = {int(stored)}, or start a new log in another folder"
         if problem:
             self._env.close()
             raise StorageError(f"the event log at {self._path} {problem}")
