@@ -49,15 +49,27 @@ class Reelrank:
 
     @cached_property
     def log(self) -> EventLog:
-        log = EmbeddedEventLog(self._file("event log", self.settings.storage.event_log), self.settings.storage.partitions)
+        storage = self.settings.storage
+        scheme, _, servers = storage.event_log.partition(":")
+        if scheme == "kafka":
+            from reelrank.storage.event_log_kafka import KafkaEventLog  # a client library is loaded where its URL asks for it
+
+            log = KafkaEventLog(servers.removeprefix("//"), storage.partitions, storage.kafka)
+        else:
+            log = EmbeddedEventLog(self._file("event log", storage.event_log, "file, kafka"), storage.partitions)
         self._open.callback(log.close)
         return log
 
     @cached_property
     def store(self) -> OnlineStore:
         storage = self.settings.storage
-        path = self._file("online store", storage.online_store)
-        store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
+        if storage.online_store.partition(":")[0] in {"redis", "rediss", "redis-cluster", "rediss-cluster"}:
+            from reelrank.storage.online_store_redis import RedisOnlineStore
+
+            store = RedisOnlineStore(storage.online_store, storage.partitions, storage.repeat_window, storage.redis_prefix)
+        else:
+            path = self._file("online store", storage.online_store, "file, redis, rediss, redis-cluster")
+            store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
         self._open.callback(store.close)
         return store
 
@@ -65,7 +77,7 @@ class Reelrank:
     def database(self) -> Database:
         url = self.settings.storage.catalog
         if url.partition(":")[0] in {"postgresql", "postgres"}:
-            from reelrank.storage.catalog_postgresql import PostgresqlDatabase  # a driver is loaded where its URL asks for it
+            from reelrank.storage.catalog_postgresql import PostgresqlDatabase
 
             database = PostgresqlDatabase(url)
         else:

@@ -28,9 +28,7 @@ class NoModel:
         return np.zeros(len(rows)), {}
 
 
-def served(
-    world: World, name: str, user_id: str, *videos: int, at: float = NOW, reader: FeatureReader | None = None, context: Context | None = None
-) -> Served:
+def served(world: World, name: str, user_id: str, *videos: int, at: float = NOW, reader: FeatureReader | None = None, context: Context | None = None) -> Served:
     """A slate with its features as they are read now; it is not in the log yet."""
     slate = Served(
         event_id=name,

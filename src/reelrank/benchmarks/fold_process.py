@@ -165,7 +165,12 @@ def _figures(system: _Watched) -> dict[str, Any]:
         "counters_s": _of(profile, "counters"),
         "profile": profile,
         "users": {"commits": len(store.events), "events": _middle(store.events), "distinct_users": _middle(store.users), "written": sum(store.users)},
-        "counters": {"commits": len(counters.events), "events": _middle(counters.events), "distinct_keys": _middle(counters.keys), "written": sum(counters.keys)},
+        "counters": {
+            "commits": len(counters.events),
+            "events": _middle(counters.events),
+            "distinct_keys": _middle(counters.keys),
+            "written": sum(counters.keys),
+        },
     }
 
 

@@ -34,7 +34,10 @@ _MODELS = 4  # held in memory at a time
 def audit_deployment(system: Reelrank, progress: Progress, chosen: Chosen = Chosen(), scratch: str | None = None) -> Skew:
     """Compares the slates in the log of a system, which may be running; `scratch` names a folder for what this needs on the way."""
     settings = system.settings
-    with tempfile.TemporaryDirectory(prefix="reelrank-audit-", dir=scratch, ignore_cleanup_errors=True) as folder, scratch_stores(settings, Path(folder)) as own:
+    with (
+        tempfile.TemporaryDirectory(prefix="reelrank-audit-", dir=scratch, ignore_cleanup_errors=True) as folder,
+        scratch_stores(settings, Path(folder)) as own,
+    ):
         window, params, co_watch = settings.storage.repeat_window, known_params(settings.params), co_watch_at(system.artifacts)
         return audit(system.log, system.columns, own, co_watch, params, window, settings.stream, chosen, progress.task)
 

@@ -39,6 +39,8 @@ from reelrank.storage.online_store import FoldConflict, OnlineStore
 
 logger = logging.getLogger(__name__)
 
+_ENTRIES = 5_000  # in one block of signals: about 700 kB
+
 
 class _ShownVideo(msgspec.Struct, frozen=True, gc=False):
     video_id: str
@@ -127,8 +129,8 @@ class UserFold:
         stored = self._store.read(batch.user_ids)
         if any(seen != offset for seen in stored.offsets):  # somebody else has just folded these
             return 0
-        block = batch.signals.block(offset, end)
-        self._signals_log.append(SIGNALS, [Record("", encode_block(block), partition)])
+        blocks = batch.signals.block(offset, end).split(_ENTRIES)
+        self._signals_log.append(SIGNALS, [Record("", encode_block(block), partition) for block in blocks])
         try:
             self._store.commit(partition, offset, end, batch.records(stored.users), fingerprints)
         except FoldConflict as conflict:
