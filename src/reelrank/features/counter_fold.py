@@ -21,36 +21,48 @@ _EVENTS = 50_000  # once blocks of so many events are there, they are folded: bo
 class CounterFold:
     """Follows SIGNALS into a CounterStore."""
 
-    def __init__(self, log: EventLog, counters: CounterStore) -> None:
+    def __init__(self, log: EventLog, counters: CounterStore, blocks: int = _BLOCKS) -> None:
         self._log = log
         self._counters = counters
+        self._blocks = blocks
 
     def waiting_at(self) -> dict[int, int]:
         """Per partition, the offset of SIGNALS that is folded next."""
         return dict(enumerate(self._counters.position().signals))
 
-    def fold_once(self, partitions: Sequence[int] | None = None) -> int:
-        """Folds the next blocks of all partitions (or some) in one commit; returns how many blocks those were."""
+    def fold_once(self, partitions: Sequence[int] | None = None, until: Sequence[int] | None = None) -> int:
+        """Folds the next blocks of all partitions (or some) in one commit; returns how many blocks those were, begun ones included.
+
+        With `until` only what comes from below these offsets of EVENTS, one for each partition.
+        """
         before = self._counters.position()
-        origins, signals = list(before.origins), list(before.signals)
+        origins, signals, begun = list(before.origins), list(before.signals), 0
         blocks: list[Block] = []
         for partition in range(self._log.partitions) if partitions is None else partitions:
-            for record in self._log.read(SIGNALS, partition, signals[partition], _BLOCKS):
+            limit = None if until is None else until[partition]
+            if limit is not None and limit <= origins[partition]:
+                continue
+            for record in self._log.read(SIGNALS, partition, signals[partition], self._blocks):
                 if sum(origins) - sum(before.origins) >= _EVENTS:
                     break
-                signals[partition] = record.offset + 1
                 block = _readable(record.value, partition)
+                if limit is not None and block is not None and block.origin_to > limit:
+                    block, begun = block.until(limit), begun + 1  # the rest is read again when it may be counted
+                else:
+                    signals[partition] = record.offset + 1
                 if block is None or block.origin_to <= origins[partition]:
                     continue
                 if block.origin_from > origins[partition]:
                     logger.error("the signals of partition %d leave out the offsets %d to %d", partition, origins[partition], block.origin_from)
                 blocks.append(block.since(origins[partition]))
                 origins[partition] = block.origin_to
+                if block.origin_to == limit:
+                    break
         after = Position(tuple(origins), tuple(signals))
         if after == before:
             return 0
         self._counters.commit(before, after, _folded(self._counters, blocks))
-        return sum(signals) - sum(before.signals)
+        return sum(signals) - sum(before.signals) + begun
 
 
 def _readable(record: bytes, partition: int) -> Block | None:

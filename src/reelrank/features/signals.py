@@ -5,7 +5,7 @@ was counted), whom each counts for, and by how much. Each entry carries the offs
 reads a block again, or one that was cut elsewhere, can tell what is new.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -77,6 +77,31 @@ class Block(NamedTuple):
             self.amount_counters[increments:],
             self.amounts[increments:],
         )
+
+    def until(self, origin: int) -> "Block":
+        """What comes from offsets below `origin`."""
+        end = int(np.searchsorted(self.origins, origin))
+        targets, increments = np.searchsorted(self.target_entries, end), np.searchsorted(self.amount_entries, end)
+        return Block(
+            self.origin_from,
+            min(self.origin_to, max(origin, self.origin_from)),
+            self.origins[:end],
+            self.seconds[:end],
+            self.target_entries[:targets],
+            self.target_kinds[:targets],
+            self.target_keys[:targets],
+            self.amount_entries[:increments],
+            self.amount_counters[:increments],
+            self.amounts[:increments],
+        )
+
+    def split(self, entries: int) -> Iterator["Block"]:
+        """The same in blocks of about so many entries: a record of the log must not grow without bound. What comes from one offset stays together."""
+        rest = self
+        while len(rest.origins) > entries and (cut := max(int(rest.origins[entries]), int(rest.origins[0]) + 1)) <= rest.origins[-1]:
+            yield rest.until(cut)
+            rest = rest.since(cut)
+        yield rest
 
 
 def encode_block(block: Block) -> bytes:
