@@ -82,7 +82,7 @@ def test_a_role_that_nobody_plays_is_named(tmp_path: Path, free_port: int):
 
 
 def test_processes_are_as_many_as_configured():
-    assert processes(RolesConfig()) == ["stream", "index", "serve"]
+    assert processes(RolesConfig()) == ["stream", "lake", "index", "serve"]
     assert processes(RolesConfig(stream=3, index=0, counters=1)) == ["stream", "stream-2", "stream-3", "counters", "serve"]
 
 

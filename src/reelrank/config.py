@@ -44,6 +44,7 @@ class RolesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     stream: Annotated[int, Meta(ge=0, le=64)] = 1  # they share the users, and one of them folds the counters of this machine
     counters: Annotated[int, Meta(ge=0, le=1)] = 0  # this machine's counters alone, where no stream runs
+    lake: Annotated[int, Meta(ge=0, le=64)] = 1
     index: Annotated[int, Meta(ge=0, le=1)] = 1
     serve: Annotated[int, Meta(ge=0, le=1)] = 1  # another replica needs a port of its own: it is a machine of its own
 

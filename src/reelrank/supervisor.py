@@ -19,6 +19,7 @@ from reelrank.config import RolesConfig, Settings, as_environment
 COMMANDS = {  # in the order in which they start; they stop the other way round, the feed first
     "stream": ("stream",),
     "counters": ("stream", "--only", "counters"),
+    "lake": ("lake",),
     "index": ("index",),
     "serve": ("serve",),
 }

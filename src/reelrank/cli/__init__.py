@@ -12,7 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # in the order of the loop; the help of each verb stands here so that `reelrank --help` loads nothing else
 VERBS: dict[str, tuple[str, str]] = {
-    "up": ("up", "Run everything on this machine: the feed, the stream and the index."),
+    "up": ("up", "Run everything on this machine: the feed, the stream, the lake and the index."),
     "serve": ("serve", "Play one role: answer feeds, collect events, show the page."),
     "stream": ("stream", "Play one role: fold the event log into the online store."),
     "lake": ("lake", "Play one role: join what was served with what came of it, copy the log to the lake."),

@@ -126,3 +126,23 @@ def stream(backend: "Backend", events: int, users: int, videos: int, full: int, 
     with TerminalProgress().task("events and records", steps(events, full, large)) as on_progress:
         numbers = measure(backend, events, users, videos, full, LARGE if large else 0, seed, on_progress)
     tell("Folding a backlog", numbers, as_json)
+
+
+@bench.command
+@backend_option
+@click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Likes.")
+@click.option("--publications", type=click.IntRange(min=2), default=60, show_default=True, help="New videos.")
+@click.option("--rate", type=click.FloatRange(min=0), default=5_000.0, show_default=True, help="Events a second that others send meanwhile.")
+@click.option("--videos", type=click.IntRange(min=30), default=1_000, show_default=True, help="Videos in the generated world.")
+@click.option("--users", type=click.IntRange(min=10), default=2_000, show_default=True, help="People in the generated world.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world and the events.")
+@json_option
+def freshness(backend: "Backend", trials: int, publications: int, rate: float, videos: int, users: int, seed: int, as_json: bool) -> None:
+    """How soon an event is in its user's feed, and a new video in anybody's."""
+    from reelrank.benchmarks.freshness import measure
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("likes and videos", trials + publications) as on_progress:
+        numbers = measure(backend, trials, publications, rate, videos, users, seed, on_progress)
+    tell("From an event to the feed", numbers, as_json)

@@ -29,7 +29,7 @@ _KINDS = ("kuairand", "clips")
 @click.option("--roles", metavar="ROLE[=N],…", help="Run these instead of the [roles] configured, such as serve,stream=3.")
 @config_option
 def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, seed: int, roles: str | None, config: Path | None) -> None:
-    """Run everything on this machine: the feed, the stream and the index, restarted when they die.
+    """Run everything on this machine: the feed, the stream, the lake and the index, restarted when they die.
 
     What was brought in stays in the data folder: the next start goes on where this one ended.
     """
