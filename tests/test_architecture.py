@@ -26,7 +26,7 @@ MAP = runpy.run_path(str(ROOT / "scripts" / "architecture-map"))
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
 VERBS = ["up", "serve", "stream", "index", "dead-letters", "replay", "bench", "doctor"]  # as the loop turns
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
-HEAVY = {"torch", "faiss", "numpy", "scipy", "polars", "starlette", "uvicorn", "av", "sqlalchemy"}
+HEAVY = {"confluent_kafka", "torch", "faiss", "numpy", "scipy", "polars", "starlette", "uvicorn", "av", "sqlalchemy"}
 
 
 def named(path: Path) -> str:
@@ -93,7 +93,7 @@ def test_the_import_contracts_hold() -> None:
 
 def test_every_storage_backend_is_named_in_the_import_contract() -> None:
     contracts = (ROOT / ".importlinter").read_text(encoding="utf-8")
-    backends = [path.stem for path in (PACKAGE / "storage").glob("*.py") if path.stem.endswith(("_embedded", "_sqlite"))]
+    backends = [path.stem for path in (PACKAGE / "storage").glob("*.py") if path.stem.endswith(("_embedded", "_kafka", "_sqlite"))]
     assert [name for name in backends if f"reelrank.storage.{name}\n" not in contracts] == []
 
 
