@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
-from reelrank.storage.event_log import DEAD_LETTERS, EVENTS, EXAMPLES, SIGNALS, EventLog, Record, StorageError, partition_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from reelrank.storage.event_log import DEAD_LETTERS, EVENTS, EXAMPLES, SIGNALS, EventLog, Record, StorageError, partition_of
 from storage.backends import EVENT_LOGS, Start
 
 Opener = Callable[..., EventLog]  # (path, partitions)
@@ -109,7 +109,7 @@ def test_topics_and_partitions_do_not_see_each_other(log: EventLog) -> None:
 def test_a_record_goes_to_the_partition_that_it_names(log: EventLog) -> None:
     assert log.append(EVENTS, [Record(key_of(0), b"a", 1), Record(key_of(0), b"b"), Record(key_of(1), b"c", 1)]) == [(1, 0), (0, 0), (1, 1)]
     assert (values(log, 0), values(log, 1)) == ([b"b"], [b"a", b"c"])
-    with pytest.raises(StorageError, match="no partition 2 of events; .* has 2, counted from 0"):
+    with pytest.raises(StorageError, match=r"no partition 2 of events; .* has 2, counted from 0"):
         log.append(EVENTS, [Record("a", b"x"), Record("b", b"x", 2)])
 
 
@@ -221,7 +221,6 @@ def test_one_thread_s_bad_record_is_no_other_s_acknowledgement(log: EventLog) ->
     assert values(log, partition_of("a", 2)) == [b"good"] * good
 
 
-
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(st.tuples(st.sampled_from(["ana", "ben", "cid", "dee"]), st.none() | st.integers(0, 1)), max_size=30), max_size=8),
@@ -238,7 +237,7 @@ def test_whatever_is_appended_is_read_once_and_in_order(log: EventLog, batches: 
         found: list[tuple[int, bytes]] = []
         while part := log.read(EVENTS, partition, offset, at_most):
             assert len(part) <= at_most
-            found += [tuple(record) for record in part]
+            found += [(record.offset, record.value) for record in part]
             offset = part[-1].offset + 1
         assert found == written[partition]
         assert offset == log.end(EVENTS, partition)

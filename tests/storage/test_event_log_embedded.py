@@ -9,7 +9,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from reelrank.storage.event_log import EVENTS, EventLog, Record, StorageError
+from reelrank.storage.event_log import EVENTS, Record, StorageError
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from storage.backends import Start
 from storage.test_event_log import OPEN, key_of, values

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # pyright: ignore[reportPrivateImportUsage]
 
 from reelrank.benchmarks.local_kafka import LocalKafka
 from reelrank.storage.event_log import EVENTS, SIGNALS, Record, StorageError
@@ -36,7 +36,7 @@ def everything(log: KafkaEventLog, topic: str = EVENTS) -> list[tuple[int, int, 
     for partition in range(log.partitions):
         offset = 0
         while records := log.read(topic, partition, offset, 1_000):
-            found += [(partition, *record) for record in records]
+            found += [(partition, record.offset, record.value) for record in records]
             offset = records[-1].offset + 1
     return found
 
@@ -94,7 +94,7 @@ def test_without_a_broker_everything_fails_in_time_and_recovers_by_itself(own_ka
             lambda: KafkaEventLog(own_kafka.servers, 2, settings),
         ):
             began = time.monotonic()
-            with pytest.raises(StorageError, match=f"at {own_kafka.servers} .*is Kafka running|did not answer within 3 s"):
+            with pytest.raises(StorageError, match=rf"at {own_kafka.servers} .*is Kafka running|did not answer within 3 s"):
                 what()
             assert time.monotonic() - began < 10
         assert log.wait(EVENTS, {0: 1}, 0.1) == frozenset()
@@ -171,12 +171,12 @@ def test_a_topic_that_takes_less_than_is_sent_is_refused(kafka: LocalKafka) -> N
 
 
 def test_a_record_that_is_too_large_is_refused(kafka: LocalKafka) -> None:
-    with opened(kafka, max_record_bytes=100_000) as log, pytest.raises(StorageError, match="[Mm]essage size too large"):
+    with opened(kafka, max_record_bytes=100_000) as log, pytest.raises(StorageError, match=r"[Mm]essage size too large"):
         log.append(EVENTS, [Record("a", bytes(200_000))])
 
 
 def test_an_unknown_topic_is_named(kafka: LocalKafka) -> None:
-    with opened(kafka) as log, pytest.raises(StorageError, match="no topic 'plays' in the event log at .*; known: events, dead_letters, signals, examples"):
+    with opened(kafka) as log, pytest.raises(StorageError, match=r"no topic 'plays' in the event log at .*; known: events, dead_letters, signals, examples"):
         log.append("plays", [Record("a", b"")])
 
 

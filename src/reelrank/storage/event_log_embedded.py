@@ -129,7 +129,7 @@ class EmbeddedEventLog:
                             cursor = transaction.cursor(tables[pending.topic][partition])
                             cursors[place] = cursor, _end(cursor)
                         cursor, begin = cursors[place]
-                        _, added = cursor.putmulti(zip(map(_KEY, count(begin)), values), append=True)
+                        _, added = cursor.putmulti(zip(map(_KEY, range(begin, begin + len(values))), values, strict=True), append=True)
                         if added != len(values):
                             raise StorageError(f"{added} of {len(values)} records went in at {begin} of partition {partition} of {pending.topic}")
                         cursors[place] = cursor, begin + len(values)
@@ -171,9 +171,7 @@ class EmbeddedEventLog:
         if layout != _LAYOUT:
             problem = "was written by another release; start a new log in another folder"
         elif int(stored) != self.partitions:
-            problem = (
-                f"has {int(stored)} partitions, not {self.partitions}; set storage.partitions = {int(stored)}, or start a new log in another folder"
-            )
+            problem = f"has {int(stored)} partitions, not {self.partitions}; set storage.partitions = {int(stored)}, or start a new log in another folder"
         if problem:
             self._env.close()
             raise StorageError(f"the event log at {self._path} {problem}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType  # pyright: ignore[reportPrivateImportUsage]
 
 from reelrank.storage.event_log import EVENTS, TOPICS, Record, StorageError, StoredRecord
 from reelrank.storage.event_log_kafka_client import log
@@ -15,6 +15,8 @@ from reelrank.storage.event_log_kafka_group import KafkaMembership
 from reelrank.storage.event_log_kafka_reader import KafkaReader
 from reelrank.storage.event_log_kafka_writer import KafkaWriter
 
+_EARLIEST: Any = OffsetSpec.earliest()
+_LATEST: Any = OffsetSpec.latest()
 _AGAIN_S = 0.05  # between two attempts within a request's timeout
 _READERS = 4  # positions of a partition that are fetched ahead of at the same time
 
@@ -35,7 +37,7 @@ class KafkaEventLog:
         self._readers_lock = threading.Lock()
         self._memberships: list[KafkaMembership] = []
         try:
-            self._admin = AdminClient(self._config.connection(servers), logger=log)
+            self._admin: Any = AdminClient(self._config.connection(servers), logger=log)
         except (KafkaException, ValueError) as problem:
             raise StorageError(f"can't use Kafka at {servers}: {problem}; see [storage.kafka] in the configuration") from problem
         self._make_topics()
@@ -56,7 +58,7 @@ class KafkaEventLog:
         if offset >= end:
             return []
         if not reader.stands_at(partition, offset):
-            first = self._offsets(topic, [partition], OffsetSpec.earliest())[partition]
+            first = self._offsets(topic, [partition], _EARLIEST)[partition]
             if offset < first:
                 raise StorageError(
                     f"partition {partition} of {self._name(topic)} begins at {first}, {offset} is not kept any more; "
@@ -75,14 +77,14 @@ class KafkaEventLog:
             return ready
         astray = [partition for partition, offset in offsets.items() if not reader.stands_at(partition, offset)]
         if astray:
-            ends = self._offsets(topic, astray, OffsetSpec.latest())
+            ends = self._offsets(topic, astray, _LATEST)
             if ready := frozenset(partition for partition in astray if ends[partition] > offsets[partition]):
                 return ready
             reader.stand_at(ends)  # not after the end: nothing could be fetched from there
         return reader.news(offsets, deadline)
 
     def end(self, topic: str, partition: int) -> int:
-        return self._offsets(topic, [partition], OffsetSpec.latest())[partition]
+        return self._offsets(topic, [partition], _LATEST)[partition]
 
     def join(self, group: str, topic: str = EVENTS) -> KafkaMembership:
         name = self._name(topic)
@@ -125,7 +127,7 @@ class KafkaEventLog:
                 return readers[-1]
             return min(readers, key=lambda reader: reader.last_asked(offsets))
 
-    def _offsets(self, topic: str, partitions: Iterable[int], which: OffsetSpec) -> dict[int, int]:
+    def _offsets(self, topic: str, partitions: Iterable[int], which: Any) -> dict[int, int]:
         """The first or the next offset of each partition, in one request."""
         name = self._name(topic)
         asked = {TopicPartition(name, partition): which for partition in partitions}

@@ -34,7 +34,11 @@ class KafkaMembership:
         }
         if config.group_protocol == "classic":  # with the other one these are the broker's to decide
             session_ms = int(config.session_timeout_s * 1000)
-            settings |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": session_ms, "heartbeat.interval.ms": min(500, session_ms // 6)}
+            settings |= {
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": session_ms,
+                "heartbeat.interval.ms": min(500, session_ms // 6),
+            }
         try:
             self._consumer = Consumer(settings, logger=log)
             self._consumer.subscribe([name], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)

@@ -1,7 +1,6 @@
 """Appends to Kafka: threads that append at once share batches, and one acknowledgement stands for a run of records."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
