@@ -1,7 +1,9 @@
 """Turns Settings into connected objects. The only module that names a backend."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from reelrank.candidates.build_index import IndexBuilder
@@ -15,7 +17,10 @@ from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.counter_fold import CounterFold
+from reelrank.features.lake_role import LakeRole
+from reelrank.features.point_in_time import ScratchStores
 from reelrank.features.reader import FeatureReader
+from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
@@ -29,6 +34,7 @@ from reelrank.storage.counter_store import CounterStore
 from reelrank.storage.database import Database
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
+from reelrank.storage.lake import Lake
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 
@@ -100,6 +106,16 @@ class Reelrank:
         return Stream(self.log, users, CounterFold(self.log, self.counters), self.counters, self.settings.stream)
 
     @cached_property
+    def lake(self) -> Lake:
+        url = self.settings.storage.lake  # whatever is no path below data_dir goes to deltalake as it is
+        path = self._file("lake", url).absolute() if url.startswith("file:") and not url.startswith("file://") else url
+        return Lake(str(path), self.settings.lake)
+
+    @cached_property
+    def lake_role(self) -> LakeRole:
+        return LakeRole(self.log, self.columns, self.lake, self.clock, self.settings.attribution)
+
+    @cached_property
     def index_builder(self) -> IndexBuilder:
         return IndexBuilder(self.store, self.reader, self.artifacts, self.clock, self.settings.index)
 
@@ -158,3 +174,27 @@ class Reelrank:
 def open_reelrank(settings: Settings, clock: Clock | None = None) -> Reelrank:
     """A deployment as `settings` describe it; nothing is opened before it is used."""
     return Reelrank(settings, clock)
+
+
+@contextmanager
+def scratch_stores(settings: Settings, folder: Path) -> Iterator[ScratchStores]:
+    """Stores below `folder` to fold the past of a deployment into, cut as its own are; quick, because nothing in them has to survive."""
+    storage = settings.storage
+    numbers = count()
+
+    @contextmanager
+    def counters() -> Iterator[CounterStore]:
+        store = CounterStore(folder / f"counters-{next(numbers)}", storage.partitions, durable=False)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    with ExitStack() as opened:
+        users = EmbeddedOnlineStore(folder / "online", storage.partitions, storage.repeat_window, durable=False)
+        opened.callback(users.close)
+        signals = EmbeddedEventLog(folder / "signals", storage.partitions, durable=False)
+        opened.callback(signals.close)
+        spool = Spool(folder)
+        opened.callback(spool.close)
+        yield ScratchStores(users, signals, counters, spool)

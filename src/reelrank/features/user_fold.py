@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 
 from reelrank.domain.event import (
@@ -34,7 +33,7 @@ from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
 from reelrank.features.signals import BlockBuilder, encode_block
-from reelrank.features.windows import COUNTERS, Counter
+from reelrank.features.windows import Counter
 from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Record, StoredRecord
 from reelrank.storage.online_store import FoldConflict, OnlineStore
 
@@ -117,6 +116,8 @@ class UserFold:
         offset = window.offset
         at_most = self._config.batch if until is None else min(self._config.batch, until - offset)
         records = self._log.read(EVENTS, partition, offset, at_most) if at_most > 0 else []
+        if until is not None and records and records[-1].offset >= until:  # a log may leave offsets out
+            records = [record for record in records if record.offset < until]
         if not records:
             return 0
         del self._windows[partition]  # until all of this has worked, what it knows is not to be trusted
@@ -166,9 +167,6 @@ class _UserChanges:
     def applied_to(self, stored: bytes | None, history: int) -> bytes:
         """The record with these changes."""
         before = sequences.EMPTY if stored is None else sequences.decode_record(stored)
-        counts = np.frombuffer(before.counts, dtype="<i8").copy() if before.counts else np.zeros(COUNTERS, dtype="<i8")
-        for counter, amount in self.counts:
-            counts[counter] += amount
         return sequences.encode_record(
             sequences.UserRecord(
                 watches=sequences.merge_watches(before.watches, self.watches, history),
@@ -176,7 +174,7 @@ class _UserChanges:
                 authors=sequences.merge_signals(before.authors, self.authors, sequences.KEEP_AUTHORS) if self.authors else before.authors,
                 served=sequences.merge_served(before.served, self.served),
                 seen=sequences.merge_seen(before.seen, self.seen) if self.seen else before.seen,
-                counts=counts.tobytes(),
+                counts=sequences.merge_counts(before.counts, self.counts) if self.counts else before.counts,
                 place=max(before.place, self.place),
             )
         )
@@ -233,10 +231,10 @@ class _Batch:
         changes = self._changes(event, occurred_at)
         duration_s = float(self._columns.duration_s[row])
         watched_s = event.watched_s
-        skipped = type(event) is Skip
+        skipped = isinstance(event, Skip)
         increments = [(Counter.SKIPS if skipped else Counter.CLICKS, 1)]
         replays, stalled_s, rendition, long_view = 0, 0.0, 0, False
-        if not skipped:
+        if isinstance(event, Watch):
             replays, stalled_s, rendition = event.replays, event.stalled_s, event.rendition
             long_view = is_long_view(watched_s, duration_s)
             if long_view:
