@@ -124,7 +124,7 @@ class RedisNodes:
             try:
                 return self._ask_node(where(), what, question)
             except MovedError as moved:  # to a master that the other nodes may not have heard of yet
-                host: Any = moved.host
+                host: Any = cast(Any, moved).host
                 slot, address = int(moved.slot_id), (str(host), int(moved.port))
                 self._slots = [(slot, slot, address), *(known for known in self._slots if known[:2] != (slot, slot))]
                 return self._ask_node(address, what, question)
