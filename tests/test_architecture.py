@@ -57,7 +57,8 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 
 def test_folders_are_two_levels_deep_at_most() -> None:
-    assert [named(path) for path in SOURCES if len(path.relative_to(PACKAGE).parts) > 2] == []
+    modules = [path for path in SOURCES if path.parent != PACKAGE / "storage" / "migrations"]  # which nobody imports: Alembic reads them, one after the other
+    assert [named(path) for path in modules if len(path.relative_to(PACKAGE).parts) > 2] == []
     folders = [path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__"]
     assert [named(path) for path in folders if len(path.relative_to(PACKAGE).parts) > 2] == []
 
@@ -93,7 +94,7 @@ def test_the_import_contracts_hold() -> None:
 
 def test_every_storage_backend_is_named_in_the_import_contract() -> None:
     contracts = (ROOT / ".importlinter").read_text(encoding="utf-8")
-    backends = [path.stem for path in (PACKAGE / "storage").glob("*.py") if path.stem.endswith(("_embedded", "_sqlite"))]
+    backends = [path.stem for path in (PACKAGE / "storage").glob("*.py") if path.stem.endswith(("_embedded", "_sqlite", "_postgresql"))]
     assert [name for name in backends if f"reelrank.storage.{name}\n" not in contracts] == []
 
 

@@ -30,6 +30,7 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     event_log: str = "file:log"
     online_store: str = "file:online"
+    redis_prefix: str = "reelrank"  # the beginning of all keys, when the online store is Redis
     counters: str = "counters"  # a folder: every machine that serves keeps its own
     catalog: str = "file:catalog.sqlite"
     artifacts: str = "file:artifacts"

@@ -104,7 +104,7 @@ class Feed:
         self._columns = columns
         self._partitions = partitions
         self._config = config or FeedConfig()
-        self._served_log = served_log
+        self.served_log = served_log
         self._refreshables = refreshables
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
         self._filters = [RemovedFilter(columns), SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
@@ -134,7 +134,7 @@ class Feed:
         request_id = new_request_id(user.user_id, now, self._partitions, np.random.default_rng())
         chosen = candidates.take(placement.places)
         if len(chosen):
-            self._served_log.record(self._served(request_id, query, chosen, placement, trace), now)
+            self.served_log.record(self._served(request_id, query, chosen, placement, trace), now)
         return Slate(
             request_id,
             user.user_id,
@@ -160,11 +160,11 @@ class Feed:
 
     def flush(self) -> None:
         """Returns when every slate so far is in the log."""
-        self._served_log.flush()
+        self.served_log.flush()
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
-        self._served_log.close()
+        self.served_log.close()
 
     def _user(self, user_id: str, trace: RequestTrace) -> User:
         """What is known of a user; while the online store is away somebody new, and the answer says so."""
@@ -197,6 +197,7 @@ class Feed:
             user_offset=query.user.offset,
             params=fingerprint(query.params),
             trace=trace.stages,
+            models=chosen.models,
         )
 
     def _places(self, user: User, chosen: Candidates, placement: Placement) -> list[SlatePlace]:

@@ -1,7 +1,9 @@
 """Turns Settings into connected objects. The only module that names a backend."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from reelrank.candidates.build_index import IndexBuilder
@@ -16,7 +18,9 @@ from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.counter_fold import CounterFold
 from reelrank.features.lake_role import LakeRole
+from reelrank.features.point_in_time import ScratchStores
 from reelrank.features.reader import FeatureReader
+from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
@@ -24,8 +28,10 @@ from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.services import Services
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.catalog import Catalog
-from reelrank.storage.catalog_sqlite import SqliteCatalog
+from reelrank.storage.catalog_sql import SqlCatalog
+from reelrank.storage.catalog_sqlite import SqliteDatabase
 from reelrank.storage.counter_store import CounterStore
+from reelrank.storage.database import Database
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.lake import Lake
@@ -43,17 +49,41 @@ class Reelrank:
 
     @cached_property
     def log(self) -> EventLog:
-        log = EmbeddedEventLog(self._file("event log", self.settings.storage.event_log), self.settings.storage.partitions)
+        storage = self.settings.storage
+        scheme, _, servers = storage.event_log.partition(":")
+        if scheme == "kafka":
+            from reelrank.storage.event_log_kafka import KafkaEventLog  # a client library is loaded where its URL asks for it
+
+            log = KafkaEventLog(servers.removeprefix("//"), storage.partitions, storage.kafka)
+        else:
+            log = EmbeddedEventLog(self._file("event log", storage.event_log, "file, kafka"), storage.partitions)
         self._open.callback(log.close)
         return log
 
     @cached_property
     def store(self) -> OnlineStore:
         storage = self.settings.storage
-        path = self._file("online store", storage.online_store)
-        store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
+        if storage.online_store.partition(":")[0] in {"redis", "rediss", "redis-cluster", "rediss-cluster"}:
+            from reelrank.storage.online_store_redis import RedisOnlineStore
+
+            store = RedisOnlineStore(storage.online_store, storage.partitions, storage.repeat_window, storage.redis_prefix)
+        else:
+            path = self._file("online store", storage.online_store, "file, redis, rediss, redis-cluster")
+            store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
         self._open.callback(store.close)
         return store
+
+    @cached_property
+    def database(self) -> Database:
+        url = self.settings.storage.catalog
+        if url.partition(":")[0] in {"postgresql", "postgres"}:
+            from reelrank.storage.catalog_postgresql import PostgresqlDatabase
+
+            database = PostgresqlDatabase(url)
+        else:
+            database = SqliteDatabase(self._file("catalogue", url, "file, postgresql"))
+        self._open.callback(database.close)
+        return database
 
     @cached_property
     def counters(self) -> CounterStore:
@@ -64,9 +94,7 @@ class Reelrank:
 
     @cached_property
     def catalog(self) -> Catalog:
-        catalog = SqliteCatalog(self._file("catalogue", self.settings.storage.catalog))
-        self._open.callback(catalog.close)
-        return catalog
+        return SqlCatalog(self.database)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -148,13 +176,37 @@ class Reelrank:
         """Closes what was opened, the last first."""
         self._open.close()
 
-    def _file(self, what: str, url: str) -> Path:
+    def _file(self, what: str, url: str, known: str = "file") -> Path:
         scheme, _, path = url.partition(":")
         if scheme != "file":
-            raise ConfigError(f"no {what} for {scheme!r}; known: file")
+            raise ConfigError(f"no {what} for {scheme!r}; known: {known}")
         return Path(self.settings.data_dir) / path
 
 
 def open_reelrank(settings: Settings, clock: Clock | None = None) -> Reelrank:
     """A deployment as `settings` describe it; nothing is opened before it is used."""
     return Reelrank(settings, clock)
+
+
+@contextmanager
+def scratch_stores(settings: Settings, folder: Path) -> Iterator[ScratchStores]:
+    """Stores below `folder` to fold the past of a deployment into, cut as its own are; quick, because nothing in them has to survive."""
+    storage = settings.storage
+    numbers = count()
+
+    @contextmanager
+    def counters() -> Iterator[CounterStore]:
+        store = CounterStore(folder / f"counters-{next(numbers)}", storage.partitions, durable=False)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    with ExitStack() as opened:
+        users = EmbeddedOnlineStore(folder / "online", storage.partitions, storage.repeat_window, durable=False)
+        opened.callback(users.close)
+        signals = EmbeddedEventLog(folder / "signals", storage.partitions, durable=False)
+        opened.callback(signals.close)
+        spool = Spool(folder)
+        opened.callback(spool.close)
+        yield ScratchStores(users, signals, counters, spool)

@@ -57,7 +57,8 @@ def running(folder: Path, media: Path | None = None, **serving: Any) -> Iterator
     settings = msgspec.convert({"data_dir": str(folder), "serving": {"media": str(media or folder / "media")} | serving}, Settings)
     system = open_reelrank(settings)
     there = threading.Event()
-    server = Server(create_app(system.services), port=0, shutdown_s=2, ready=lambda _url: there.set())
+    services = system.services
+    server = Server(create_app(services), port=0, shutdown_s=2, ready=lambda _url: there.set(), connections=services.connections)
     thread = threading.Thread(target=server.serve_until_stopped)
     thread.start()
     try:

@@ -72,11 +72,12 @@ def test_a_feed_is_asked_for_with_its_context(service: _Service, client: FeedCli
 
 def test_events_are_posted_in_batches_and_the_answers_added_up(service: _Service, client: FeedClient):
     service.answers = [
-        (202, b'{"accepted": 1000, "repeated": 2, "refused": []}'),
-        (202, b'{"accepted": 4, "repeated": 0, "refused": [{"index": 1, "event_id": "e1001", "reason": "no"}]}'),
+        (202, b'{"accepted": 1000, "repeated": 2, "refused": [], "offsets": {"0": 700, "1": 300}}'),
+        (202, b'{"accepted": 4, "repeated": 0, "refused": [{"index": 1, "event_id": "e1001", "reason": "no"}], "offsets": {"0": 704}}'),
     ]
     assert client.post_events(_likes(MAX_BATCH + 5)) == {
         "accepted": 1004, "repeated": 2, "refused": [{"index": 1001, "event_id": "e1001", "reason": "no"}],
+        "offsets": {"0": 704, "1": 300},
     }  # fmt: skip
     (_, _, headers, large), (_, _, _, small) = service.received
     assert headers["Content-Encoding"] == "gzip"
@@ -85,12 +86,12 @@ def test_events_are_posted_in_batches_and_the_answers_added_up(service: _Service
 
 
 def test_no_events_are_no_request(service: _Service, client: FeedClient):
-    assert client.post_events([]) == {"accepted": 0, "repeated": 0, "refused": []}
+    assert client.post_events([]) == {"accepted": 0, "repeated": 0, "refused": [], "offsets": {}}
     assert not service.received
 
 
 def test_a_busy_service_gets_the_same_events_again(service: _Service, client: FeedClient):
-    service.answers = [(503, b'{"error": "busy"}'), (503, b'{"error": "busy"}'), (202, b'{"accepted": 3, "repeated": 0, "refused": []}')]
+    service.answers = [(429, b'{"error": "busy"}'), (503, b'{"error": "busy"}'), (202, b'{"accepted": 3, "repeated": 0, "refused": []}')]
     assert client.post_events(_likes(3))["accepted"] == 3
     assert len({body for _, _, _, body in service.received}) == 1
     assert len(service.received) == 3

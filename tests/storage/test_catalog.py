@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from reelrank.domain.video import Rendition, Video
-from reelrank.storage.catalog import Catalog, VideoConflict
+from reelrank.storage.catalog import Catalog, CatalogRow, VideoConflict
 from reelrank.storage.catalog_sqlite import SqliteCatalog
 from reelrank.storage.event_log import StorageError
 from storage.backends import CATALOGS, Start
@@ -22,11 +22,19 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def open_catalog(backend: str, tmp_path: Path) -> Iterator[Opener]:
+def place(request: pytest.FixtureRequest, backend: str, tmp_path: Path) -> str:
+    """Where a catalogue of this backend can be: nobody has opened it yet."""
+    if backend == "postgresql":
+        return request.getfixturevalue("postgresql").new_database()
+    return str(tmp_path / "catalog")
+
+
+@pytest.fixture
+def open_catalog(backend: str, place: str) -> Iterator[Opener]:
     with ExitStack() as opened:
 
         def _open() -> Catalog:
-            catalog = CATALOGS[backend](tmp_path / "catalog")
+            catalog = CATALOGS[backend](place)
             opened.callback(catalog.close)
             return catalog
 
@@ -152,18 +160,17 @@ def test_thousands_of_videos_at_once(catalog: Catalog) -> None:
     assert [row for row, _ in catalog.names("author")] == list(range(1_700))
 
 
-def test_processes_that_publish_at_once_share_dense_rows(backend: str, open_catalog: Opener, start: Start, tmp_path: Path) -> None:
+def test_processes_that_publish_at_once_share_dense_rows(backend: str, place: str, open_catalog: Opener, start: Start) -> None:
     program = """
 import sys
-from pathlib import Path
 from storage.backends import CATALOGS
 from reelrank.domain.video import Video
-catalog = CATALOGS[sys.argv[1]](Path(sys.argv[2]))  # both may be the first to open it
+catalog = CATALOGS[sys.argv[1]](sys.argv[2])  # both may be the first to open it
 for number in range(25):
     mine = [f"{sys.argv[3]}-{number}", f"shared-{number}"]
     catalog.publish([Video(video_id=one, author_id=one, duration_s=1.0, uploaded_at=1.0, tags=(f"tag {number}",)) for one in mine])
 """
-    children = [start(program, backend, tmp_path / "catalog", name) for name in "abc"]
+    children = [start(program, backend, place, name) for name in "abc"]
     assert [child.wait(60) for child in children] == [0, 0, 0]
     rows = open_catalog().changes(0)
     assert sorted(row.row for row in rows) == list(range(100))
@@ -171,6 +178,39 @@ for number in range(25):
     assert len({row.revision for row in rows}) == 100
     assert sorted(row.author_row for row in rows) == list(range(100))
     assert {row.tag_rows[0] for row in rows} == set(range(25))
+
+
+def test_a_follower_misses_nothing_while_several_processes_write(backend: str, place: str, open_catalog: Opener, start: Start) -> None:
+    catalog = open_catalog()
+    program = """
+import sys
+from storage.backends import CATALOGS
+from reelrank.domain.video import Video
+catalog = CATALOGS[sys.argv[1]](sys.argv[2])
+for number in range(60):
+    made = [Video(video_id=f"{sys.argv[3]}-{number}-{part}", author_id="ada", duration_s=1.0, uploaded_at=1.0) for part in range(1 + number % 5)]
+    catalog.publish(made)
+    catalog.publish([Video(video_id="shared", author_id="ada", duration_s=1.0, uploaded_at=1.0, caption=f"{sys.argv[3]} {number}")])
+    if number % 3 == 0:
+        catalog.remove([made[0].video_id])
+"""
+    children = [start(program, backend, place, name) for name in "abcd"]
+    followed: dict[int, CatalogRow] = {}
+    revisions: list[int] = [0]
+
+    def follow() -> None:
+        while page := catalog.changes(revisions[-1], at_most=3):
+            followed.update((row.row, row) for row in page)
+            revisions.extend(row.revision for row in page)
+
+    while any(child.poll() is None for child in children):
+        follow()
+    follow()
+    assert [child.returncode for child in children] == [0] * 4
+    assert revisions == sorted(set(revisions))
+    assert sorted(followed) == list(range(len(followed)))
+    assert sorted(followed.values(), key=lambda row: row.revision) == catalog.changes(0, at_most=100_000)
+    assert len(followed) == 4 * 60 * 3 + 1
 
 
 def test_a_file_that_is_no_catalogue_is_named(tmp_path: Path) -> None:

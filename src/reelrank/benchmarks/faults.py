@@ -124,7 +124,7 @@ class _Load:
             try:
                 answer = self._client.post_raw(body)
             except FeedError as problem:
-                if problem.status not in (0, 503) or time.monotonic() > deadline:
+                if problem.status not in (0, 429, 503) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
                 with self._lock:

@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "index": ("index", "Play one role: rebuild what recall reads from what people watched."),
     "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
     "replay": ("replay", "Replay a real log through the whole loop and measure it."),
+    "audit": ("audit", "Compute the features of served slates again from the log alone and compare."),
     "bench": ("bench", "Measure this machine: reaction, faults, feed."),
     "doctor": ("doctor", "Say what is installed, reachable and missing."),
 }

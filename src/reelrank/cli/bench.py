@@ -1,13 +1,19 @@
 """reelrank bench: what this machine does, in numbers."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from reelrank.cli.options import json_option
+from reelrank.cli.options import backend_option, json_option
+
+if TYPE_CHECKING:
+    from reelrank.benchmarks.backends import Backend
+    from reelrank.benchmarks.overload import DoorName
 
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed. Each runs a system of its own in a temporary folder."""
+    """Measure this machine: reaction, faults, feed, events, overload. Each runs a system of its own in a temporary folder."""
 
 
 @bench.command
@@ -62,3 +68,41 @@ def feed(videos: int | None, users: int, rate: float, seconds: float, connection
     with TerminalProgress().task("feeds", round(rate * seconds)) as on_progress:
         numbers = measure(videos, users, rate, seconds, connections, count, seed, on_progress)
     tell("Feeds under load", numbers, as_json)
+
+
+@bench.command
+@backend_option
+@click.option("--seconds", type=click.FloatRange(min=1), default=12.0, show_default=True, help="How long.")
+@click.option("--batch", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Events in a request.")
+@click.option("--connections", type=click.IntRange(min=1), default=16, show_default=True, help="Requests that are under way at a time.")
+@click.option("--videos", type=click.IntRange(min=30), default=1_000, show_default=True, help="Videos in the generated world.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world and the events.")
+@json_option
+def events(backend: "Backend", seconds: float, batch: int, connections: int, videos: int, seed: int, as_json: bool) -> None:
+    """How many events a second become durable."""
+    from reelrank.benchmarks.event_rate import measure
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("seconds", round(seconds)) as on_progress:
+        numbers = measure(backend, seconds, batch, connections, videos, seed, on_progress)
+    tell("Events through the door", numbers, as_json)
+
+
+@bench.command
+@click.option("--seconds", type=click.FloatRange(min=1), default=60.0, show_default=True, help="How long.")
+@click.option("--door", type=click.Choice(["events", "feed"]), default="events", show_default=True, help="Batches of events, or feed requests.")
+@click.option("--batch", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Events in a request.")
+@click.option("--connections", type=click.IntRange(min=1), default=256, show_default=True, help="Connections at most.")
+@click.option("--videos", type=click.IntRange(min=30), default=1_000, show_default=True, help="Videos in the generated world.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world and the events.")
+@json_option
+def overload(seconds: float, door: "DoorName", batch: int, connections: int, videos: int, seed: int, as_json: bool) -> None:
+    """What three times as much as can be taken does."""
+    from reelrank.benchmarks.overload import measure
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("seconds", round(seconds)) as on_progress:
+        numbers = measure(seconds, door, batch, connections, videos, seed, on_progress=on_progress)
+    tell("Three times too much", numbers, as_json)

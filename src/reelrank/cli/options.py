@@ -21,6 +21,12 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")(command)
 
 
+def backend_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--backend embedded|servers."""
+    about = "Files alone, or Kafka, Redis and PostgreSQL, started for the measurement."
+    return click.option("--backend", type=click.Choice(["embedded", "servers"]), default="embedded", show_default=True, help=about)(command)
+
+
 def data_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--data-dir FOLDER."""
     about = "Which installation: the folder that `reelrank up` keeps everything in."

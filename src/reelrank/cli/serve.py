@@ -20,6 +20,7 @@ def serve(config: Path | None) -> None:
     die_with_supervisor()
     system = open_reelrank(settings)
     try:
-        run(create_app(system.services), settings.serving.host, settings.serving.port)
+        services, serving = system.services, settings.serving
+        run(create_app(services), serving.host, serving.port, shutdown_s=serving.shutdown_s, connections=services.connections)
     finally:
         system.close()

@@ -3,20 +3,23 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import msgspec
 
 from reelrank.domain.clock import Clock
-from reelrank.domain.event import Accepted, Event, Served, VideoPublished, VideoRemoved, encode_accepted
+from reelrank.domain.event import Accepted, Served, VideoPublished, VideoRemoved, encode_accepted
 from reelrank.domain.video import Video
 from reelrank.events.dead_letters import DeadLetters
-from reelrank.events.validation import Batch, Decoded, KnownIds, RefusalKind, Refused, quoted, refuse, unknown_id
+from reelrank.events.validation import Batch, Decoded, KnownIds, RefusalKind, Refused, quoted, refuse, unknown_id, with_unknown_id
 from reelrank.storage.catalog import Catalog, VideoConflict
 from reelrank.storage.event_log import EVENTS, EventLog, Record
 
 # Fills in what was known of slates, each at its moment (UTC seconds).
 Complete = Callable[[Sequence[Served], Sequence[float]], Sequence[Served]]
+
+_OF_THE_CATALOGUE = frozenset({VideoPublished, VideoRemoved})
 
 
 class CollectorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,11 +38,25 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What became of a batch. Every event is counted once: accepted, a repeat of another one, or refused."""
+    """What became of a batch. Every event is counted once: accepted, a repeat of another one, or refused.
+
+    `offsets`: per partition that got something, the log offset after it. A feed whose state has reached it knows the batch.
+    """
 
     accepted: int
     repeated: int
     refused: tuple[Refusal, ...]
+    offsets: dict[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that was checked and stamped, and is not in the log yet."""
+
+    received_at: float
+    accepted: list[Accepted]
+    refused: list[Refused]
+    repeated: int
 
 
 class Collector:
@@ -62,24 +79,44 @@ class Collector:
         `complete` fills in the slates before they are recorded. Raises StorageError when nothing could be made
         durable: then nothing is acknowledged and the batch may be sent again.
         """
+        return self.commit([self.prepare(batch, complete)], keep_refused=keep_refused)[0]
+
+    def prepare(self, batch: Batch, complete: Complete | None = None) -> Prepared:
+        """Checks and stamps a batch; videos that it publishes are in the catalogue afterwards, nothing is in the log."""
         received_at = self._clock.now()
         refused = list(batch.refused)
         events = _without_repeats(batch.events)
         repeated = len(batch.events) - len(events)
-        events = self._uploaded_by_now(events, refused, received_at)
-        events = self._known_to_catalogue(self._into_catalogue(events, refused), refused)
-        accepted = [self._stamped(decoded.event, received_at) for decoded in events]
-        if complete is not None:
+        kinds = {type(decoded.event) for decoded in events}  # most batches are of the few kinds that need no more than a look at their videos
+        if not kinds.isdisjoint(_OF_THE_CATALOGUE):
+            events = self._uploaded_by_now(events, refused, received_at)
+            events = self._into_catalogue(events, refused)
+        events = self._known_to_catalogue(events, refused)
+        accepted = self._stamped(events, received_at)
+        if complete is not None and Served in kinds:
             accepted = _completed(accepted, complete)
-        if accepted:
-            self._log.append(EVENTS, [Record(one.event.key, encode_accepted(one)) for one in accepted])
-        if refused and keep_refused:
-            self._dead_letters.record(refused, received_at)
-        with self._counting:
-            self.accepted.update(str(one.event.__struct_config__.tag) for one in accepted)
-            self.refused.update(one.kind for one in refused)
         refused.sort(key=lambda one: one.index)
-        return Receipt(len(accepted), repeated, tuple(Refusal(one.index, one.event_id, one.reason) for one in refused))
+        return Prepared(received_at, accepted, refused, repeated)
+
+    def commit(self, batches: Sequence[Prepared], *, keep_refused: bool = True) -> list[Receipt]:
+        """Appends batches together and returns their receipts once all are durable. Raises StorageError: then none of them is acknowledged."""
+        records = [Record(one.event.key, encode_accepted(one)) for batch in batches for one in batch.accepted]
+        places = self._log.append(EVENTS, records) if records else []
+        if keep_refused:
+            for batch in batches:
+                if batch.refused:
+                    self._dead_letters.record(batch.refused, batch.received_at)
+        kinds = Counter(type(one.event) for batch in batches for one in batch.accepted)
+        with self._counting:
+            self.accepted.update({str(kind.__struct_config__.tag): count for kind, count in kinds.items()})
+            self.refused.update(one.kind for batch in batches for one in batch.refused)
+        receipts: list[Receipt] = []
+        start = 0
+        for batch in batches:
+            end = start + len(batch.accepted)
+            receipts.append(_receipt(batch, places[start:end]))
+            start = end
+        return receipts
 
     def _uploaded_by_now(self, events: list[Decoded], refused: list[Refused], now: float) -> list[Decoded]:
         """The events without videos from the future, which would be the newest for good."""
@@ -115,7 +152,7 @@ class Collector:
 
     def _known_to_catalogue(self, events: list[Decoded], refused: list[Refused]) -> list[Decoded]:
         """The events whose videos and authors exist; a miss is looked up in the catalogue once before it counts."""
-        missed = [decoded for decoded in events if unknown_id(decoded.event, self._known)]
+        missed = with_unknown_id(events, self._known)
         if not missed:
             return events
         self._known.refresh()
@@ -127,14 +164,26 @@ class Collector:
                 refused.append(refuse(decoded, reason, "catalogue"))
         return [decoded for decoded in events if decoded.index not in bad]
 
-    def _stamped(self, event: Event, received_at: float) -> Accepted:
-        occurred_at = event.occurred_at
-        if occurred_at is None:
-            return Accepted(event, received_at, received_at)
-        ahead_s = occurred_at - received_at
-        if ahead_s > self._config.max_ahead_s:
-            return Accepted(event, received_at, received_at, clamped_s=ahead_s)
-        return Accepted(event, received_at, occurred_at)
+    def _stamped(self, events: list[Decoded], received_at: float) -> list[Accepted]:
+        latest = received_at + self._config.max_ahead_s
+        stamped: list[Accepted] = []
+        for decoded in events:
+            event = decoded.event
+            occurred_at = event.occurred_at
+            if occurred_at is None:
+                stamped.append(Accepted(event, received_at, received_at))
+            elif occurred_at > latest:
+                stamped.append(Accepted(event, received_at, received_at, clamped_s=occurred_at - received_at))
+            else:
+                stamped.append(Accepted(event, received_at, occurred_at))
+        return stamped
+
+
+def _receipt(batch: Prepared, places: list[tuple[int, int]]) -> Receipt:
+    last = dict(places)  # of each partition the last place, as those of one partition come in order
+    offsets = {str(partition): offset + 1 for partition, offset in last.items()}
+    refused = tuple(Refusal(one.index, one.event_id, one.reason) for one in batch.refused)
+    return Receipt(len(batch.accepted), batch.repeated, refused, offsets)
 
 
 def _completed(accepted: list[Accepted], complete: Complete) -> list[Accepted]:
@@ -148,10 +197,12 @@ def _completed(accepted: list[Accepted], complete: Complete) -> list[Accepted]:
 
 def _without_repeats(events: list[Decoded]) -> list[Decoded]:
     """Of events with the same key and id the first."""
+    if len({decoded.event.event_id for decoded in events}) == len(events):  # as in nearly every batch
+        return events
     first: dict[tuple[str, str], Decoded] = {}
     for decoded in events:
         first.setdefault((decoded.event.key, decoded.event.event_id), decoded)
-    return events if len(first) == len(events) else list(first.values())
+    return list(first.values())
 
 
 def _videos(published: Iterable[Decoded]) -> list[Video]:

@@ -9,7 +9,24 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from reelrank.domain.event import Event, Follow, History, Served, Unfollow, VideoPublished, VideoRemoved
+from reelrank.domain.event import (
+    Comment,
+    Event,
+    Follow,
+    Hide,
+    History,
+    Impression,
+    Like,
+    Report,
+    Served,
+    Share,
+    Skip,
+    Unfollow,
+    Unlike,
+    VideoPublished,
+    VideoRemoved,
+    Watch,
+)
 from reelrank.domain.video import Video
 
 MAX_EVENTS = 1_000
@@ -23,14 +40,12 @@ class KnownIds(Protocol):
     """The catalogue as the checks see it: which ids there are."""
 
     authors: dict[str, int]  # author id -> dense row
-
-    def row_of(self, video_id: str) -> int | None: ...
+    rows: dict[str, int]  # video id -> dense row
 
     def refresh(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """An event and its place in the body."""
 
     index: int
@@ -83,6 +98,9 @@ _decode_event = msgspec.json.Decoder(Event).decode
 _decode_name = msgspec.json.Decoder(_Name).decode
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+# How one may stand in the strings of a JSON text: escaped, or as it is; those below 0x20 may not stand there as they are.
+_CONTROL_IN_JSON = re.compile(rb"\\(?:[bfnrt]|u00(?:[01]|7[fF]|[89]))|\x7f|\xc2[\x80-\x9f]")
+_ABOUT_ONE_VIDEO = frozenset({Impression, Watch, Skip, Like, Unlike, Share, Comment, Hide, Report, VideoRemoved})
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -98,7 +116,9 @@ def decode_batch(body: bytes, max_event_bytes: int = MAX_EVENT_BYTES) -> Batch:
             pass
         else:
             _check_count(len(events))
-            return _checked([Decoded(index, event) for index, event in enumerate(events)], [])
+            decoded = [Decoded(index, event) for index, event in enumerate(events)]
+            # the search of the whole body spares looking at each text of it
+            return _checked(decoded, []) if _may_hold_controls(body) or VideoPublished in set(map(type, events)) else Batch(decoded, [])
     events, refused = [], []
     for index, raw in enumerate(_raw_events(body)):
         try:
@@ -128,11 +148,22 @@ def refuse(decoded: Decoded, reason: str, kind: RefusalKind) -> Refused:
 def unknown_id(event: Event, known: KnownIds) -> str | None:
     """What an event refers to that the catalogue has not got, as a reason to refuse it; None if it has it all."""
     for video_id in _videos_in(event):
-        if known.row_of(video_id) is None:
+        if video_id not in known.rows:
             return f"video {quoted(video_id)} is not in the catalogue; publish it first with a video_published event"
     if isinstance(event, Follow | Unfollow) and event.author_id not in known.authors:
         return f"author {quoted(event.author_id)} is not in the catalogue; publish a video of theirs first with a video_published event"
     return None
+
+
+def with_unknown_id(events: Iterable[Decoded], known: KnownIds) -> list[Decoded]:
+    """The events that refer to something the catalogue has not got."""
+    rows = known.rows
+    return [
+        decoded
+        for decoded in events
+        # nearly all are about one video, and this is the quick way to look it up
+        if (decoded.event.video_id not in rows if type(decoded.event) in _ABOUT_ONE_VIDEO else unknown_id(decoded.event, known))  # pyright: ignore[reportAttributeAccessIssue]
+    ]
 
 
 def explain(problem: Exception, source: bytes | Mapping[str, object]) -> str:
@@ -161,6 +192,11 @@ def control_character(text: str) -> str | None:
 
 def _is_array(body: bytes) -> bool:
     return body[:64].lstrip()[:1] == b"["
+
+
+def _may_hold_controls(body: bytes) -> bool:
+    """Whether some text of a JSON body may have a control character in it; hardly any body has."""
+    return (b"\\" in body or b"\x7f" in body or b"\xc2" in body) and _CONTROL_IN_JSON.search(body) is not None
 
 
 def _raw_events(body: bytes) -> list[bytes]:

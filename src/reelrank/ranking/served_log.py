@@ -13,6 +13,7 @@ from reelrank.storage.event_log import EVENTS, EventLog, Record, StorageError, p
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 500
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0  # between two attempts while the log is away
 
 
 class ServedLog:
@@ -20,13 +21,23 @@ class ServedLog:
 
     def __init__(self, log: EventLog, room: int = 10_000) -> None:
         self._log = log
-        self._waiting: queue.Queue[Record | None] = queue.Queue(maxsize=room)  # None = stop
+        self._waiting: queue.Queue[Record | None] = queue.Queue(maxsize=room)  # None = wake up
+        self._closing = threading.Event()
+        self._give_up_at = 0.0  # in `time.monotonic` seconds, once it is closing
         self._thread = threading.Thread(target=self._run, name="served-log", daemon=True)
         self._thread.start()
         self.dropped = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many slates are not in the log yet."""
+        return self._waiting.unfinished_tasks
+
     def record(self, served: Served, now: float) -> None:
         """Hands a slate over; returns at once."""
+        if self._waiting.full():  # then there is nothing to encode it for
+            self.dropped += 1
+            return
         record = Record(served.key, encode_accepted(Accepted(served, received_at=now, occurred_at=now)))
         try:
             self._waiting.put_nowait(record)
@@ -37,33 +48,42 @@ class ServedLog:
         """Returns when everything handed over so far is in the log, or was given up."""
         self._waiting.join()
 
-    def close(self) -> None:
-        """Writes what is waiting and stops."""
-        self._waiting.put(None)
-        self._thread.join(timeout=10)
+    def close(self, within_s: float = 5.0) -> None:
+        """Writes what is waiting and stops; what can't be written within `within_s` is dropped."""
+        self._give_up_at = time.monotonic() + within_s
+        self._closing.set()
+        try:
+            self._waiting.put_nowait(None)
+        except queue.Full:  # then it is awake
+            pass
+        self._thread.join(timeout=2 * within_s)
 
     def _run(self) -> None:
-        running = True
-        while running:
+        while not (self._closing.is_set() and self._waiting.empty()):
             taken = [self._waiting.get()]
             while len(taken) < _AT_ONCE and not self._waiting.empty():
                 taken.append(self._waiting.get_nowait())
-            running = None not in taken
             self._append([record for record in taken if record is not None])
             for _ in taken:
                 self._waiting.task_done()
 
     def _append(self, records: list[Record]) -> None:
-        for pause_s in (0.1, 0.5, 2.0, None):
+        """Tries until it is done or there is no more time: what is on its way here waits meanwhile."""
+        pause_s = _FIRST_PAUSE_S
+        while records:
             try:
                 self._log.append(EVENTS, records)
                 return
             except StorageError as problem:
-                if pause_s is None:
+                if self._closing.is_set() and time.monotonic() >= self._give_up_at:
                     self.dropped += len(records)
                     logger.error("dropped %d served slates: %s", len(records), problem)
-                else:
-                    time.sleep(pause_s)
+                    return
+                if pause_s == _FIRST_PAUSE_S:
+                    logger.warning("%d served slates wait for the log: %s", len(records), problem)
+            # while it is closing the event is set, and waiting for it would not pause
+            time.sleep(pause_s) if self._closing.is_set() else self._closing.wait(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 def new_request_id(user_id: str, now: float, partitions: int, rng: np.random.Generator) -> str:

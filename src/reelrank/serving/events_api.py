@@ -10,17 +10,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from reelrank.domain.event import Served
-from reelrank.events.collector import Receipt, Refusal
+from reelrank.events.collector import Prepared, Receipt, Refusal
 from reelrank.events.validation import Batch, Decoded, TooManyEvents, UnreadableBody, decode_batch, refuse
 from reelrank.features.definitions import FEATURES
+from reelrank.serving.admission import RETRY, Door
 from reelrank.serving.answers import ErrorAnswer, Refuse, answer
+from reelrank.serving.event_queue import EventQueue
 from reelrank.serving.services import Services
 from reelrank.storage.event_log import StorageError
 
 logger = logging.getLogger(__name__)
 
 _DRAINED_BODIES = 4  # of a body that is too large, so many times the limit are still taken from the wire, so that the client reads the answer
-_RETRY = {"Retry-After": "1"}
 
 
 class NoneAccepted(msgspec.Struct, frozen=True):
@@ -38,7 +39,8 @@ class EventsApi:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._config = services.config
-        self._pending = 0
+        self._door = services.event_door
+        self._queue = EventQueue(self._prepare, services.collector.commit, services.event_threads, services.config.event_threads)
 
     async def post(self, request: Request) -> Response:
         """Takes a batch of events."""
@@ -46,47 +48,60 @@ class EventsApi:
         if encoding not in {"gzip", "x-gzip", "identity", ""}:
             raise Refuse(415, f"the body is encoded as {encoding!r}; send it plain or with Content-Encoding: gzip", {"Connection": "close"})
         compressed = "gzip" in encoding
-        body = await self._body(request, self._config.max_compressed_bytes if compressed else self._config.max_body_bytes)
-        if self._pending >= self._config.max_pending_batches:
-            raise Refuse(503, f"{self._pending} batches are waiting to be written; send this one again in a second", _RETRY)
-        self._pending += 1
+        limit = self._config.max_compressed_bytes if compressed else self._config.max_body_bytes
+        held = _Held(self._door, min(limit, int(request.headers.get("content-length", 0))))
         try:
-            receipt = await asyncio.get_running_loop().run_in_executor(self._services.event_threads, self._take, body, compressed)
+            body = await self._body(request, limit, held)
+            self._door.check()  # others may have come in while this one was still arriving
+            receipt = await self._durable(body, compressed)
         except TooManyEvents as problem:
             raise Refuse(413, str(problem)) from None
         except UnreadableBody as problem:
             return answer(NoneAccepted(str(problem)), _unreadable_status(request))
         except StorageError as problem:
             logger.error("a batch was not written: %s", problem)
-            return answer(ErrorAnswer("the events could not be made durable and none was accepted; send them again in a second"), 503, _RETRY)
+            return answer(ErrorAnswer("the events could not be made durable and none was accepted; send them again in a second"), 503, RETRY)
         finally:
-            self._pending -= 1
+            held.release()
         if receipt.accepted:
             return answer(receipt, 202)
         error = f"none of the {len(receipt.refused)} events was accepted; `refused` says why"
         return answer(NoneAccepted(error, 0, receipt.repeated, receipt.refused), 400)
 
-    async def _body(self, request: Request, limit: int) -> bytes:
+    async def _body(self, request: Request, limit: int, held: "_Held") -> bytes:
         chunks: list[bytes] = []
         received = 0
         try:
-            async for chunk in request.stream():
-                received += len(chunk)
-                if received <= limit:
-                    chunks.append(chunk)
-                elif received > _DRAINED_BODIES * limit:
-                    break
+            async with asyncio.timeout(self._config.body_timeout_s):
+                async for chunk in request.stream():
+                    received += len(chunk)
+                    if received <= limit:
+                        held.at_least(received)
+                        chunks.append(chunk)
+                    elif received > _DRAINED_BODIES * limit:
+                        break
         except ClientDisconnect:
             raise Refuse(400, "the connection closed before the whole body was there") from None
+        except TimeoutError:
+            within_s = self._config.body_timeout_s
+            raise Refuse(408, f"the body was not there within {within_s:g} s; send the events in smaller batches", {"Connection": "close"}) from None
         if received > limit:
             raise Refuse(413, f"the body has more than {limit:,} bytes; send the events as several batches", {"Connection": "close"})
         return b"".join(chunks)
 
-    def _take(self, body: bytes, compressed: bool) -> Receipt:
-        """What a worker thread does with a batch: unpack, decode, complete, append."""
+    async def _durable(self, body: bytes, compressed: bool) -> Receipt:
+        size = len(body)
+        self._door.begin(size)
+        try:
+            return await self._queue.put(body, compressed)
+        finally:
+            self._door.finish(size)
+
+    def _prepare(self, body: bytes, compressed: bool) -> tuple[Prepared, int]:
+        """What a thread does with a batch before it is written: unpack, decode, check, complete."""
         if compressed:
             body = unpacked(body, self._config.max_body_bytes)
-        return self._services.collector.accept(_with_right_features(decode_batch(body)), self._complete)
+        return self._services.collector.prepare(_with_right_features(decode_batch(body)), self._complete), len(body)
 
     def _complete(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates of other policies as this feed would have seen them; those with features stay as they are."""
@@ -103,8 +118,28 @@ class EventsApi:
         return completed
 
 
+class _Held:
+    """The bytes of one body that a door has room for, until they are released."""
+
+    def __init__(self, door: Door, size: int) -> None:
+        self._door = door
+        self._size = 0
+        self.at_least(size)
+
+    def at_least(self, size: int) -> None:
+        """Makes room for so many bytes in all: a body in chunks does not say beforehand how many there are. Raises Refuse."""
+        if size > self._size:
+            self._door.hold(size - self._size)
+            self._size = size
+
+    def release(self) -> None:
+        self._door.release(self._size)
+
+
 def _with_right_features(batch: Batch) -> Batch:
     """Refuses slates whose features can't be told apart."""
+    if not any(type(decoded.event) is Served for decoded in batch.events):
+        return batch
     good: list[Decoded] = []
     for decoded in batch.events:
         event = decoded.event

@@ -97,7 +97,12 @@ class FeedApi:
     async def get(self, request: Request) -> Response:
         """Makes a slate."""
         query = _query(request)
-        made = await asyncio.get_running_loop().run_in_executor(self._services.feed_threads, self._answer, query)
+        door = self._services.feed_door
+        door.begin()
+        try:
+            made = await asyncio.get_running_loop().run_in_executor(self._services.feed_threads, self._answer, query)
+        finally:
+            door.finish()
         return answer(made, headers={"Cache-Control": "no-store"})
 
     def _answer(self, query: FeedQuery) -> FeedAnswer:

@@ -36,8 +36,13 @@ class Operation:
 
 
 OPERATIONS = (
-    Operation("post", "/v1/events", "Collect events", {202: Receipt, 400: NoneAccepted, 413: ErrorAnswer, 415: NoneAccepted, 503: ErrorAnswer}),
-    Operation("get", "/v1/feed", "The next videos for a user", {200: FeedAnswer, 400: ErrorAnswer}, query=FeedQuery),
+    Operation(
+        "post",
+        "/v1/events",
+        "Collect events",
+        {202: Receipt, 400: NoneAccepted, 408: ErrorAnswer, 413: ErrorAnswer, 415: NoneAccepted, 429: ErrorAnswer, 503: ErrorAnswer},
+    ),
+    Operation("get", "/v1/feed", "The next videos for a user", {200: FeedAnswer, 400: ErrorAnswer, 429: ErrorAnswer}, query=FeedQuery),
     Operation("get", "/v1/videos/{video_id}", "A video and its counters", {200: VideoAnswer, 400: ErrorAnswer, 404: ErrorAnswer}, in_path="video_id"),
     Operation(
         "get",

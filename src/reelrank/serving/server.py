@@ -1,35 +1,78 @@
 """Runs the application on a port until it is told to stop."""
 
+import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from reelrank.serving.admission import Connections
+from reelrank.serving.answers import ErrorAnswer, encode
 
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 75
 _MAX_HEAD_BYTES = 524_288  # above what one read of the socket may bring, as the end of the body before may come with it
+_SWITCH_S = 0.001  # the thread that all connections wait for asks a busy thread for the interpreter after so long, instead of 5 ms
 
 
 class PortTaken(Exception):
     """Somebody else listens there."""
 
 
-class _BoundedHead(HttpToolsProtocol):
-    """HTTP/1.1 that gives up on a request whose line and headers never end: parsing them grows slower with every byte, for everybody."""
+class _Config(uvicorn.Config):
+    """What uvicorn is told, and what the connections may do."""
+
+    def __init__(self, connections: Connections, app: Starlette, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self.of_connections = connections
+
+
+class _Guarded(HttpToolsProtocol):
+    """HTTP/1.1 over one connection of so many, that gives up on what never ends.
+
+    A request line and headers may be neither endless, as parsing them grows slower with every byte for everybody, nor
+    slow; nor may the rest of a body that was answered before it was read.
+    """
 
     _head_bytes: int | None = None  # of the head that is being read
+    _owing: asyncio.TimerHandle | None = None  # rings when what the client has to send is overdue
+    _counted = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        bounds = self._bounds
+        if bounds.open >= bounds.at_most:
+            bounds.refused += 1
+            self._end_with(503, f"{bounds.open:,} connections are open, which is all that may; come again after Retry-After seconds", "retry-after: 1\r\n")
+            return
+        bounds.open += 1
+        self._counted = True
+        self._owe(bounds.head_within_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._settle()
+        if self._counted:
+            self._bounds.open -= 1
+            self._counted = False
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._head_bytes is not None and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD_BYTES:
-                self.send_400_response(f"The request line and the headers have more than {_MAX_HEAD_BYTES:,} bytes.")
+        if self._head_bytes is None or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            self.send_400_response(f"The request line and the headers have more than {_MAX_HEAD_BYTES:,} bytes.")
+        elif self._owing is None:
+            self._owe(self._bounds.head_within_s)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -37,21 +80,68 @@ class _BoundedHead(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_bytes = None
+        self._settle()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._settle()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.more_body and self._owing is None and not self.transport.is_closing():  # nobody reads it any more, but it has to come
+            self._owe(self._bounds.body_within_s)
+
+    @property
+    def _bounds(self) -> Connections:
+        return self.config.of_connections  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _owe(self, within_s: float) -> None:
+        self._owing = self.loop.call_later(within_s, self._give_up)
+
+    def _settle(self) -> None:
+        if self._owing is not None:
+            self._owing.cancel()
+            self._owing = None
+
+    def _give_up(self) -> None:
+        self._owing = None
+        if self.transport.is_closing():
+            return
+        self._bounds.given_up += 1
+        if self._head_bytes is None:  # not even a first byte, or the rest of what was answered long ago: there is nothing to say
+            self.transport.close()
+        else:
+            self._end_with(408, f"the headers were not there within {self._bounds.head_within_s:g} s; send them at once")
+
+    def _end_with(self, status: int, error: str, header: str = "") -> None:
+        body = encode(ErrorAnswer(error))
+        told = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        head = f"{told}{header}connection: close\r\n\r\n"
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
 
 class Server(uvicorn.Server):
     """A server that says when it is there. `stop` may be called from any thread."""
 
     def __init__(
-        self, app: Starlette, host: str = "127.0.0.1", port: int = 8000, *, shutdown_s: float = 10.0, ready: Callable[[str], None] | None = None
+        self,
+        app: Starlette,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        *,
+        shutdown_s: float = 10.0,
+        ready: Callable[[str], None] | None = None,
+        connections: Connections | None = None,
     ) -> None:
         self._socket = listen(host, port)
         self._ready = ready
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._socket.getsockname()[1]}"
-        settings = uvicorn.Config(
+        settings = _Config(
+            connections or Connections(),
             app,
-            http=_BoundedHead,
+            http=_Guarded,
             loop="uvloop",
             ws="none",
             lifespan="on",
@@ -84,12 +174,21 @@ class Server(uvicorn.Server):
                 self._ready(self.url)
 
 
-def run(app: Starlette, host: str = "127.0.0.1", port: int = 8000, *, shutdown_s: float = 10.0, ready: Callable[[str], None] | None = None) -> None:
+def run(
+    app: Starlette,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    shutdown_s: float = 10.0,
+    ready: Callable[[str], None] | None = None,
+    connections: Connections | None = None,
+) -> None:
     """Serves `app` until the process is told to stop; `ready` gets the URL once requests are answered.
 
     Port 0 takes any free one. Raises PortTaken.
     """
-    Server(app, host, port, shutdown_s=shutdown_s, ready=ready).serve_until_stopped()
+    sys.setswitchinterval(_SWITCH_S)
+    Server(app, host, port, shutdown_s=shutdown_s, ready=ready, connections=connections).serve_until_stopped()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -15,10 +15,14 @@ from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
 from reelrank.feed import Feed
+from reelrank.serving.admission import Connections, Door
 from reelrank.serving.telemetry import Metrics
 from reelrank.storage.catalog import Catalog
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.online_store import OnlineStore
+
+_ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
+_ALWAYS_FEEDS = 2  # per thread
 
 
 class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +35,13 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_body_bytes: Annotated[int, Meta(ge=1)] = 10_000_000  # of a body once it is unpacked
     event_threads: Annotated[int, Meta(ge=1)] = 4
     max_pending_batches: Annotated[int, Meta(ge=1)] = 64  # more of them at a time are told to come back
+    max_pending_bytes: Annotated[int, Meta(ge=1)] = 64_000_000  # of bodies that are arriving or waiting
     feed_threads: Annotated[int, Meta(ge=1)] = 2
+    max_pending_feeds: Annotated[int, Meta(ge=1)] = 64  # more of them at a time are told to come back
+    max_wait_s: Annotated[float, Meta(gt=0)] = 0.25  # a batch or a feed that would wait longer is told to come back
+    head_timeout_s: Annotated[float, Meta(gt=0)] = 10.0  # for the headers of a request to be there
+    body_timeout_s: Annotated[float, Meta(gt=0)] = 15.0  # for a batch to be there
+    max_connections: Annotated[int, Meta(ge=1)] = 2_000  # open at the same time
     refresh_s: Annotated[float, Meta(gt=0)] = 0.25  # how often the catalogue is looked at for changes
     shutdown_s: Annotated[float, Meta(ge=0)] = 5.0  # how long running requests may take to end
 
@@ -66,6 +76,22 @@ class Services:
     def feed_threads(self) -> ThreadPoolExecutor:
         """Where slates are made."""
         return ThreadPoolExecutor(self.config.feed_threads, thread_name_prefix="feed")
+
+    @cached_property
+    def event_door(self) -> Door:
+        """Bounds the batches that are under way."""
+        config = self.config
+        return Door("events", config.max_pending_batches, config.max_wait_s, _ALWAYS_BATCHES, config.max_pending_bytes)
+
+    @cached_property
+    def feed_door(self) -> Door:
+        """Bounds the feeds that are under way."""
+        return Door("feed", self.config.max_pending_feeds, self.config.max_wait_s, _ALWAYS_FEEDS * self.config.feed_threads)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """Bounds the connections of the server."""
+        return Connections(self.config.max_connections, self.config.head_timeout_s, self.config.body_timeout_s)
 
     def stop(self) -> None:
         """Lets the threads finish what they are at."""

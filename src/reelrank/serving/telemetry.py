@@ -8,6 +8,8 @@ from prometheus_client.registry import Collector as MetricsCollector
 
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
+from reelrank.ranking.served_log import ServedLog
+from reelrank.serving.admission import REASONS, Connections, Door
 from reelrank.storage.event_log import EVENTS, EventLog, StorageError
 from reelrank.storage.online_store import OnlineStore
 
@@ -43,6 +45,10 @@ class Metrics:
                 self._candidates.labels(source).observe(proposed)
         for part in degraded:
             self._degraded.labels(part).inc()
+
+    def follow_doors(self, doors: Sequence[Door], connections: Connections, served_log: ServedLog) -> None:
+        """Asks these how much is under way and how much had to be left out, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _under_way(doors, connections, served_log)))
 
     def follow(self, log: EventLog, store: OnlineStore, columns: VideoColumns, collector: Collector) -> None:
         """Asks these for their figures whenever the metrics are read."""
@@ -83,3 +89,23 @@ def _asked(log: EventLog, store: OnlineStore, columns: VideoColumns, collector: 
         pass  # away just now: its figures are, too
     yield from (accepted, refused, ends, folded)
     yield GaugeMetricFamily("reelrank_catalogue_videos", "Videos in the catalogue, removed ones included", value=columns.count)
+
+
+def _under_way(doors: Sequence[Door], connections: Connections, served_log: ServedLog) -> Iterator[Metric]:
+    shed = CounterMetricFamily("reelrank_shed", "Requests told to come back, by what there was too much of", labels=["door", "reason"])
+    waiting = GaugeMetricFamily("reelrank_pending", "Batches or feeds that are under way", labels=["door"])
+    held = GaugeMetricFamily("reelrank_pending_bytes", "Bytes of bodies that are arriving or waiting", labels=["door"])
+    wait_s = GaugeMetricFamily("reelrank_queue_delay_seconds", "How long a request that comes now would wait", labels=["door"])
+    for door in doors:
+        for reason in REASONS:
+            shed.add_metric([door.name, reason], door.shed[reason])
+        waiting.add_metric([door.name], door.waiting)
+        held.add_metric([door.name], door.held_bytes)
+        wait_s.add_metric([door.name], door.expected_wait_s)
+    yield from (shed, waiting, held, wait_s)
+    yield GaugeMetricFamily("reelrank_loop_lag_seconds", "How late the event loop is", value=max(door.lag_s for door in doors))
+    yield GaugeMetricFamily("reelrank_connections", "Connections that are open", value=connections.open)
+    yield CounterMetricFamily("reelrank_connections_refused", "Connections that were one too many", value=connections.refused)
+    yield CounterMetricFamily("reelrank_connections_given_up", "Connections closed because what they had to send was overdue", value=connections.given_up)
+    yield GaugeMetricFamily("reelrank_slates_waiting", "Served slates that are not in the log yet", value=served_log.waiting)
+    yield CounterMetricFamily("reelrank_slates_dropped", "Served slates that never got into the log", value=served_log.dropped)
