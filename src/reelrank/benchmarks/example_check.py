@@ -62,7 +62,7 @@ def check_events(log: EventLog, lake: Lake) -> Compared:
 
 def _in_table(copied: pl.DataFrame, expected: list[Example]) -> tuple[int, int]:
     rows = example_rows(expected).sort(_KEY)
-    copied = copied.select(rows.columns).cast(dict(rows.schema)).sort(_KEY)
+    copied = copied.select(rows.columns).cast(rows.schema).sort(_KEY)
     if copied.equals(rows):
         return 0, 0
     wanted = {row[: len(_KEY)]: row for row in rows.select(*_KEY, pl.exclude(_KEY)).rows()}
