@@ -16,6 +16,7 @@ from reelrank.features.user_fold import StreamConfig
 from reelrank.feed import FeedConfig
 from reelrank.serving.services import ServingConfig
 from reelrank.storage.lake import LakeConfig
+from reelrank.storage.event_log_kafka_config import KafkaConfig
 
 PREFIX = "REELRANK_"
 _NOT_SETTINGS = {"REELRANK_DATA", "REELRANK_SETTINGS", "REELRANK_SUPERVISED"}
@@ -37,6 +38,7 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     lake: str = "file:lake"
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
     repeat_window: Annotated[int, Meta(ge=1_000)] = 1_000_000  # records of a partition within which a repeat is recognised
+    kafka: KafkaConfig = KafkaConfig()  # of an event log at kafka:
 
 
 class RolesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
