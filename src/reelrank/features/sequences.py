@@ -151,6 +151,8 @@ def _decode_watches(packed: bytes) -> Watches:
         replays=entries["replays"].astype(np.int64),
         skipped=(flags & _SKIPPED) > 0,
         long_view=(flags & _LONG) > 0,
+        stalled_s=np.zeros(len(entries)),
+        rendition=np.zeros(len(entries), dtype=np.int64),
     )
 
 
