@@ -22,6 +22,7 @@ from reelrank.features.windows import Counter, Windowed
 # how many outcomes a prior is worth
 _PRIOR_APP, _PRIOR_AUTHOR, _PRIOR_VIDEO_1D, _PRIOR_USER, _PRIOR_GUESS, _PRIOR_PLACE, _PRIOR_WATCHES = 20.0, 15.0, 10.0, 8.0, 100.0, 10.0, 5.0
 _RATED = (Counter.CLICKS, Counter.LONG_VIEWS, Counter.LIKES, Counter.COMPLETIONS)  # the columns of every matrix of rates
+_IMPRESSIONS = slice(Counter.IMPRESSIONS, Counter.IMPRESSIONS + 1)
 _CLICK, _LONG_VIEW, _LIKE, _COMPLETION = range(len(_RATED))
 _GUESS = np.array([[0.5, 0.3, 0.02, 0.25]])  # before the first event
 _PRIOR_AVERAGE = 20.0  # watches that everybody's average is worth before a user's own counts
@@ -66,7 +67,7 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     for name, rated in (("user_click_rate", _CLICK), ("user_long_view_rate", _LONG_VIEW), ("user_like_rate", _LIKE)):
         put(name, user[:, rated])
 
-    totals, hour, day = windows.totals(reading.video), windows.window(reading.video, "1h", now), windows.window(reading.video, "1d", now)
+    totals, hour, day = windows.totals(reading.video), windows.window(reading.video, "1h", now, _IMPRESSIONS), windows.window(reading.video, "1d", now)
     author = _rates(reading.author.totals(), app, _PRIOR_APP)[reading.author.places(columns.author_row[rows])]
     video = _rates(totals, author, _PRIOR_AUTHOR)
     put("video_outcomes", np.log1p(_outcomes(totals)))
@@ -76,7 +77,7 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("video_completion_rate", video[:, _COMPLETION])
     put("video_long_view_rate_1d", _rates(day, video, _PRIOR_VIDEO_1D)[:, _LONG_VIEW])
     put("video_outcomes_1d", np.log1p(_outcomes(day)))
-    put("video_impressions_1h", np.log1p(hour[:, Counter.IMPRESSIONS]))
+    put("video_impressions_1h", np.log1p(hour[:, 0]))
     put("video_velocity", np.log2(velocity(reading.video, now)))
     put("author_long_view_rate", author[:, _LONG_VIEW])
     tags = reading.tag.places(columns.tag_rows[rows].ravel()).reshape(-1, MAX_TAGS)

@@ -10,6 +10,7 @@ from reelrank.domain.user import Rows, User
 from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.packing import unpack
+from reelrank.features.record_cache import RecordCache
 from reelrank.features.sequences import decode_user
 from reelrank.features.windows import Counters, Windowed
 from reelrank.storage.counter_store import CounterStore, Keys, Kind
@@ -68,6 +69,7 @@ class FeatureReader:
         self._store = store
         self._counters = counters
         self._columns = columns
+        self._cache = RecordCache()
 
     def user(self, user_id: str) -> User:
         """One user as folded so far; somebody new if nothing is known. Raises StorageError when the online store is away."""
@@ -80,7 +82,7 @@ class FeatureReader:
 
     def video_counters(self, rows: Rows) -> Counters:
         """The counters of some videos: (n, WIDTH)."""
-        return unpack(self._counters.read({Kind.VIDEO: rows}).records[Kind.VIDEO])
+        return self._cache.unpacked(self._counters.read({Kind.VIDEO: rows}).records[Kind.VIDEO])
 
     def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1) -> tuple[Keys, Counters]:
         """Every key in [low, high) that has counters, ascending, with them: (n,), (n, WIDTH)."""
@@ -104,7 +106,7 @@ class FeatureReader:
             Kind.EVERYTHING: _EVERYTHING,
         }
         found = self._counters.read(wanted)
-        state = unpack([record for kind in wanted for record in found.records[kind]])
+        state = self._cache.unpacked([record for kind in wanted for record in found.records[kind]])
         parts = dict(zip(wanted, np.split(state, np.cumsum([len(keys) for keys in wanted.values()])[:-1]), strict=True))
         views = {kind: CounterView(wanted[kind], parts[kind]) for kind in (Kind.PLACE_VIDEO, Kind.AUTHOR, Kind.TAG, Kind.SOUND)}
         return Reading(

@@ -82,8 +82,8 @@ def totals(state: Counters) -> Windowed:
     return state[:, _TOTAL_AT:TOTALS_END].astype(np.int64)
 
 
-def window(state: Counters, name: str, now: float | NDArray[np.float64]) -> Windowed:
-    """What was counted in the window `name` before `now` (UTC seconds, one or (n,)): (n, COUNTERS).
+def window(state: Counters, name: str, now: float | NDArray[np.float64], counters: slice = slice(COUNTERS)) -> Windowed:
+    """What was counted in the window `name` before `now` (UTC seconds, one or (n,)): (n, COUNTERS), or as many of `counters` as are wanted.
 
     A window is made of whole buckets and ends with the one that `now` lies in.
     """
@@ -91,7 +91,8 @@ def window(state: Counters, name: str, now: float | NDArray[np.float64]) -> Wind
     current = np.asarray(now, dtype=np.float64).astype(np.int64) // RINGS[ring][0]
     held, counts = buckets(state, ring)
     inside = (held > current[..., None] - wanted) & (held <= current[..., None])
-    counted = np.zeros((len(state), COUNTERS), dtype=np.int64)
+    counts = counts[:, :, counters]
+    counted = np.zeros((len(state), counts.shape[2]), dtype=np.int64)
     for slot in np.flatnonzero(inside.any(axis=0)).tolist():
         counted += np.where(inside[:, slot, None], counts[:, slot], 0)
     return counted

@@ -14,6 +14,7 @@ from reelrank.simulation.client import FeedClient
 from reelrank.simulation.playback import Playback, connection_of, played
 from reelrank.simulation.world import VideoTraits, stranger
 
+UNSAID = Playback(0, 0.0)  # of a player that tells nothing
 COMMENTS = ("so good", "how??", "again please 🙌", "saving this", "the ending 😭", "teach me", "❤️", "more of this")
 
 
@@ -33,7 +34,7 @@ class VisitSummary:
 def events_of(
     reaction: Reaction, user_id: str, video_id: str, author_id: str, occurred_at: float, event_prefix: str,
     position: int | None = None, request_id: str = "", context: Context | None = None, comment: str = "", speed: float = 1.0,
-    playback: Playback = Playback(0, 0.0),
+    playback: Playback = UNSAID,
 ) -> list[Event]:  # fmt: skip
     """What the page posts for one video: seen at `occurred_at`, left after `watched_s` at `speed`, the rest in between."""
     left_at = occurred_at + reaction.watched_s / speed
