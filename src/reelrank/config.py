@@ -41,11 +41,22 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     kafka: KafkaConfig = KafkaConfig()  # of an event log at kafka:
 
 
+class RolesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many processes of each role `reelrank up` runs on this machine; 0 where a role runs elsewhere."""
+
+    stream: Annotated[int, Meta(ge=0, le=64)] = 1  # they share the users, and one of them folds the counters of this machine
+    counters: Annotated[int, Meta(ge=0, le=1)] = 0  # this machine's counters alone, where no stream runs
+    lake: Annotated[int, Meta(ge=0, le=64)] = 1
+    index: Annotated[int, Meta(ge=0, le=1)] = 1
+    serve: Annotated[int, Meta(ge=0, le=1)] = 1  # another replica needs a port of its own: it is a machine of its own
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a deployment decides."""
 
     data_dir: str = "reelrank-data"
     clock_shift_s: float = 0.0  # seconds that the system's clock runs ahead; negative to serve a log of the past
+    roles: RolesConfig = RolesConfig()
     storage: StorageConfig = StorageConfig()
     collector: CollectorConfig = CollectorConfig()
     stream: StreamConfig = StreamConfig()
