@@ -177,6 +177,8 @@ class KafkaWriter:
         settings = config.connection(self._servers) | {
             "acks": "all",
             "enable.idempotence": True,
+            # What follows a record that was given up must not be stored either: whoever goes on from the end of a partition would not see the gap.
+            "enable.gapless.guarantee": True,
             "compression.type": config.compression,
             "max.in.flight.requests.per.connection": config.in_flight,
             "linger.ms": config.linger_ms,
