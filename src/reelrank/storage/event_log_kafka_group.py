@@ -22,6 +22,7 @@ class KafkaMembership:
     def __init__(self, servers: str, config: KafkaConfig, group: str, name: str) -> None:
         self._name = name
         self._mine: set[int] = set()
+        self._until_divided: set[int] = set()  # lost, and perhaps nobody else's
         self._lock = threading.Lock()
         self.closed = False
         settings: dict[str, Any] = config.connection(servers) | {
@@ -56,13 +57,14 @@ class KafkaMembership:
                             break
                 except KafkaException as problem:
                     log.warning("%s: %s", self._name, problem)
-            return frozenset(self._mine)
+            return frozenset(self._mine | self._until_divided)
 
     def close(self) -> None:
         with self._lock:
             if not self.closed:
                 self.closed = True
                 self._mine.clear()
+                self._until_divided.clear()
                 self._consumer.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -71,11 +73,15 @@ class KafkaMembership:
         if places:
             consumer.pause(places)
         self._mine |= {place.partition for place in partitions}
+        self._until_divided.clear()
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_unassign(partitions)
         self._mine -= {place.partition for place in partitions}
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        log.warning("lost partitions %s of %s: the others took this member for dead", sorted(place.partition for place in partitions), self._name)
+        log.warning("lost partitions %s of %s: this member was not heard of", sorted(place.partition for place in partitions), self._name)
+        # When it was the cluster that was away nobody else has them, and dividing anew takes seconds: until that is done
+        # this member goes on. If somebody else does have them, what both write bears it.
+        self._until_divided |= self._mine
         self._revoked(consumer, partitions)
