@@ -212,9 +212,7 @@ def test_chains_hold_every_state_once_and_never_go_back(vectors: list[tuple[int,
 
 @settings(deadline=None, max_examples=30)
 @given(events(), st.lists(st.tuples(st.sampled_from(USERS), st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0, 1e6)), min_size=1, max_size=12))
-def test_the_features_of_a_pair_are_the_same_bits_whatever_else_is_encoded_with_it(
-    happened: list[Event], asked: list[tuple[str, list[int], float]]
-) -> None:
+def test_the_features_of_a_pair_are_the_same_bits_whatever_else_is_encoded_with_it(happened: list[Event], asked: list[tuple[str, list[int], float]]) -> None:
     with world_of() as world:
         world.see(*happened)
         users = world.reader.users([user_id for user_id, *_ in asked])

@@ -47,9 +47,7 @@ class ShownScorer:
         videos = as_scored((shown for slate in slates for shown in slate.videos), everything)
         in_force = fingerprint(params)
         return [
-            msgspec.structs.replace(
-                slate, videos=videos[end - size : end], offsets=reading.origins, user_offset=user.offset, params=in_force, models=spoke
-            )
+            msgspec.structs.replace(slate, videos=videos[end - size : end], offsets=reading.origins, user_offset=user.offset, params=in_force, models=spoke)
             for slate, user, size, end, spoke in zip(slates, users, sizes, ends, models, strict=True)
         ]
 
