@@ -17,6 +17,7 @@ from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.counter_fold import CounterFold
+from reelrank.features.lake_role import LakeRole
 from reelrank.features.point_in_time import ScratchStores
 from reelrank.features.reader import FeatureReader
 from reelrank.features.served_slates import Spool
@@ -33,6 +34,7 @@ from reelrank.storage.counter_store import CounterStore
 from reelrank.storage.database import Database
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
+from reelrank.storage.lake import Lake
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 
@@ -47,15 +49,27 @@ class Reelrank:
 
     @cached_property
     def log(self) -> EventLog:
-        log = EmbeddedEventLog(self._file("event log", self.settings.storage.event_log), self.settings.storage.partitions)
+        storage = self.settings.storage
+        scheme, _, servers = storage.event_log.partition(":")
+        if scheme == "kafka":
+            from reelrank.storage.event_log_kafka import KafkaEventLog  # a client library is loaded where its URL asks for it
+
+            log = KafkaEventLog(servers.removeprefix("//"), storage.partitions, storage.kafka)
+        else:
+            log = EmbeddedEventLog(self._file("event log", storage.event_log, "file, kafka"), storage.partitions)
         self._open.callback(log.close)
         return log
 
     @cached_property
     def store(self) -> OnlineStore:
         storage = self.settings.storage
-        path = self._file("online store", storage.online_store)
-        store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
+        if storage.online_store.partition(":")[0] in {"redis", "rediss", "redis-cluster", "rediss-cluster"}:
+            from reelrank.storage.online_store_redis import RedisOnlineStore
+
+            store = RedisOnlineStore(storage.online_store, storage.partitions, storage.repeat_window, storage.redis_prefix)
+        else:
+            path = self._file("online store", storage.online_store, "file, redis, rediss, redis-cluster")
+            store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
         self._open.callback(store.close)
         return store
 
@@ -63,7 +77,7 @@ class Reelrank:
     def database(self) -> Database:
         url = self.settings.storage.catalog
         if url.partition(":")[0] in {"postgresql", "postgres"}:
-            from reelrank.storage.catalog_postgresql import PostgresqlDatabase  # a driver is loaded where its URL asks for it
+            from reelrank.storage.catalog_postgresql import PostgresqlDatabase
 
             database = PostgresqlDatabase(url)
         else:
@@ -102,6 +116,16 @@ class Reelrank:
     def stream(self) -> Stream:
         users = UserFold(self.log, self.store, self.columns, self.settings.storage.repeat_window, self.settings.stream)
         return Stream(self.log, users, CounterFold(self.log, self.counters), self.counters, self.settings.stream)
+
+    @cached_property
+    def lake(self) -> Lake:
+        url = self.settings.storage.lake  # whatever is no path below data_dir goes to deltalake as it is
+        path = self._file("lake", url).absolute() if url.startswith("file:") and not url.startswith("file://") else url
+        return Lake(str(path), self.settings.lake)
+
+    @cached_property
+    def lake_role(self) -> LakeRole:
+        return LakeRole(self.log, self.columns, self.lake, self.clock, self.settings.attribution)
 
     @cached_property
     def index_builder(self) -> IndexBuilder:

@@ -74,7 +74,7 @@ class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     params: str = ""  # fingerprint of the FeedParams in force
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
     variant: str = ""  # of the experiment, if the user is in one
-    models: dict[str, str] = {}  # head or part of the ranker -> version of the model behind it
+    models: dict[str, str] = {}  # artifact that took part -> its version
 
 
 class Impression(_VideoEvent, tag="impression", frozen=True, gc=False, kw_only=True):

@@ -5,7 +5,7 @@ was counted), whom each counts for, and by how much. Each entry carries the offs
 reads a block again, or one that was cut elsewhere, can tell what is new.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -94,6 +94,14 @@ class Block(NamedTuple):
             self.amount_counters[:increments],
             self.amounts[:increments],
         )
+
+    def split(self, entries: int) -> Iterator["Block"]:
+        """The same in blocks of about so many entries: a record of the log must not grow without bound. What comes from one offset stays together."""
+        rest = self
+        while len(rest.origins) > entries and (cut := max(int(rest.origins[entries]), int(rest.origins[0]) + 1)) <= rest.origins[-1]:
+            yield rest.until(cut)
+            rest = rest.since(cut)
+        yield rest
 
 
 def encode_block(block: Block) -> bytes:
