@@ -26,7 +26,22 @@ MAP = runpy.run_path(str(ROOT / "scripts" / "architecture-map"))
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
 VERBS = ["up", "serve", "stream", "lake", "index", "dead-letters", "replay", "audit", "bench", "doctor"]  # as the loop turns
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
-HEAVY = {"confluent_kafka", "redis", "psycopg", "alembic", "torch", "faiss", "numpy", "scipy", "polars", "deltalake", "starlette", "uvicorn", "av", "sqlalchemy"}
+HEAVY = {
+    "confluent_kafka",
+    "redis",
+    "psycopg",
+    "alembic",
+    "torch",
+    "faiss",
+    "numpy",
+    "scipy",
+    "polars",
+    "deltalake",
+    "starlette",
+    "uvicorn",
+    "av",
+    "sqlalchemy",
+}
 
 
 def named(path: Path) -> str:
