@@ -61,7 +61,7 @@ def live(world: World, machines: Sequence[tuple[CounterStore, FeatureReader]], s
         if what < 0.4:
             video, at = f"v{rng.integers(5)}", {"user_id": user, "occurred_at": NOW - float(rng.random() * 1e5)}
             kinds = Watch(event_id=f"w{number}", video_id=video, watched_s=float(rng.integers(30)), **at), Like(event_id=f"l{number}", video_id=video, **at)
-            world.append(*kinds[: int(rng.integers(1, 3))])
+            world.append(*(kinds if rng.random() < 0.5 else kinds[:1]))
         elif what < 0.6:
             world.users.fold_once(partition, until=world.users.offset(partition) + int(rng.integers(1, 6)))
         elif what < 0.8:

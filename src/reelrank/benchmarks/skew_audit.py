@@ -113,5 +113,5 @@ def as_numbers(skew: Skew, began: float) -> dict[str, object]:
         "by_feature": dict(skew.by_feature.most_common()),
         "slates": skew.slates,
         "skipped": dict(skew.skipped.most_common()),
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(time.perf_counter() - began, 3),
     }
