@@ -56,7 +56,7 @@ def live(world: World, machines: Sequence[tuple[CounterStore, FeatureReader]], s
     rng = np.random.default_rng(seed)
     rows_served = 0
     for number in range(60):
-        counters, reader = machines[rng.integers(len(machines))]
+        counters, reader = machines[int(rng.integers(len(machines)))]
         what, partition, user = rng.random(), int(rng.integers(3)), USERS[rng.integers(len(USERS))]
         if what < 0.4:
             video, at = f"v{rng.integers(5)}", {"user_id": user, "occurred_at": NOW - float(rng.random() * 1e5)}
