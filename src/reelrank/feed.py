@@ -133,6 +133,8 @@ class Feed:
         # a seed repeats the slate, never its name
         request_id = new_request_id(user.user_id, now, self._partitions, np.random.default_rng())
         chosen = candidates.take(placement.places)
+        if self.served_log.away:  # then nothing that happens reaches this feed either
+            trace.degrade("the event log is away")
         if len(chosen):
             self.served_log.record(self._served(request_id, query, chosen, placement, trace), now)
         return Slate(

@@ -122,6 +122,10 @@ class Supervisor:
         """How often a role had to be started again."""
         return self._roles[role].restarts
 
+    def last_lines(self, role: str) -> str:
+        """The end of a process's log."""
+        return self._roles[role].last_lines()
+
     def stop(self) -> None:
         """Stops every role, the feed first; what does not stop in time is killed."""
         self._stopping.set()

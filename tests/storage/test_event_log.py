@@ -253,6 +253,16 @@ def test_waiting_ends_with_what_another_process_appends(backend: str, log: Event
     assert values(log, 1) == [b"hello"]
 
 
+def test_looking_again_and_again_without_waiting_finds_what_has_come(log: EventLog) -> None:
+    for offset in range(3):
+        assert log.wait(EVENTS, {0: offset}, 0) == frozenset()
+        log.append(EVENTS, [Record("k", b"x", 0)])
+        deadline = time.monotonic() + 30
+        while log.wait(EVENTS, {0: offset}, 0) != {0}:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+
 def test_waiting_names_the_partitions_that_have_what_is_waited_for(log: EventLog) -> None:
     log.append(EVENTS, [Record("a", b"1", 0), Record("a", b"2", 0), Record("a", b"3", 1)])
     assert log.wait(EVENTS, {0: 1, 1: 0}, 60) == {0, 1}

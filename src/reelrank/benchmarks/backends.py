@@ -2,14 +2,45 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Literal
 
 from reelrank.config import Settings, StorageConfig
 
+if TYPE_CHECKING:
+    from reelrank.benchmarks.local_kafka import LocalKafka
+    from reelrank.benchmarks.local_postgresql import LocalPostgresql
+    from reelrank.benchmarks.local_redis import LocalRedis
+
 Backend = Literal["embedded", "servers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """One of each, running."""
+
+    kafka: "LocalKafka"
+    redis: "LocalRedis"
+    postgresql: "LocalPostgresql"
+
+    @property
+    def settings(self) -> Settings:
+        """Settings whose storage they are."""
+        return Settings(storage=StorageConfig(event_log=self.kafka.url, online_store=self.redis.url, catalog=self.postgresql.url))
+
+
+@contextmanager
+def local_servers(folder: Path, kafka_folder: Path | None = None) -> Iterator[Servers]:
+    """Servers that keep their data below `folder` (the log's elsewhere, if you say so) and run inside the block. Raises ServerMissing."""
+    # only here: whoever measures files needs none of what the servers are started with
+    from reelrank.benchmarks.local_kafka import LocalKafka
+    from reelrank.benchmarks.local_postgresql import LocalPostgresql
+    from reelrank.benchmarks.local_redis import LocalRedis
+
+    kafka = LocalKafka(kafka_folder or folder / "kafka")
+    with kafka, LocalRedis(folder / "redis") as redis, LocalPostgresql(folder / "postgresql") as postgresql:
+        yield Servers(kafka, redis, postgresql)
 
 
 @contextmanager
@@ -18,17 +49,5 @@ def settings_for(backend: Backend, folder: Path) -> Iterator[Settings]:
     if backend == "embedded":
         yield Settings()
         return
-    with servers_of_its_own(StorageConfig(), folder) as storage:
-        yield Settings(storage=storage)
-
-
-@contextmanager
-def servers_of_its_own(storage: StorageConfig, folder: Path) -> Iterator[StorageConfig]:
-    """`storage`, but in a Kafka, a Redis and a PostgreSQL that run inside the block, with their data below `folder`. Raises ServerMissing."""
-    # only here: whoever measures files needs none of what the servers are started with
-    from reelrank.benchmarks.local_kafka import LocalKafka
-    from reelrank.benchmarks.local_postgresql import LocalPostgresql
-    from reelrank.benchmarks.local_redis import LocalRedis
-
-    with LocalKafka(folder / "kafka") as kafka, LocalRedis(folder / "redis") as redis, LocalPostgresql(folder / "postgresql") as postgresql:
-        yield msgspec.structs.replace(storage, event_log=kafka.url, online_store=redis.url, catalog=postgresql.url)
+    with local_servers(folder) as servers:
+        yield servers.settings

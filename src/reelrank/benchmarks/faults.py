@@ -1,9 +1,11 @@
-"""A process is killed under load: no acknowledged event is lost, and the folded state is what the log says, bit for bit."""
+"""Something breaks under load: no acknowledged event is lost, the folded state is what the log says, bit for bit, and there is every example once."""
 
-import threading
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +13,66 @@ import msgspec
 import numpy as np
 
 from reelrank.benchmarks import refold
-from reelrank.benchmarks.made_visits import past_of
+from reelrank.benchmarks.backends import Backend, Servers, local_servers
+from reelrank.benchmarks.example_check import check_events, check_examples
+from reelrank.benchmarks.fault_load import THREADS, FeedWatch, Load
+from reelrank.benchmarks.fault_scenarios import Break, Site, fill_disk, kill_process, take_away
 from reelrank.benchmarks.report import spread
 from reelrank.benchmarks.scratch import Scratch, TooSlow, scratch_system
-from reelrank.domain.event import Event, decode_accepted
-from reelrank.simulation.client import FeedClient, FeedError
+from reelrank.benchmarks.small_disk import NoSmallDisk, SmallDisk, small_disk
+from reelrank.config import Settings
+from reelrank.domain.event import decode_accepted
+from reelrank.events.lake_writer import TABLE_OF, position_name
+from reelrank.features.attribution import AttributionConfig
+from reelrank.simulation.client import FeedClient
 from reelrank.simulation.world import World
 from reelrank.storage.event_log import EVENTS
+from reelrank.storage.lake import LakeConfig
 
-ROLES = ("serve", "stream")
-THREADS = 3
-_BATCH_VIDEOS = 8  # a visit of so many videos is one batch
-_PAUSE_S = 0.01  # between the batches of a thread: leaves the machine room to recover
-_SENT_TWICE = 0.1  # share of batches that are sent again although they were acknowledged
-_RECOVER_WITHIN_S = 30.0
+_EXAMPLES_WITHIN_S = 60.0
+_DISK_MB = {"embedded": 96, "servers": 256}
+# examples are closed, and copied to the lake, while something is broken, not long after
+_QUICK = {"attribution": AttributionConfig(window_s=3.0, lateness_s=1.0, remember_s=30.0), "lake": LakeConfig(flush_s=0.5)}
+_ROLES = {"embedded": ("stream", "lake", "serve"), "servers": ("stream", "stream-2", "stream-3", "lake", "serve")}
 
 
-def measure(rounds: int = 5, seed: int = 0, videos: int = 200, users: int = 300, on_progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
-    """Both scenarios, `rounds` kills each."""
+@dataclass(frozen=True, slots=True)
+class _Scenario:
+    breaks: Break
+    process: str = ""  # the one that is killed
+    small_disk: bool = False
+
+
+SCENARIOS: dict[Backend, dict[str, _Scenario]] = {
+    "embedded": {
+        "serve": _Scenario(kill_process("serve"), "serve"),
+        "stream": _Scenario(kill_process("stream"), "stream"),
+        "disk": _Scenario(fill_disk, small_disk=True),
+    },
+    "servers": {
+        "collector": _Scenario(kill_process("serve"), "serve"),
+        "stream": _Scenario(kill_process("stream-2"), "stream-2"),
+        "redis": _Scenario(take_away(lambda servers: servers.redis)),
+        "kafka": _Scenario(take_away(lambda servers: servers.kafka, killed=lambda number: number % 2 == 1)),
+        "postgresql": _Scenario(take_away(lambda servers: servers.postgresql)),
+        "disk": _Scenario(fill_disk, small_disk=True),
+    },
+}
+
+
+def measure(
+    backend: Backend = "embedded", rounds: int = 5, seed: int = 0, videos: int = 200, users: int = 300, only: Sequence[str] = (),
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Every scenario of the backend (or `only` some), `rounds` times each. One that can't be run here says why instead."""
+    chosen = {name: scenario for name, scenario in SCENARIOS[backend].items() if not only or name in only}
     return {
-        "scenarios": {role: _scenario(role, rounds, seed + place, videos, users, on_progress) for place, role in enumerate(ROLES)},
+        "scenarios": {
+            name: _told(backend, scenario, rounds, seed + place, videos, users, on_progress) for place, (name, scenario) in enumerate(chosen.items())
+        },
+        "backend": backend,
         "rounds": rounds,
+        "roles": list(_ROLES[backend]),
         "threads": THREADS,
         "videos": videos,
         "users": users,
@@ -39,119 +80,101 @@ def measure(rounds: int = 5, seed: int = 0, videos: int = 200, users: int = 300,
     }
 
 
-def _scenario(role: str, rounds: int, seed: int, videos: int, users: int, on_progress: Callable[[int], None]) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
+def _told(backend: Backend, scenario: _Scenario, rounds: int, seed: int, videos: int, users: int, on_progress: Callable[[int], None]) -> dict[str, Any]:
     world = World.from_seed(seed, videos=videos, users=users, authors=max(2, videos // 5), now=time.time())
-    lost = mismatches = compared = 0
-    recover_ms: list[float] = []
-    with scratch_system(retries=0) as system:
+    try:
+        with _site(backend, scenario, world, seed) as site:
+            return _run(site, scenario, rounds, on_progress)
+    except NoSmallDisk as problem:
+        on_progress(rounds)
+        return {"rounds": 0, "skipped": str(problem)}
+
+
+@contextmanager
+def _site(backend: Backend, scenario: _Scenario, world: World, seed: int) -> Iterator[Site]:
+    """A running system with its catalogue filled, on servers or files of its own."""
+    with ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="reelrank-faults-", ignore_cleanup_errors=True)))
+        disk: SmallDisk | None = None
+        servers: Servers | None = None
+        if scenario.small_disk:
+            disk = held.enter_context(small_disk(folder / "small", _DISK_MB[backend]))
+        if backend == "servers":
+            servers = held.enter_context(local_servers(folder, None if disk is None else disk.folder / "kafka"))
+        settings = Settings() if servers is None else servers.settings
+        if disk is not None and servers is None:
+            settings = msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, event_log=f"file:{disk.folder / 'log'}"))
+        system = held.enter_context(scratch_system(msgspec.structs.replace(settings, **_QUICK), _ROLES[backend], retries=0))
         system.publish(list(world.videos))
-        load = _Load(system.client, world, seed)
-        for number in range(rounds):
-            load.start()
-            time.sleep(float(rng.uniform(0.3, 1.0)))
-            recover_ms.append(_kill(system, load, role) * 1000)
-            time.sleep(float(rng.uniform(0.2, 0.6)))
-            load.stop()
-            system.wait_folded()
-            lost += len(load.acknowledged - _in_log(system))
-            different, looked_at = refold.mismatches(system.inside, Path(system.supervisor.settings.data_dir) / f"folded-again-{number}")
-            mismatches, compared = mismatches + different, compared + looked_at
-            on_progress(1)
-        return {
-            "rounds": rounds,
-            "acknowledged": len(load.acknowledged),
-            "lost": lost,
-            "state_mismatches": mismatches,
-            "records_compared": compared,
-            "restarts": system.supervisor.restarts(role),
-            "sent_again": load.sent_again,
-            "records_in_log": sum(system.ends()),
-            "recover_ms": spread(recover_ms),
-        }
+        watcher = held.enter_context(FeedClient(system.supervisor.url, retries=0))
+        yield Site(system, Load(system.client, world, seed), FeedWatch(watcher, world), np.random.default_rng(seed), servers, disk)
 
 
-class _Load:
-    """Threads that post visits without end; a batch is sent, always under the same event ids, until it is acknowledged."""
-
-    def __init__(self, client: FeedClient, world: World, seed: int) -> None:
-        self._client = client
-        self._world = world
-        self._seed = seed
-        self._visits = count()
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self.acknowledged: set[str] = set()
-        self.sent_again = 0
-        self.last_success_began = 0.0  # when the latest acknowledged request was sent, in `time.perf_counter` seconds
-        self.failure: Exception | None = None
-
-    def start(self) -> None:
-        self._stopping.clear()
-        self._threads = [threading.Thread(target=self._run, name=f"load-{place}") for place in range(THREADS)]
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Returns when every batch that was begun is acknowledged."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-        if self.failure is not None:
-            raise self.failure
-
-    def _run(self) -> None:
+def _run(site: Site, scenario: _Scenario, rounds: int, on_progress: Callable[[int], None]) -> dict[str, Any]:
+    system, load, rng = site.system, site.load, site.rng
+    counts: Counter[str] = Counter()
+    recover_ms: list[float] = []
+    for number in range(rounds):
+        load.start()
         try:
-            while not self._stopping.is_set():
-                with self._lock:
-                    visit = next(self._visits)
-                self._post(visit)
-                time.sleep(_PAUSE_S)
-        except Exception as problem:  # is raised again by stop, in the thread that asks
-            self.failure = problem
-
-    def _post(self, visit: int) -> None:
-        rng = np.random.default_rng([self._seed, visit])
-        traits = self._world.people[int(rng.integers(len(self._world.people)))]
-        videos = rng.choice(len(self._world.videos), size=_BATCH_VIDEOS, replace=False).tolist()
-        events: list[Event] = list(past_of(self._world, traits, videos, time.time(), rng, f"visit-{visit}"))
-        body = msgspec.json.encode(events)
-        deadline = time.monotonic() + 2 * _RECOVER_WITHIN_S
-        times = 2 if rng.random() < _SENT_TWICE else 1
-        while times:
-            began = time.perf_counter()
-            try:
-                answer = self._client.post_raw(body)
-            except FeedError as problem:
-                if problem.status not in (0, 429, 503) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-                with self._lock:
-                    self.sent_again += 1
-                continue
-            if answer["refused"]:
-                raise FeedError(f"{len(answer['refused'])} events were refused; the first: {answer['refused'][0]}")
-            times -= 1
-            with self._lock:
-                self.acknowledged.update(event.event_id for event in events)
-                self.last_success_began = max(self.last_success_began, began)
+            time.sleep(float(rng.uniform(0.3, 1.0)))
+            recover_ms.append(scenario.breaks(site, number) * 1000)
+            time.sleep(float(rng.uniform(0.2, 0.6)))
+        finally:
+            load.stop()
+        system.wait_folded()
+        counts.update(_checked(system, load, number))
+        on_progress(1)
+    examples = ("examples_missing", "examples_double", "examples_compared", "lake_missing", "lake_double")
+    return {
+        "rounds": rounds,
+        "acknowledged": len(load.acknowledged),
+        "lost": counts["lost"],
+        "state_mismatches": counts["state_mismatches"],
+        **{name: counts[name] for name in examples},
+        "records_compared": counts["records_compared"],
+        "restarts": {name: system.supervisor.restarts(name) for name in system.supervisor.names},
+        "sent_again": load.sent_again,
+        "refusals": dict(load.refusals),
+        "refusals_without_retry_after": load.without_retry_after,
+        "records_in_log": sum(system.ends()),
+        "recover_ms": spread(recover_ms),
+        **(site.feeds.told() if not scenario.process else {}),
+    }
 
 
-def _kill(system: Scratch, load: _Load, role: str) -> float:
-    """Kills a role; the answer is the seconds until its successor has done something: acknowledged a new request, or folded new records."""
-    restarts = system.supervisor.restarts(role)
-    killed_at = time.perf_counter()
-    system.supervisor.kill(role)
-    ends = system.ends()
-    while (took_s := time.perf_counter() - killed_at) < _RECOVER_WITHIN_S:
-        if system.supervisor.restarts(role) > restarts:
-            acknowledged = load.last_success_began > killed_at
-            folded = any(offset > end for offset, end in zip(system.inside.store.offsets(), ends, strict=True))
-            if acknowledged if role == "serve" else folded:
-                return took_s
-        time.sleep(0.002)
-    raise TooSlow(f"{role} was killed and did not work again within {_RECOVER_WITHIN_S:.0f} s; see {system.supervisor.settings.data_dir}/logs/{role}.log")
+def _checked(system: Scratch, load: Load, number: int) -> dict[str, int]:
+    """What is wrong with a system at rest."""
+    inside = system.inside
+    different, looked_at = refold.mismatches(inside, Path(inside.settings.data_dir) / f"folded-again-{number}")
+    log, lake, columns, config = inside.log, inside.lake, inside.columns, inside.settings.attribution
+    deadline = time.monotonic() + _EXAMPLES_WITHIN_S
+    # attribution tells of nothing where nothing was to tell of, so only what it made shows that it has come to the end
+    while check_examples(log, None, columns, config).missing and time.monotonic() < deadline:
+        time.sleep(0.2)
+    while any(_not_copied(system, topic) for topic in TABLE_OF):
+        if time.monotonic() > deadline:
+            raise TooSlow(f"the lake has not copied everything after {_EXAMPLES_WITHIN_S:.0f} s; the end of its log:\n{system.supervisor.last_lines('lake')}")
+        time.sleep(0.1)
+    examples, events = check_examples(log, lake, columns, config), check_events(log, lake)
+    return {
+        "lost": len(load.acknowledged - _in_log(system)),
+        "state_mismatches": different,
+        "records_compared": looked_at,
+        "examples_missing": examples.missing,
+        "examples_double": examples.double,
+        "examples_compared": examples.compared,
+        "lake_missing": events.missing,
+        "lake_double": events.double,
+    }
+
+
+def _not_copied(system: Scratch, topic: str) -> int:
+    """How many records of a topic the lake does not have yet."""
+    log = system.inside.log
+    names = [position_name(topic, partition) for partition in range(log.partitions)]
+    positions = system.inside.lake.positions(TABLE_OF[topic], names)
+    return sum(log.end(topic, partition) - positions[name] for partition, name in enumerate(names))
 
 
 def _in_log(system: Scratch) -> set[str]:

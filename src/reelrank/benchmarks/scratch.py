@@ -4,7 +4,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import ge
@@ -57,7 +57,7 @@ class Scratch:
 
 
 @contextmanager
-def scratch_system(settings: Settings | None = None, roles: tuple[str, ...] = ("stream", "serve"), connections: int = 8, retries: int = 4) -> Iterator[Scratch]:
+def scratch_system(settings: Settings | None = None, roles: Sequence[str] = ("stream", "serve"), connections: int = 8, retries: int = 4) -> Iterator[Scratch]:
     """Runs the roles with `settings`, but in a temporary folder and on a free port, and removes the folder afterwards."""
     with tempfile.TemporaryDirectory(prefix="reelrank-bench-", ignore_cleanup_errors=True) as folder:
         settings = in_folder(Path(folder), settings)

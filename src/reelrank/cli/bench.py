@@ -34,20 +34,24 @@ def reaction(trials: int, videos: int, users: int, seed: int, as_json: bool) -> 
 
 
 @bench.command
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Kills of each process.")
+@backend_option
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often each thing is broken.")
+@click.option("--only", multiple=True, metavar="SCENARIO", help="Only this scenario; may be given several times.")
 @click.option("--videos", type=click.IntRange(min=30), default=200, show_default=True, help="Videos in the generated world.")
 @click.option("--users", type=click.IntRange(min=10), default=300, show_default=True, help="People in the generated world.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world, the load and the moments of the kills.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world, the load and the moments when things break.")
 @json_option
-def faults(rounds: int, videos: int, users: int, seed: int, as_json: bool) -> None:
-    """What survives when a process is killed under load."""
-    from reelrank.benchmarks.faults import ROLES, measure
+def faults(backend: "Backend", rounds: int, only: tuple[str, ...], videos: int, users: int, seed: int, as_json: bool) -> None:
+    """What survives when processes, servers and disks break under load."""
+    from reelrank.benchmarks.faults import SCENARIOS, measure
     from reelrank.benchmarks.report import tell
     from reelrank.cli.progress import TerminalProgress
 
-    with TerminalProgress().task("kills", rounds * len(ROLES)) as on_progress:
-        numbers = measure(rounds, seed, videos, users, on_progress)
-    tell("Killed under load", numbers, as_json)
+    if unknown := set(only) - SCENARIOS[backend].keys():
+        raise click.BadParameter(f"no scenario {', '.join(sorted(unknown))}; known: {', '.join(SCENARIOS[backend])}", param_hint="--only")
+    with TerminalProgress().task("breaks", rounds * (len(only) or len(SCENARIOS[backend]))) as on_progress:
+        numbers = measure(backend, rounds, seed, videos, users, only, on_progress)
+    tell("Broken under load", numbers, as_json)
 
 
 @bench.command

@@ -117,11 +117,12 @@ def _storage(settings: "Settings", servers: bool, progress: "TerminalProgress") 
     if not servers:
         yield settings
         return
-    from reelrank.benchmarks.backends import servers_of_its_own
+    from reelrank.benchmarks.backends import local_servers
     from reelrank.benchmarks.local_server import ServerMissing
 
     try:
-        with servers_of_its_own(settings.storage, Path(settings.data_dir).absolute() / "servers") as storage:
+        with local_servers(Path(settings.data_dir).absolute() / "servers") as own:
+            storage = msgspec.structs.replace(settings.storage, event_log=own.kafka.url, online_store=own.redis.url, catalog=own.postgresql.url)
             progress.console.print(f"events go to Kafka, users to Redis, videos to PostgreSQL; their data lies in {settings.data_dir}/servers")
             yield msgspec.structs.replace(settings, storage=storage)
     except ServerMissing as problem:

@@ -13,6 +13,7 @@ from reelrank.storage.event_log import EVENTS, EventLog, Record, StorageError, p
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 500
+_LATE_S = 1.0  # an append that takes longer may never end
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0  # between two attempts while the log is away
 
 
@@ -27,6 +28,14 @@ class ServedLog:
         self._thread = threading.Thread(target=self._run, name="served-log", daemon=True)
         self._thread.start()
         self.dropped = 0
+        self._began_at: float | None = None  # the attempt that is under way, in `time.monotonic` seconds
+        self._failed = False  # the latest attempt
+
+    @property
+    def away(self) -> bool:
+        """Whether the log takes nothing just now, as far as anybody has noticed."""
+        began_at = self._began_at
+        return self._failed or (began_at is not None and time.monotonic() - began_at > _LATE_S)
 
     @property
     def waiting(self) -> int:
@@ -71,16 +80,21 @@ class ServedLog:
         """Tries until it is done or there is no more time: what is on its way here waits meanwhile."""
         pause_s = _FIRST_PAUSE_S
         while records:
+            self._began_at = time.monotonic()
             try:
                 self._log.append(EVENTS, records)
+                self._failed = False
                 return
             except StorageError as problem:
+                self._failed = True
                 if self._closing.is_set() and time.monotonic() >= self._give_up_at:
                     self.dropped += len(records)
                     logger.error("dropped %d served slates: %s", len(records), problem)
                     return
                 if pause_s == _FIRST_PAUSE_S:
                     logger.warning("%d served slates wait for the log: %s", len(records), problem)
+            finally:
+                self._began_at = None
             # while it is closing the event is set, and waiting for it would not pause
             time.sleep(pause_s) if self._closing.is_set() else self._closing.wait(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

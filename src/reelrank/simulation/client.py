@@ -19,12 +19,16 @@ _encoder = msgspec.json.Encoder()
 
 
 class FeedError(Exception):
-    """The service refused, or can't be reached. `status` is 0 when there was no answer; `answer` is its JSON, if it was JSON."""
+    """The service refused, or can't be reached.
 
-    def __init__(self, message: str, status: int = 0, answer: dict[str, Any] | None = None) -> None:
+    `status` is 0 when there was no answer; `answer` is its JSON, if it was JSON; `retry_after_s` says when to come back, if the service did.
+    """
+
+    def __init__(self, message: str, status: int = 0, answer: dict[str, Any] | None = None, retry_after: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.answer = answer or {}
+        self.retry_after_s = float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
 
 
 class FeedClient:
@@ -127,5 +131,5 @@ class FeedClient:
             raise FeedError(f"{method} {self.url}{path} answered {response.status} and no JSON object; is that a Reelrank?", response.status)
         if response.status >= 400:
             reasons = answer.get("error") or answer.get("refused") or "no reason given"
-            raise FeedError(f"{method} {self.url}{path} answered {response.status}: {reasons}", response.status, answer)
+            raise FeedError(f"{method} {self.url}{path} answered {response.status}: {reasons}", response.status, answer, response.headers.get("Retry-After"))
         return answer

@@ -112,13 +112,16 @@ class KafkaReader:
             return frozenset(partition for partition, ahead, offset in found if ahead and ahead.start <= offset < ahead.end)
 
     def news(self, offsets: Mapping[int, int], deadline: float) -> frozenset[int]:
-        """As `ready`, but waits until the deadline for the first."""
+        """As `ready`, but waits until the deadline for the first, and takes what has arrived even when that is now."""
         with self._state:
             for partition in offsets:
                 if partition in self._ahead:
                     self._ahead[partition].asked = next(self._clock)
-        while not (found := self.ready(offsets)) and (left_s := deadline - time.monotonic()) > 0:
-            self._talk(min(left_s, _SLICE_S))
+        while not (found := self.ready(offsets)):
+            left_s = deadline - time.monotonic()
+            self._talk(min(max(left_s, 0.0), _SLICE_S))
+            if left_s <= 0:
+                return self.ready(offsets)
         return found
 
     def close(self) -> None:
