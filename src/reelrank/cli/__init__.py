@@ -16,13 +16,21 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Play one role: answer feeds, collect events, show the page."),
     "stream": ("stream", "Play one role: fold the event log into the online store."),
     "index": ("index", "Play one role: rebuild what recall reads from what people watched."),
+    "keys": ("keys", "Make, list and revoke API keys."),
     "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
     "replay": ("replay", "Replay a real log through the whole loop and measure it."),
     "bench": ("bench", "Measure this machine: reaction, faults, feed."),
     "doctor": ("doctor", "Say what is installed, reachable and missing."),
 }
 
-_TO_MEND = {"ConfigError", "DataError", "PortTaken", "RoleFailed", "StorageError"}  # by name: their modules would have to be loaded for every --help
+_TO_MEND = {
+    "ConfigError",
+    "DataError",
+    "KeyProblem",
+    "PortTaken",
+    "RoleFailed",
+    "StorageError",
+}  # by name: their modules would have to be loaded for every --help
 
 
 class _Verbs(click.Group):
