@@ -43,7 +43,7 @@ def test_a_fault_is_answered_as_json_and_tells_no_secrets(service: Service, monk
     def fails(*_: object) -> None:
         raise RuntimeError("password: 1234")
 
-    monkeypatch.setattr(service.system.store, "read", fails)
+    monkeypatch.setattr(service.system.counters, "read", fails)
     answer = service.get("/v1/videos/v-1")
     assert answer.status == 500
     assert "1234" not in answer.json()["error"]

@@ -1,5 +1,7 @@
 """Live, ready and metrics."""
 
+from collections.abc import Callable
+
 import pytest
 
 from reelrank.storage.event_log import StorageError
@@ -15,17 +17,28 @@ def test_ready_tells_how_far_the_stream_is_behind(service: Service) -> None:
     service.post([watch(f"e-{place}") for place in range(5)])
     assert sum(service.get("/-/ready").json()["lag"]) == 8  # with the three published videos
     service.system.stream.catch_up()
-    assert service.get("/-/ready").json() == {"ready": True, "videos": 3, "lag": [0, 0, 0, 0]}
+    assert service.get("/-/ready").json() == {"ready": True, "videos": 3, "lag": [0, 0, 0, 0], "away": []}
 
 
 @pytest.mark.parametrize(("part", "method"), [("store", "offsets"), ("log", "end"), ("catalog", "changes")])
-def test_a_part_that_is_away_makes_the_service_unready_and_is_named(service: Service, monkeypatch: pytest.MonkeyPatch, part: str, method: str) -> None:
+def test_a_part_that_is_away_is_named_while_feeds_are_still_answered(service: Service, monkeypatch: pytest.MonkeyPatch, part: str, method: str) -> None:
+    monkeypatch.setattr(getattr(service.system, part), method, fails_as(part))
+    answer = service.get("/-/ready")
+    assert (answer.status, answer.json()["away"]) == (200, [f"the {part} is away"])
+    assert service.get("/v1/feed?user_id=ana").status == 200
+    monkeypatch.undo()
+    assert service.get("/-/ready").json()["away"] == []
+
+
+def test_without_its_counters_a_machine_is_not_ready(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service.system.counters, "read", fails_as("disk"))
+    answer = service.get("/-/ready")
+    assert (answer.status, answer.json()) == (503, {"error": "not ready: the disk is away"})
+    assert service.get("/-/live").status == 200
+
+
+def fails_as(part: str) -> Callable[..., None]:
     def fails(*_: object, **__: object) -> None:
         raise StorageError(f"the {part} is away")
 
-    monkeypatch.setattr(getattr(service.system, part), method, fails)
-    answer = service.get("/-/ready")
-    assert (answer.status, answer.json()) == (503, {"error": f"not ready: the {part} is away"})
-    assert service.get("/-/live").status == 200
-    monkeypatch.undo()
-    assert service.get("/-/ready").status == 200
+    return fails

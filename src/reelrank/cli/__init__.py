@@ -30,7 +30,7 @@ _TO_MEND = {
     "PortTaken",
     "RoleFailed",
     "StorageError",
-}  # by name: their modules would have to be loaded for every --help
+}  # by name: --help should not load their modules
 
 
 class _Verbs(click.Group):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reelrank.serving.answers import Refuse
 
 REASONS = ("number", "bytes", "wait")  # of what there may be too much
-_RETRY_AFTER_S = 1
+RETRY = {"Retry-After": "1"}
 _REMEMBERED_S = 1.0  # of busy time the latest second tells how fast work is done
 
 
@@ -28,23 +28,30 @@ class Door:
         self._clock = clock
         self.waiting = 0
         self.held_bytes = 0
+        self.lag_s = 0.0  # how late the event loop is at the moment: it delays a request before it is seen, and its answer
         self.shed: Counter[str] = Counter()  # by what there was too much of
         self._waiting_size = 0
         self._looked_at = self._finished_at = clock()
         self._busy_s = 0.0  # seconds in which there was something to do …
         self._done = 0.0  # … and how much was done in them
 
+    def refusal(self) -> str | None:
+        """Why nothing more may come in, None if it may."""
+        if self.waiting >= self._at_most:
+            return self._shed("number", f"{self.waiting} of these requests are under way, which is all that may")
+        if self.waiting >= self._always and (wait_s := self.expected_wait_s + 2 * self.lag_s) > self._max_wait_s:
+            return self._shed("wait", f"this request would have to wait for {wait_s:.2g} s")
+        return None
+
     def check(self) -> None:
         """Raises Refuse when nothing more may come in."""
-        if self.waiting >= self._at_most:
-            raise self._refusal("number", f"{self.waiting} of these requests are under way, which is all that may")
-        if self.waiting >= self._always and (wait_s := self.expected_wait_s) > self._max_wait_s:
-            raise self._refusal("wait", f"this request would have to wait for {wait_s:.2g} s")
+        if (reason := self.refusal()) is not None:
+            raise Refuse(429, reason, RETRY)
 
     def hold(self, size: int) -> None:
         """Room for so many bytes of a body, until `release`. Raises Refuse when there is none."""
         if self.held_bytes and self.held_bytes + size > self._max_bytes:  # one body always has room
-            raise self._refusal("bytes", f"the requests that are under way have {self.held_bytes:,} bytes, and this one would be too much")
+            raise Refuse(429, self._shed("bytes", f"the requests that are under way have {self.held_bytes:,} bytes, and this one would be too much"), RETRY)
         self.held_bytes += size
 
     def release(self, size: int) -> None:
@@ -84,9 +91,9 @@ class Door:
             self._finished_at = now  # nobody has waited so far
         self._looked_at = now
 
-    def _refusal(self, reason: str, why: str) -> Refuse:
+    def _shed(self, reason: str, why: str) -> str:
         self.shed[reason] += 1
-        return Refuse(429, f"{why}; send it again after Retry-After seconds", {"Retry-After": str(_RETRY_AFTER_S)})
+        return f"{why}; send it again after Retry-After seconds"
 
 
 @dataclass

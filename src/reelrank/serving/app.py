@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -13,7 +13,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reelrank.serving.answers import failed, refused
+from reelrank.serving.admission import RETRY, Door
+from reelrank.serving.answers import ErrorAnswer, encode, failed, refused
 from reelrank.serving.auth import REFRESH_S, Endpoint
 from reelrank.serving.events_api import EventsApi
 from reelrank.serving.feed_api import FeedApi
@@ -29,7 +30,9 @@ from reelrank.storage.keys import ADMIN
 logger = logging.getLogger(__name__)
 
 _FEED_REFRESH_S = 1.0
+_LAG_EVERY_S, _LAG_FADES = 0.05, 0.7
 _SAFETY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Opener-Policy": "same-origin"}
+_TURNED_AWAY = [(name.lower().encode(), value.encode()) for name, value in {**_SAFETY, **RETRY, "Content-Type": "application/json"}.items()]
 
 
 def create_app(services: Services) -> Starlette:
@@ -57,6 +60,7 @@ def create_app(services: Services) -> Starlette:
         tasks = [
             asyncio.create_task(_keep_doing(services.columns.refresh, services.config.refresh_s)),
             asyncio.create_task(_keep_doing(services.feed.refresh, _FEED_REFRESH_S)),
+            asyncio.create_task(_watch_lag([services.event_door, services.feed_door])),
         ]
         if authenticator is not None:
             tasks.append(asyncio.create_task(_keep_doing(authenticator.refresh, REFRESH_S)))
@@ -70,7 +74,7 @@ def create_app(services: Services) -> Starlette:
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_EveryAnswer, metrics=services.metrics)],
+        middleware=[Middleware(_EveryAnswer, metrics=services.metrics, doors={"/v1/events": services.event_door, "/v1/feed": services.feed_door})],
         exception_handlers={HTTPException: refused},
         lifespan=beside_it,
     )
@@ -79,17 +83,26 @@ def create_app(services: Services) -> Starlette:
 
 
 class _EveryAnswer:
-    """Adds the headers that protect browsers, turns faults into answers, and counts what was answered and how fast."""
+    """Adds the headers that protect browsers, turns faults into answers, and counts what was answered and how fast.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    Who can't come in is told so here, before anything else is done for the request: under overload that is most of them.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, doors: Mapping[str, Door]) -> None:
         self._app = app
         self._metrics = metrics
+        self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 0
+        door = self._doors.get(scope["path"])
+        if door is not None and (reason := door.refusal()) is not None:
+            await _turn_away(send, reason)
+            self._metrics.observe_request(scope["path"], 429, time.perf_counter() - began)
+            return
 
         async def with_headers(message: Message) -> None:
             nonlocal status
@@ -113,6 +126,22 @@ class _EveryAnswer:
 def _open(_scope: str, endpoint: Endpoint) -> Endpoint:
     """The endpoint for everybody."""
     return endpoint
+
+
+async def _turn_away(send: Send, reason: str) -> None:
+    body = encode(ErrorAnswer(reason))
+    await send({"type": "http.response.start", "status": 429, "headers": [*_TURNED_AWAY, (b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _watch_lag(doors: Sequence[Door]) -> None:
+    """Tells the doors how late the event loop is: at once when it gets worse, little by little when it gets better."""
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(_LAG_EVERY_S)
+        late_s = time.perf_counter() - began - _LAG_EVERY_S
+        for door in doors:
+            door.lag_s = max(late_s, _LAG_FADES * door.lag_s)
 
 
 async def _keep_doing(what: Callable[[], object], pause_s: float) -> None:

@@ -14,7 +14,7 @@ from reelrank.events.collector import Prepared, Receipt, Refusal
 from reelrank.events.rights import Rights
 from reelrank.events.validation import Batch, Decoded, TooManyEvents, UnreadableBody, decode_batch, refuse
 from reelrank.features.definitions import FEATURES
-from reelrank.serving.admission import Door
+from reelrank.serving.admission import RETRY, Door
 from reelrank.serving.answers import ErrorAnswer, Refuse, answer
 from reelrank.serving.auth import rights_of
 from reelrank.serving.event_queue import EventQueue
@@ -24,7 +24,6 @@ from reelrank.storage.event_log import StorageError
 logger = logging.getLogger(__name__)
 
 _DRAINED_BODIES = 4  # of a body that is too large, so many times the limit are still taken from the wire, so that the client reads the answer
-_RETRY = {"Retry-After": "1"}
 
 
 class NoneAccepted(msgspec.Struct, frozen=True):
@@ -52,7 +51,6 @@ class EventsApi:
             raise Refuse(415, f"the body is encoded as {encoding!r}; send it plain or with Content-Encoding: gzip", {"Connection": "close"})
         compressed = "gzip" in encoding
         limit = self._config.max_compressed_bytes if compressed else self._config.max_body_bytes
-        self._door.check()
         held = _Held(self._door, min(limit, int(request.headers.get("content-length", 0))))
         try:
             body = await self._body(request, limit, held)
@@ -64,7 +62,7 @@ class EventsApi:
             return answer(NoneAccepted(str(problem)), _unreadable_status(request))
         except StorageError as problem:
             logger.error("a batch was not written: %s", problem)
-            return answer(ErrorAnswer("the events could not be made durable and none was accepted; send them again in a second"), 503, _RETRY)
+            return answer(ErrorAnswer("the events could not be made durable and none was accepted; send them again in a second"), 503, RETRY)
         finally:
             held.release()
         if receipt.accepted:

@@ -28,9 +28,7 @@ class Metrics:
         self._candidates = Histogram("reelrank_source_candidates", "Videos a source proposed", ["source"], buckets=_COUNTS, registry=self.registry)
         self._degraded = Counter("reelrank_feed_degraded", "Feeds answered without a part, by part and what was wrong", ["part"], registry=self.registry)
         self.failed_feeds = Counter("reelrank_feed_failed", "Feeds that failed and showed what is popular", registry=self.registry)
-        self.unauthorized = Counter(
-            "reelrank_unauthorized", "Requests refused because of their key, by what was wrong with it", ["reason"], registry=self.registry
-        )
+        self.unauthorized = Counter("reelrank_unauthorized", "Requests refused for want of a key, by what was wrong", ["reason"], registry=self.registry)
         self.unscored_slates = Counter("reelrank_unscored_slates", "Slates of other policies recorded without features", registry=self.registry)
 
     def observe_request(self, route: str, status: int, seconds: float) -> None:
@@ -106,6 +104,7 @@ def _under_way(doors: Sequence[Door], connections: Connections, served_log: Serv
         held.add_metric([door.name], door.held_bytes)
         wait_s.add_metric([door.name], door.expected_wait_s)
     yield from (shed, waiting, held, wait_s)
+    yield GaugeMetricFamily("reelrank_loop_lag_seconds", "How late the event loop is", value=max(door.lag_s for door in doors))
     yield GaugeMetricFamily("reelrank_connections", "Connections that are open", value=connections.open)
     yield CounterMetricFamily("reelrank_connections_refused", "Connections that were one too many", value=connections.refused)
     yield CounterMetricFamily("reelrank_connections_given_up", "Connections closed because what they had to send was overdue", value=connections.given_up)

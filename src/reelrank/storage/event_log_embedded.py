@@ -1,24 +1,30 @@
 """The event log in one memory-mapped LMDB file: many writing and reading processes, no server."""
 
-import fcntl
-import os
+import struct
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 
 import lmdb
 
-from reelrank.storage.event_log import Record, StorageError, StoredRecord, partition_of
+from reelrank.storage.event_log import EVENTS, Record, StorageError, StoredRecord, partition_of
+from reelrank.storage.event_log_embedded_group import FileMembership
+
+_LAYOUT = b"2"  # one table per topic and partition, offset -> value
+_KEY = struct.Struct(">Q").pack
+_FIRST_LOOK_S, _LAST_LOOK_S = 0.0005, 0.004  # between two looks for news; a look costs a few microseconds
 
 
 class _Pending:
-    """An append that waits for the next commit."""
+    """An append that waits for the next commit: its values by partition, and where each partition's begin once that is known."""
 
-    def __init__(self, topic: str, records: Sequence[Record]) -> None:
+    def __init__(self, topic: str, values: Mapping[int, list[bytes]]) -> None:
         self.topic = topic
-        self.records = records
-        self.places: list[tuple[int, int]] | None = None
+        self.values = values
+        self.begins: dict[int, int] | None = None
         self.error: StorageError | None = None
 
 
@@ -26,7 +32,7 @@ class EmbeddedEventLog:
     """An EventLog on disk at `path`; `max_bytes` bounds the file, which grows only as far as it is used.
 
     Appends that arrive together share one commit and so one fsync: the first one through the door commits
-    for all that wait behind it.
+    for all that wait behind it. An append is all or nothing.
     """
 
     def __init__(self, path: Path, partitions: int = 4, max_bytes: int = 1 << 38) -> None:
@@ -34,135 +40,143 @@ class EmbeddedEventLog:
         self.partitions = partitions
         self._path = path
         try:
-            self._env = lmdb.open(str(path), map_size=max_bytes, max_readers=1024, metasync=True, sync=True, readahead=False)
+            # Room for the tables of the topics and then some; every transaction carries the room, used or not.
+            tables = max(64, 6 * partitions)
+            self._env = lmdb.open(str(path), map_size=max_bytes, max_readers=1024, max_dbs=tables, metasync=True, sync=True, readahead=False)
         except lmdb.Error as problem:
             raise StorageError(f"can't open the event log at {path}: {problem}") from problem
         self._env.reader_check()  # frees what killed readers left behind
-        self._check_partitions()
+        self._check_layout()
+        self._tables: dict[str, list[lmdb._Database]] = {}  # pyright: ignore[reportPrivateUsage]
+        self._tables_lock = threading.Lock()
         self._waiting: list[_Pending] = []
         self._waiting_lock = threading.Lock()
         self._commit_lock = threading.Lock()
 
     def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
-        pending = _Pending(topic, records)
+        if not records:
+            return []
+        placed = [partition_of(key, self.partitions) if partition is None else partition for key, _, partition in records]
+        if min(placed) < 0 or max(placed) >= self.partitions:
+            raise StorageError(f"no partition {max(placed)} of {topic}; the event log at {self._path} has {self.partitions}, counted from 0")
+        values: dict[int, list[bytes]] = defaultdict(list)
+        for partition, record in zip(placed, records, strict=True):
+            values[partition].append(record.value)
+        pending = _Pending(topic, values)
         with self._waiting_lock:
             self._waiting.append(pending)
         with self._commit_lock:
-            if pending.places is None and pending.error is None:
+            if pending.begins is None and pending.error is None:
                 with self._waiting_lock:
                     group, self._waiting = self._waiting, []
                 self._commit(group)
         if pending.error is not None:
             raise pending.error
-        assert pending.places is not None
-        return pending.places
+        assert pending.begins is not None
+        offsets = {partition: count(begin) for partition, begin in pending.begins.items()}
+        return [(partition, next(offsets[partition])) for partition in placed]
 
     def read(self, topic: str, partition: int, offset: int, at_most: int) -> list[StoredRecord]:
-        prefix = _prefix(topic, partition)
-        found: list[StoredRecord] = []
-        with self._env.begin() as transaction:
-            cursor = transaction.cursor()
-            if not cursor.set_range(prefix + offset.to_bytes(8, "big")):
-                return found
-            for key, value in cursor.iternext():
-                if len(found) >= at_most or not key.startswith(prefix):
-                    break
-                found.append(StoredRecord(int.from_bytes(key[-8:], "big"), value))
-        return found
+        table = self._table(topic, partition)
+        try:
+            with self._env.begin() as transaction, transaction.cursor(table) as cursor:
+                if at_most <= 0 or not cursor.set_range(_KEY(offset)):
+                    return []
+                return list(map(StoredRecord, count(offset), islice(cursor.iternext(keys=False), at_most)))  # offsets have no gaps
+        except lmdb.Error as problem:
+            raise StorageError(f"the event log at {self._path} can't be read: {problem}") from problem
+
+    def wait(self, topic: str, offsets: Mapping[int, int], timeout_s: float) -> frozenset[int]:
+        deadline = time.monotonic() + timeout_s
+        pause_s, seen = _FIRST_LOOK_S, -1
+        while True:
+            committed = self._env.info()["last_txnid"]
+            if committed != seen:
+                seen = committed
+                if ready := frozenset(partition for partition, offset in offsets.items() if self.end(topic, partition) > offset):
+                    return ready
+            if (left_s := deadline - time.monotonic()) <= 0:
+                return frozenset()
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, _LAST_LOOK_S)
 
     def end(self, topic: str, partition: int) -> int:
-        with self._env.begin() as transaction:
-            return _end(transaction, _prefix(topic, partition))
-
-    def wait(self, topic, offsets, timeout_s):
-        import time
-
-        until = time.monotonic() + timeout_s
-        while True:
-            ready = frozenset(p for p, o in offsets.items() if self.end(topic, p) > o)
-            if ready or time.monotonic() >= until:
-                return ready
-            time.sleep(0.001)
-
-    def join(self, group, topic="events"):
-        class M:
-            def __init__(s, n):
-                s.n = n
-
-            def partitions(s):
-                return frozenset(range(s.n))
-
-            def close(s):
-                pass
-
-        return M(self.partitions)
-
-    def claim(self, group: str, partition: int) -> AbstractContextManager[None] | None:
-        handle = os.open(self._path / f"{group}-{partition}.claim", os.O_RDWR | os.O_CREAT, 0o644)
+        table = self._table(topic, partition)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go when the process dies
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        return _held(handle)
+            with self._env.begin() as transaction, transaction.cursor(table) as cursor:
+                return _end(cursor)
+        except lmdb.Error as problem:
+            raise StorageError(f"the event log at {self._path} can't be read: {problem}") from problem
+
+    def join(self, group: str, topic: str = EVENTS) -> FileMembership:
+        return FileMembership(self._path / "groups" / f"{group}.{topic}", self.partitions)
 
     def close(self) -> None:
         self._env.close()
 
-    def _commit(self, group: list[_Pending]) -> None:
+    def _commit(self, group: Iterable[_Pending]) -> None:
+        group = list(group)
+        begins: list[dict[int, int]] = []
         try:
+            tables = {pending.topic: self._tables_of(pending.topic) for pending in group}
             with self._env.begin(write=True) as transaction:
-                ends: dict[bytes, int] = {}
-                cursor = transaction.cursor()
-                placed: list[list[tuple[int, int]]] = []
+                cursors: dict[tuple[str, int], tuple[lmdb.Cursor[bytes], int]] = {}
                 for pending in group:
-                    places: list[tuple[int, int]] = []
-                    for key, value, part in pending.records:
-                        partition = partition_of(key, self.partitions) if part is None else part
-                        prefix = _prefix(pending.topic, partition)
-                        offset = ends[prefix] if prefix in ends else _end(transaction, prefix)
-                        ends[prefix] = offset + 1
-                        cursor.put(prefix + offset.to_bytes(8, "big"), value)
-                        places.append((partition, offset))
-                    placed.append(places)
+                    begins.append({})
+                    for partition, values in pending.values.items():
+                        place = (pending.topic, partition)
+                        if place not in cursors:  # other processes append too, so the end is what this transaction sees
+                            cursor = transaction.cursor(tables[pending.topic][partition])
+                            cursors[place] = cursor, _end(cursor)
+                        cursor, begin = cursors[place]
+                        _, added = cursor.putmulti(zip(map(_KEY, count(begin)), values), append=True)
+                        if added != len(values):
+                            raise StorageError(f"{added} of {len(values)} records went in at {begin} of partition {partition} of {pending.topic}")
+                        cursors[place] = cursor, begin + len(values)
+                        begins[-1][partition] = begin
         except BaseException as problem:  # whatever it was: nobody who waits may take it for done
             for pending in group:
                 pending.error = StorageError(f"the event log at {self._path} can't be written: {problem}; is the disk full?")
             if not isinstance(problem, Exception):
                 raise
             return
-        for pending, places in zip(group, placed, strict=True):
-            pending.places = places
+        for pending, found in zip(group, begins, strict=True):
+            pending.begins = found
 
-    def _check_partitions(self) -> None:
+    def _table(self, topic: str, partition: int) -> "lmdb._Database":  # pyright: ignore[reportPrivateUsage]
+        return self._tables_of(topic)[partition]
+
+    def _tables_of(self, topic: str) -> "list[lmdb._Database]":  # pyright: ignore[reportPrivateUsage]
+        """The tables of a topic by partition, made when nobody has used the topic before."""
+        if topic not in self._tables:
+            with self._tables_lock:
+                try:
+                    with self._env.begin(write=True) as transaction:
+                        names = [f"{topic}/{partition}".encode() for partition in range(self.partitions)]
+                        tables = [self._env.open_db(name, transaction) for name in names]
+                except lmdb.Error as problem:
+                    raise StorageError(f"the event log at {self._path} has no room for {topic}: {problem}; is the disk full?") from problem
+                self._tables[topic] = tables
+        return self._tables[topic]
+
+    def _check_layout(self) -> None:
         with self._env.begin(write=True) as transaction:
             stored = transaction.get(b"\0partitions")
             if stored is None:
                 transaction.put(b"\0partitions", str(self.partitions).encode())
-            elif int(stored) != self.partitions:
-                self._env.close()
-                raise StorageError(
-                    f"the event log at {self._path} has {int(stored)} partitions, not {self.partitions}; "
-                    f"set storage.partitions = {int(stored)}, or start a new log in another folder"
-                )
+                transaction.put(b"\0layout", _LAYOUT)
+                return
+            layout = transaction.get(b"\0layout")
+        problem = ""
+        if layout != _LAYOUT:
+            problem = "was written by another release; start a new log in another folder"
+        elif int(stored) != self.partitions:
+            problem = f"has {int(stored)} partitions, not {self.partitions}; set storage.partitions = {int(stored)}, or start a new log in another folder"
+        if problem:
+            self._env.close()
+            raise StorageError(f"the event log at {self._path} {problem}")
 
 
-def _prefix(topic: str, partition: int) -> bytes:
-    return topic.encode() + b"\0" + partition.to_bytes(2, "big")
-
-
-def _end(transaction: "lmdb.Transaction[bytes]", prefix: bytes) -> int:
-    """One past the last offset below `prefix`."""
-    cursor = transaction.cursor()
-    found = cursor.set_range(prefix + b"\xff" * 8)
-    found = cursor.prev() if found else cursor.last()
-    last = bytes(cursor.key()) if found else b""
-    return int.from_bytes(last[-8:], "big") + 1 if last.startswith(prefix) else 0
-
-
-@contextmanager
-def _held(handle: int) -> Generator[None]:
-    try:
-        yield
-    finally:
-        os.close(handle)
+def _end(cursor: "lmdb.Cursor[bytes]") -> int:
+    """One past the last offset of a table."""
+    return int.from_bytes(cursor.key(), "big") + 1 if cursor.last() else 0

@@ -1,0 +1,74 @@
+"""Tests of signals: what events mean for videos, and whether it is new."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.folded_world import NOW, World
+from reelrank.features.columns import VideoColumns
+from reelrank.features.signals import Block, BlockBuilder, UnknownSignals, decode_block, encode_block
+from reelrank.features.windows import Counter
+from reelrank.storage.counter_store import Kind
+
+
+def same(one: Block, other: Block) -> bool:
+    return all(np.array_equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+
+
+def rows_of(block: Block) -> list[tuple[int, int, int, int, int]]:
+    """(origin, kind, key, counter, amount) of everything that a block counts."""
+    return sorted(
+        (int(block.origins[entry]), int(kind), int(key), int(counter), int(amount))
+        for entry, kind, key in zip(block.target_entries, block.target_kinds, block.target_keys, strict=True)
+        for of, counter, amount in zip(block.amount_entries, block.amount_counters, block.amounts, strict=True)
+        if of == entry
+    )
+
+
+def some_block(columns: VideoColumns, origins: list[int], origin_from: int, origin_to: int) -> Block:
+    builder = BlockBuilder(columns)
+    for origin in origins:
+        if origin % 3 == 0:
+            builder.author(origin, NOW + origin, 1, ((Counter.FOLLOWS, 1),))
+        else:
+            builder.video(origin, NOW + origin, origin % 5, -1, ((Counter.CLICKS, 1), (Counter.WATCHED_DS, origin)))
+    return builder.block(origin_from, origin_to)
+
+
+def test_an_event_counts_for_everything_that_its_video_stands_for(world: World) -> None:
+    builder = BlockBuilder(world.columns)
+    builder.video(7, NOW, 0, 1, ((Counter.LIKES, 1),))
+    block = builder.block(5, 9)
+    tags = [(Kind.TAG, tag) for tag in world.columns.tag_rows[0].tolist() if tag >= 0]
+    assert len(tags) == 2
+    whom = [(Kind.VIDEO, 0), (Kind.AUTHOR, 0), (Kind.SOUND, 0), (Kind.PLACE_VIDEO, 1 << 32), (Kind.EVERYTHING, 0), *tags]
+    assert rows_of(block) == sorted((7, int(kind), key, int(Counter.LIKES), 1) for kind, key in whom)
+    assert block.seconds.tolist() == [int(NOW)]
+
+
+def test_a_follow_counts_for_the_author_alone(world: World) -> None:
+    builder = BlockBuilder(world.columns)
+    builder.author(3, NOW, 1, ((Counter.FOLLOWS, -1),))
+    assert rows_of(builder.block(3, 4)) == [(3, Kind.AUTHOR, 1, Counter.FOLLOWS, -1)]
+
+
+@given(st.lists(st.integers(10, 40), max_size=12), st.integers(0, 50))
+def test_a_block_comes_back_and_gives_what_is_new(world_columns: VideoColumns, origins: list[int], since: int) -> None:
+    block = some_block(world_columns, sorted(origins), 10, 41)
+    again = decode_block(encode_block(block))
+    assert same(again, block)
+    assert rows_of(again.since(since)) == [row for row in rows_of(block) if row[0] >= since]
+
+
+@pytest.fixture(scope="module")
+def world_columns(tmp_path_factory: pytest.TempPathFactory) -> VideoColumns:
+    return World(tmp_path_factory.mktemp("signals")).columns
+
+
+def test_what_is_no_block_says_so(world_columns: VideoColumns) -> None:
+    with pytest.raises(UnknownSignals, match="can't be read"):
+        decode_block(b"from another planet")
+    newer = encode_block(some_block(world_columns, [10], 10, 11)).replace(b"\x01", b"\x7f", 1)
+    with pytest.raises(UnknownSignals, match="has format 127; this release reads 1"):
+        decode_block(newer)
