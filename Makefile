@@ -22,6 +22,7 @@ setup: .venv/.dev ## the environment for development, in .venv
 
 test: .venv/.dev ## all tests (TESTS="tests/pipeline -k seen" for some of them)
 	@scripts/install-chromium
+	@scripts/install-servers
 	@$(BIN)/pytest $(TESTS)
 
 lint: .venv/.dev ## format, lint, types and the import contracts

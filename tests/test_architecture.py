@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "reelrank"
 MAP = runpy.run_path(str(ROOT / "scripts" / "architecture-map"))
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
-VERBS = ["up", "serve", "stream", "index", "keys", "dead-letters", "replay", "bench", "doctor"]  # as the loop turns
+VERBS = ["up", "serve", "stream", "lake", "index", "keys", "dead-letters", "replay", "bench", "doctor"]  # as the loop turns
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
-HEAVY = {"torch", "faiss", "numpy", "scipy", "polars", "starlette", "uvicorn", "av", "sqlalchemy", "alembic", "psycopg"}
+HEAVY = {"torch", "faiss", "numpy", "scipy", "polars", "deltalake", "starlette", "uvicorn", "av", "sqlalchemy", "alembic", "psycopg"}
 
 
 def named(path: Path) -> str:

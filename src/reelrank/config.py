@@ -11,9 +11,11 @@ from msgspec import Meta
 from reelrank.candidates.build_index import IndexConfig
 from reelrank.domain.params import FeedParams
 from reelrank.events.collector import CollectorConfig
+from reelrank.features.attribution import AttributionConfig
 from reelrank.features.user_fold import StreamConfig
 from reelrank.feed import FeedConfig
 from reelrank.serving.services import ServingConfig
+from reelrank.storage.lake import LakeConfig
 
 PREFIX = "REELRANK_"
 _NOT_SETTINGS = {"REELRANK_DATA", "REELRANK_SETTINGS", "REELRANK_SUPERVISED"}
@@ -28,9 +30,11 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     event_log: str = "file:log"
     online_store: str = "file:online"
+    redis_prefix: str = "reelrank"  # the beginning of all keys, when the online store is Redis
     counters: str = "counters"  # a folder: every machine that serves keeps its own
     catalog: str = "file:catalog.sqlite"
     artifacts: str = "file:artifacts"
+    lake: str = "file:lake"
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
     repeat_window: Annotated[int, Meta(ge=1_000)] = 1_000_000  # records of a partition within which a repeat is recognised
 
@@ -43,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     storage: StorageConfig = StorageConfig()
     collector: CollectorConfig = CollectorConfig()
     stream: StreamConfig = StreamConfig()
+    attribution: AttributionConfig = AttributionConfig()
+    lake: LakeConfig = LakeConfig()
     index: IndexConfig = IndexConfig()
     feed: FeedConfig = FeedConfig()
     params: FeedParams = FeedParams()

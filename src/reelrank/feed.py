@@ -202,6 +202,7 @@ class Feed:
             user_offset=query.user.offset,
             params=fingerprint(query.params),
             trace=trace.stages,
+            models=chosen.models,
         )
 
     def _places(self, user: User, chosen: Candidates, placement: Placement) -> list[SlatePlace]:

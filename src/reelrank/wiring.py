@@ -1,8 +1,10 @@
 """Turns Settings into connected objects. The only module that names a backend."""
 
 import hmac
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from reelrank.candidates.build_index import IndexBuilder
@@ -17,7 +19,10 @@ from reelrank.events.collector import Collector
 from reelrank.events.rights import SlateVerifier
 from reelrank.features.columns import VideoColumns
 from reelrank.features.counter_fold import CounterFold
+from reelrank.features.lake_role import LakeRole
+from reelrank.features.point_in_time import ScratchStores
 from reelrank.features.reader import FeatureReader
+from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
@@ -34,6 +39,7 @@ from reelrank.storage.database import Database
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.keys import Keys
+from reelrank.storage.lake import Lake
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 
@@ -50,15 +56,27 @@ class Reelrank:
 
     @cached_property
     def log(self) -> EventLog:
-        log = EmbeddedEventLog(self._file("event log", self.settings.storage.event_log), self.settings.storage.partitions)
+        storage = self.settings.storage
+        scheme, _, servers = storage.event_log.partition(":")
+        if scheme == "kafka":
+            from reelrank.storage.event_log_kafka import KafkaEventLog  # a client library is loaded where its URL asks for it
+
+            log = KafkaEventLog(servers.removeprefix("//"), storage.partitions, storage.kafka)
+        else:
+            log = EmbeddedEventLog(self._file("event log", storage.event_log, "file, kafka"), storage.partitions)
         self._open.callback(log.close)
         return log
 
     @cached_property
     def store(self) -> OnlineStore:
         storage = self.settings.storage
-        path = self._file("online store", storage.online_store)
-        store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
+        if storage.online_store.partition(":")[0] in {"redis", "rediss", "redis-cluster", "rediss-cluster"}:
+            from reelrank.storage.online_store_redis import RedisOnlineStore
+
+            store = RedisOnlineStore(storage.online_store, storage.partitions, storage.repeat_window, storage.redis_prefix)
+        else:
+            path = self._file("online store", storage.online_store, "file, redis, rediss, redis-cluster")
+            store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)
         self._open.callback(store.close)
         return store
 
@@ -66,7 +84,7 @@ class Reelrank:
     def database(self) -> Database:
         url = self.settings.storage.catalog
         if url.partition(":")[0] in {"postgresql", "postgres"}:
-            from reelrank.storage.catalog_postgresql import PostgresqlDatabase  # a driver is loaded where its URL asks for it
+            from reelrank.storage.catalog_postgresql import PostgresqlDatabase
 
             database = PostgresqlDatabase(url)
         else:
@@ -119,6 +137,16 @@ class Reelrank:
     def stream(self) -> Stream:
         users = UserFold(self.log, self.store, self.columns, self.settings.storage.repeat_window, self.settings.stream)
         return Stream(self.log, users, CounterFold(self.log, self.counters), self.counters, self.settings.stream)
+
+    @cached_property
+    def lake(self) -> Lake:
+        url = self.settings.storage.lake  # whatever is no path below data_dir goes to deltalake as it is
+        path = self._file("lake", url).absolute() if url.startswith("file:") and not url.startswith("file://") else url
+        return Lake(str(path), self.settings.lake)
+
+    @cached_property
+    def lake_role(self) -> LakeRole:
+        return LakeRole(self.log, self.columns, self.lake, self.clock, self.settings.attribution)
 
     @cached_property
     def index_builder(self) -> IndexBuilder:
@@ -190,3 +218,27 @@ def is_guarded(settings: Settings) -> bool:
 def open_reelrank(settings: Settings, clock: Clock | None = None) -> Reelrank:
     """A deployment as `settings` describe it; nothing is opened before it is used."""
     return Reelrank(settings, clock)
+
+
+@contextmanager
+def scratch_stores(settings: Settings, folder: Path) -> Iterator[ScratchStores]:
+    """Stores below `folder` to fold the past of a deployment into, cut as its own are; quick, because nothing in them has to survive."""
+    storage = settings.storage
+    numbers = count()
+
+    @contextmanager
+    def counters() -> Iterator[CounterStore]:
+        store = CounterStore(folder / f"counters-{next(numbers)}", storage.partitions, durable=False)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    with ExitStack() as opened:
+        users = EmbeddedOnlineStore(folder / "online", storage.partitions, storage.repeat_window, durable=False)
+        opened.callback(users.close)
+        signals = EmbeddedEventLog(folder / "signals", storage.partitions, durable=False)
+        opened.callback(signals.close)
+        spool = Spool(folder)
+        opened.callback(spool.close)
+        yield ScratchStores(users, signals, counters, spool)

@@ -58,14 +58,14 @@ def test_nothing_is_proposed_to_somebody_new_or_before_there_is_a_model(two_circ
     two_circles.artifacts.root = two_circles.artifacts.root / "elsewhere"
     without = CoWatchedSource(item_to_item(two_circles.artifacts))
     assert two_circles.proposed(without, "cat person 0") == []
-    assert without.strength(two_circles.user("cat person 0"), np.arange(3)).tolist() == [0, 0, 0]
+    assert without.strength(two_circles.user("cat person 0"), np.arange(3))[0].tolist() == [0, 0, 0]
 
 
 def test_the_strength_is_higher_for_a_neighbour_than_for_a_stranger_and_zero_for_the_unknown(two_circles: SmallApp, source: CoWatchedSource) -> None:
     two_circles.watches("newcomer", "cat 0")
     (unknown,) = two_circles.publish("a video of today")
     cat, dog = two_circles.columns.rows["cat 3"], two_circles.columns.rows["dog 3"]
-    strength = source.strength(two_circles.user("newcomer"), np.array([cat, dog, unknown]))
+    strength, _ = source.strength(two_circles.user("newcomer"), np.array([cat, dog, unknown]))
     assert strength[0] > strength[1]
     assert strength[2] == 0
 

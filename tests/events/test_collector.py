@@ -153,3 +153,25 @@ def test_a_video_from_the_future_is_refused_and_its_neighbours_are_not(desk: Des
     (refusal,) = receipt.refused
     assert refusal.index == 0 and "uploaded_at" in refusal.reason and "in the future" in refusal.reason
     assert desk.catalog.get("v-1") is None and desk.catalog.get("v-2") is not None
+
+
+def test_a_receipt_says_where_each_partition_ended(desk: Desk) -> None:
+    first = desk.send(published("v-1"), *(like(f"e-{place}", user_id=f"user {place}") for place in range(40)))
+    second = desk.send(like("e-40", user_id="user 0"))
+    assert {partition: offset for partition, offset in first.offsets.items()} == {
+        str(partition): count for partition in range(desk.log.partitions) if (count := desk.log.end(EVENTS, partition) - (str(partition) in second.offsets))
+    }
+    ((partition, offset),) = second.offsets.items()
+    assert offset == desk.log.end(EVENTS, int(partition)) == first.offsets[partition] + 1
+    assert desk.send(like("e-41", "v-9")).offsets == {}
+
+
+def test_batches_that_are_written_together_get_a_receipt_each(desk: Desk) -> None:
+    desk.send(published("v-1"))
+    batches = ([like("e-1"), like("e-2", "v-9")], [like("e-3"), like("e-3")], [like("e-4", "v-9")], [like("e-5")])
+    receipts = desk.collector.commit([desk.collector.prepare(decode_batch(msgspec.json.encode(batch))) for batch in batches])
+    assert [(receipt.accepted, receipt.repeated, len(receipt.refused)) for receipt in receipts] == [(1, 0, 1), (1, 1, 0), (0, 0, 1), (1, 0, 0)]
+    (ends,) = zip(*(receipt.offsets.values() for receipt in receipts if receipt.offsets), strict=True)
+    assert list(ends) == list(range(ends[0], ends[0] + 3))
+    assert receipts[2].offsets == {}
+    assert sorted(letter.event_id for letter in desk.letters()) == ["e-2", "e-4"]

@@ -179,3 +179,15 @@ def test_emoji_and_right_to_left_scripts_are_kept_byte_for_byte() -> None:
 def test_a_single_event_says_what_is_wrong_with_it() -> None:
     with pytest.raises(ValueError, match="watched_s is -1"):
         decode_one(json.dumps(WATCH | {"watched_s": -1}).encode())
+
+
+_odd_text = st.text(st.characters(codec="utf-8", min_codepoint=0, max_codepoint=0x2FF) | st.sampled_from('\\/"é·£\x7f\x80\x9f\xa0😀'), min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(_odd_text, _odd_text, _odd_text), min_size=1, max_size=3), st.booleans())
+def test_a_batch_read_at_once_is_the_batch_read_event_by_event(names: list[tuple[str, str, str]], escaped: bool) -> None:
+    events = [WATCH | {"event_id": one, "user_id": two, "video_id": three} for one, two, three in names]
+    body = json.dumps(events, ensure_ascii=escaped).encode()
+    at_once, one_by_one = decode_batch(body), decode_batch(body, max_event_bytes=len(body) - 1)
+    assert at_once.events == one_by_one.events
+    assert [(refused.index, refused.reason) for refused in at_once.refused] == [(refused.index, refused.reason) for refused in one_by_one.refused]

@@ -7,20 +7,23 @@ from hypothesis import strategies as st
 
 from reelrank.domain.user import Signal, User
 from reelrank.features import sequences
+from reelrank.features.histories import pack_entries
 from reelrank.features.windows import COUNTERS
 
 NOW = 1_750_000_000.0
 MOMENTS = st.integers(0, 20).map(lambda number: NOW + number / 1000)
 WATCHES = st.lists(
     st.builds(
-        lambda at, tie, row: sequences.watch_entry(at, tie, row, 1.0, 0, skipped=False, long_view=False), MOMENTS, st.integers(0, 2**32 - 1), st.integers(0, 3)
+        lambda at, row, watched_s, replays: sequences.watch_entry(at, row, watched_s, replays, skipped=False, long_view=False),
+        MOMENTS,
+        st.integers(0, 3),
+        st.sampled_from([None, 0.0, 1.0, 300.0]),
+        st.integers(0, 2),
     ),
-    unique=True,
     max_size=20,
 )
 SIGNALS = st.lists(
-    st.builds(sequences.signal_entry, MOMENTS, st.integers(0, 2**32 - 1), st.sampled_from([Signal.LIKE, Signal.SHARE]), st.integers(0, 5), st.booleans()),
-    unique_by=lambda entry: entry[:10],
+    st.builds(sequences.signal_entry, MOMENTS, st.sampled_from([Signal.LIKE, Signal.SHARE]), st.integers(0, 5), st.booleans()),
     max_size=20,
 )
 
@@ -29,7 +32,7 @@ def split(entries: list[bytes], cuts: list[int]) -> list[list[bytes]]:
     return [entries[start:end] for start, end in zip([0, *cuts], [*cuts, len(entries)], strict=True)]
 
 
-def decoded(**fields: bytes) -> User:
+def decoded(**fields: object) -> User:
     return sequences.decode_user("ana", sequences.encode_record(sequences.UserRecord(**fields)))
 
 
@@ -39,7 +42,7 @@ def test_watches_are_the_newest_in_whatever_order_they_come(entries: list[bytes]
     kept = b""
     for part in split(data.draw(st.permutations(entries)), sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=4)))):
         kept = sequences.merge_watches(kept, part, keep)
-    assert kept == b"".join(sorted(entries)[-keep:])
+    assert kept == pack_entries(b"".join(sorted(entries)[-keep:]), sequences._WATCHES)
 
 
 @settings(deadline=None, max_examples=150)
@@ -48,14 +51,14 @@ def test_the_newest_word_on_a_signal_stands_in_whatever_order_it_comes(entries: 
     kept = b""
     for part in split(data.draw(st.permutations(entries)), sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=4)))):
         kept = sequences.merge_signals(kept, part, keep)
-    newest = {entry[10:15]: entry for entry in sorted(entries)}
-    assert kept == b"".join(sorted(newest.values())[-keep:])
+    newest = {entry[6:11]: entry for entry in sorted(entries)}
+    assert kept == pack_entries(b"".join(sorted(newest.values())[-keep:]), sequences._SIGNALS)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.permutations(range(3)))
 def test_like_unlike_like_is_a_like_in_any_order_of_arrival(order: list[int]) -> None:
-    entries = [sequences.signal_entry(NOW + at, at, Signal.LIKE, 7, on=at != 1) for at in range(3)]
+    entries = [sequences.signal_entry(NOW + at, Signal.LIKE, 7, on=at != 1) for at in range(3)]
     kept = b""
     for place in order:
         kept = sequences.merge_signals(kept, [entries[place]], 10)
@@ -84,33 +87,115 @@ def test_the_seen_set_has_the_same_bytes_in_any_order(more: set[int], dense: boo
     st.booleans(),
     st.booleans(),
     st.booleans(),
+    st.floats(0, 1_000),
 )
-def test_a_watch_comes_back_as_it_was(at: float, row: int, watched_s: float | None, replays: int, skipped: bool, long_view: bool, timed: bool) -> None:
-    watches = decoded(watches=sequences.watch_entry(at, 5, row, watched_s, replays, skipped=skipped, long_view=long_view, timed=timed)).watches
+def test_a_watch_comes_back_as_it_was(
+    at: float, row: int, watched_s: float | None, replays: int, skipped: bool, long_view: bool, timed: bool, stalled_s: float
+) -> None:
+    entry = sequences.watch_entry(at, row, watched_s, replays, skipped=skipped, long_view=long_view, timed=timed, stalled_s=stalled_s)
+    watches = decoded(watches=sequences.merge_watches(b"", [entry], 10)).watches
     assert watches.video_rows.tolist() == [row]
     assert watches.occurred_at[0] == pytest.approx(at, abs=0.001) if timed else np.isnan(watches.occurred_at[0])
     assert np.isnan(watches.watched_s[0]) if watched_s is None else watches.watched_s[0] == pytest.approx(min(watched_s, 6_553.4), abs=0.0501)
-    assert (watches.replays[0], watches.skipped[0], watches.long_view[0]) == (min(replays, 255), skipped, long_view)
+    assert (watches.replays[0], watches.skipped[0], watches.long_view[0]) == (min(replays, 31), skipped, long_view)
+    assert watches.stalled_s[0] == pytest.approx(min(stalled_s, 25.5), abs=0.0501)
+    assert watches.rendition.tolist() == [0]
+
+
+@pytest.mark.parametrize(("height", "kept"), [(0, 0), (100, 0), (144, 144), (719, 640), (720, 720), (721, 720), (1_080, 1_080), (9_999, 3_840)])
+def test_a_rendition_is_kept_as_the_next_height_below(height: int, kept: int) -> None:
+    entry = sequences.watch_entry(NOW, 3, 1.0, 0, skipped=False, long_view=False, rendition=height)
+    assert decoded(watches=sequences.merge_watches(b"", [entry], 10)).watches.rendition.tolist() == [kept]
+
+
+def test_heights_ascend_and_a_code_fits_a_byte() -> None:
+    assert sorted(set(sequences.HEIGHTS)) == list(sequences.HEIGHTS)
+    assert len(sequences.HEIGHTS) <= 256
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32), st.integers(150, 400), st.data())
+def test_a_full_history_is_the_same_to_the_bit_whatever_the_order_and_the_batches(seed: int, count: int, data: st.DataObject) -> None:
+    rng = np.random.default_rng(seed)
+    entries = [made_watch(rng, at) for at in np.cumsum(rng.exponential(600, count)) + NOW]
+    shuffled = [entries[place] for place in rng.permutation(count)]
+    kept = b""
+    for part in split(shuffled, sorted(data.draw(st.lists(st.integers(0, count), max_size=6)))):
+        kept = sequences.merge_watches(kept, part, 256)
+    in_order = b""
+    for entry in entries:
+        in_order = sequences.merge_watches(in_order, [entry], 256)
+    assert kept == in_order == sequences.merge_watches(b"", entries, 256)
+    watches = decoded(watches=kept).watches
+    assert len(watches) == min(count, 256)
+    assert watches.video_rows.tolist() == [int.from_bytes(entry[6:10], "big") for entry in entries[-256:]]
+
+
+def made_watch(rng: np.random.Generator, at: float) -> bytes:
+    long_view, rendition = bool(rng.random() < 0.3), int(rng.choice([540, 720, 1_080]))
+    watched_s = float(rng.lognormal(2.3, 1))
+    return sequences.watch_entry(float(at), int(rng.integers(1_000_000)), watched_s, 0, skipped=not long_view, long_view=long_view, rendition=rendition)
+
+
+def test_of_slates_the_last_videos_are_kept() -> None:
+    entries = [sequences.served_entry(NOW + place // 8, place) for place in range(100)]
+    kept = b""
+    for start in range(0, 100, 8):
+        kept = sequences.merge_served(kept, entries[start : start + 8])
+    user = decoded(served=kept)
+    assert user.served_rows.tolist() == list(range(100 - sequences.KEEP_SERVED, 100))
+    assert user.served_at[-1] == NOW + 12
+
+
+def test_a_full_record_stays_below_6_kib() -> None:
+    rng = np.random.default_rng(7)
+    moments = np.cumsum(np.where(rng.random(256) < 0.08, rng.exponential(28_800, 256), 1 + rng.exponential(15, 256))) + NOW
+    record = sequences.encode_record(
+        sequences.UserRecord(
+            watches=sequences.merge_watches(b"", [made_watch(rng, at) for at in moments], 256),
+            signals=sequences.merge_signals(
+                b"", [sequences.signal_entry(NOW + at * 4e4, Signal.LIKE, int(rng.integers(10**6)), True) for at in range(40)], 512
+            ),
+            authors=sequences.merge_signals(
+                b"", [sequences.signal_entry(NOW + at * 4e5, Signal.FOLLOW, int(rng.integers(10**5)), True) for at in range(10)], 99
+            ),
+            served=sequences.merge_served(b"", [sequences.served_entry(NOW + at // 8, int(rng.integers(10**6))) for at in range(64)]),
+            seen=sequences.merge_seen(b"", rng.choice(1_000_000, 2_000, replace=False).tolist()),
+            counts=sequences.merge_counts((), [(counter, 1_000) for counter in range(COUNTERS)]),
+            place=sequences.place_entry(NOW, "Ljubljana"),
+        )
+    )
+    assert len(record) < 6_144
+
+
+def test_what_is_added_to_counts_is_added_once() -> None:
+    counts = sequences.merge_counts((), [(0, 1), (5, 1), (0, 2)])
+    assert sequences.merge_counts(counts, [(5, -3)]) == (3, 0, 0, 0, 0, -2, *(0,) * (COUNTERS - 6))
+    assert decoded(counts=counts).counts.tolist() == [3, 0, 0, 0, 0, 1, *(0,) * (COUNTERS - 6)]
+    assert decoded(counts=(1, 2)).counts.tolist() == [1, 2, *(0,) * (COUNTERS - 2)]  # written when there were fewer
 
 
 def test_a_moment_before_1970_is_the_beginning_of_time() -> None:
-    assert decoded(served=sequences.served_entry(-0.5, 1, 3)).served_at.tolist() == [0.0]
+    assert decoded(served=sequences.merge_served(b"", [sequences.served_entry(-0.5, 3)])).served_at.tolist() == [0.0]
 
 
 def test_follows_and_blocks_are_told_apart_and_can_be_taken_back() -> None:
     entry = sequences.signal_entry
-    authors = sequences.merge_signals(
-        b"", [entry(NOW, 1, Signal.FOLLOW, 4, True), entry(NOW, 2, Signal.BLOCK, 5, True), entry(NOW, 3, Signal.FOLLOW, 6, True)], 10
-    )
+    authors = sequences.merge_signals(b"", [entry(NOW, Signal.FOLLOW, 4, True), entry(NOW, Signal.BLOCK, 5, True), entry(NOW, Signal.FOLLOW, 6, True)], 10)
     assert decoded(authors=authors).followed.tolist() == [4, 6]
-    authors = sequences.merge_signals(authors, [entry(NOW + 1, 4, Signal.FOLLOW, 4, False)], 10)
+    authors = sequences.merge_signals(authors, [entry(NOW + 1, Signal.FOLLOW, 4, False)], 10)
     assert decoded(authors=authors).followed.tolist() == [6]
     assert decoded(authors=authors).blocked.tolist() == [5]
 
 
 def test_the_newest_place_counts() -> None:
-    entries = [sequences.place_entry(NOW + 1, 1, "Øsaka"), sequences.place_entry(NOW, 9, "Rome")]
+    entries = [sequences.place_entry(NOW + 1, "Øsaka"), sequences.place_entry(NOW, "Rome")]
     assert decoded(place=max(entries)).place == "Øsaka"
+
+
+def test_a_user_comes_with_the_offset_it_stands_for() -> None:
+    assert sequences.decode_user("ana", None, 7).offset == 7
+    assert sequences.decode_user("ana", sequences.encode_record(sequences.EMPTY), 9).offset == 9
 
 
 def test_nothing_stored_is_somebody_new() -> None:

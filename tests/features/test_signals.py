@@ -61,6 +61,15 @@ def test_a_block_comes_back_and_gives_what_is_new(world_columns: VideoColumns, o
     assert rows_of(again.since(since)) == [row for row in rows_of(block) if row[0] >= since]
 
 
+@given(st.lists(st.integers(10, 40), max_size=30), st.integers(1, 5))
+def test_the_blocks_it_is_split_into_are_the_whole(world_columns: VideoColumns, origins: list[int], entries: int) -> None:
+    block = some_block(world_columns, sorted(origins), 10, 41)
+    parts = list(block.split(entries))
+    assert [row for part in parts for row in rows_of(part)] == rows_of(block)
+    assert [parts[0].origin_from, *(part.origin_to for part in parts)] == [*(part.origin_from for part in parts), 41]
+    assert all(len(part.origins) <= entries or len(set(part.origins.tolist())) == 1 for part in parts)
+
+
 @pytest.fixture(scope="module")
 def world_columns(tmp_path_factory: pytest.TempPathFactory) -> VideoColumns:
     return World(tmp_path_factory.mktemp("signals")).columns

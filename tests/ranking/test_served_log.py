@@ -1,3 +1,4 @@
+import math
 import time
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def test_every_slate_is_in_the_log_after_closing_in_order(tmp_path: Path):
 class _SlowLog(EmbeddedEventLog):
     """A log whose disk comes back only after a while."""
 
-    failures = 2
+    failures = 2.0
 
     def append(self, topic: str, records: list[Record]) -> list[tuple[int, int]]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self.failures:
@@ -58,4 +59,34 @@ def test_recording_never_waits_for_the_log_and_slates_survive_its_absence(tmp_pa
     assert time.perf_counter() - began < 0.5
     served_log.close()
     assert log.end(EVENTS, 0) == 1
+    log.close()
+
+
+def test_while_the_log_is_away_slates_wait_as_long_as_there_is_room_and_the_rest_is_counted(tmp_path: Path):
+    log = _SlowLog(tmp_path, partitions=1)
+    log.failures = math.inf
+    served_log = ServedLog(log, room=20)
+    for number in range(100):
+        served_log.record(served(number), NOW)
+    assert served_log.waiting + served_log.dropped == 100
+    assert 20 <= served_log.waiting <= 40  # in the queue, and on their way
+    waiting = served_log.waiting
+    log.failures = 0
+    served_log.flush()
+    assert served_log.waiting == 0
+    assert log.end(EVENTS, 0) == waiting
+    served_log.close()
+    log.close()
+
+
+def test_closing_gives_up_on_a_log_that_stays_away_and_counts_what_was_lost(tmp_path: Path):
+    log = _SlowLog(tmp_path, partitions=1)
+    log.failures = math.inf
+    served_log = ServedLog(log)
+    for number in range(7):
+        served_log.record(served(number), NOW)
+    began = time.perf_counter()
+    served_log.close(within_s=0.3)
+    assert time.perf_counter() - began < 3
+    assert served_log.dropped == 7
     log.close()

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from reelrank.serving.server import PortTaken, Server, listen
-from serving.running_service import running, watch, with_videos
+from serving.running_service import Service, running, watch, with_videos, within
 
 
 def test_a_taken_port_is_named_with_the_way_out() -> None:
@@ -55,6 +56,78 @@ def test_requests_under_way_are_finished_before_the_server_ends() -> None:
     thread.join(10)
     assert answers == [b"finished"]
     assert not thread.is_alive()
+
+
+def connected(service: Service) -> socket.socket:
+    host, port = service.server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def wait_until_open(service: Service, connections: int) -> None:
+    within(lambda: service.system.services.connections.open == connections)
+
+
+def wait_until_given_up(service: Service, connections: int) -> None:
+    within(lambda: service.system.services.connections.given_up == connections)
+
+
+def everything(wire: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    answer = b""
+    while part := wire.recv(65_536):
+        answer += part
+    return answer
+
+
+def test_headers_that_are_slow_are_given_up_and_those_of_others_are_not(tmp_path: Path) -> None:
+    for service in running(tmp_path, head_timeout_s=0.5):
+        with connected(service) as slow, connected(service) as silent:
+            slow.sendall(b"GET /-/live HTTP/1.1\r\nHost:")
+            assert service.get("/-/live").status == 200
+            answer = everything(slow)
+            assert everything(silent) == b""
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"within 0.5 s" in answer
+        wait_until_given_up(service, 2)
+
+
+def test_a_second_request_may_be_no_slower_than_the_first(tmp_path: Path) -> None:
+    for service in running(tmp_path, head_timeout_s=0.5):
+        with connected(service) as wire:
+            wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert wire.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            time.sleep(0.8)  # between two requests a connection may rest
+            wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert wire.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            wire.sendall(b"GET /-/l")
+            assert everything(wire).startswith(b"HTTP/1.1 408 ")
+
+
+def test_the_rest_of_a_body_that_nobody_wants_may_not_take_for_ever(tmp_path: Path) -> None:
+    for service in running(tmp_path, body_timeout_s=0.5):
+        with connected(service) as wire:
+            wire.sendall(b"POST /-/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+            answer = everything(wire)
+        assert answer.startswith(b"HTTP/1.1 405 ")
+
+
+def test_one_connection_too_many_is_told_so_and_the_others_go_on(tmp_path: Path) -> None:
+    for service in running(tmp_path, max_connections=3):
+        service.http.clear()
+        wait_until_open(service, 0)
+        wires = [connected(service) for _ in range(3)]
+        wait_until_open(service, 3)
+        with connected(service) as fourth:
+            answer = everything(fourth)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1\r\n" in answer
+        wires[0].sendall(b"GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert wires[0].recv(65_536).startswith(b"HTTP/1.1 200 ")
+        for wire in wires:
+            wire.close()
+        wait_until_open(service, 0)
+        assert service.get("/-/live").status == 200
+        assert service.system.services.connections.refused == 1
 
 
 def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:

@@ -12,11 +12,16 @@ from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
+from reelrank.storage.online_store_redis import RedisOnlineStore
 
 Start = Callable[..., "subprocess.Popen[str]"]
-WIDTH = 3  # of the counters in these tests
 
 EVENT_LOGS: dict[str, Callable[..., EventLog]] = {"embedded": EmbeddedEventLog}
-ONLINE_STORES: dict[str, Callable[..., OnlineStore]] = {"embedded": EmbeddedOnlineStore}
+# A place is a path, or the URL of a server with a prefix of its own after '#'.
+ONLINE_STORES: dict[str, Callable[..., OnlineStore]] = {
+    "embedded": lambda place, *arguments, **options: EmbeddedOnlineStore(Path(place), *arguments, **options),
+    "redis": lambda place, *arguments, **options: RedisOnlineStore(place.partition("#")[0], *arguments, prefix=place.partition("#")[2], **options),
+}
+ONLINE_STORES["redis_cluster"] = ONLINE_STORES["redis"]
 CATALOGS: dict[str, Callable[[str], Catalog]] = {"sqlite": lambda place: SqliteCatalog(Path(place)), "postgresql": PostgresqlCatalog}
 ARTIFACT_STORES: dict[str, Callable[..., ArtifactStore]] = {"folders": ArtifactStore}

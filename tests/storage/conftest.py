@@ -1,16 +1,20 @@
-"""Real stores in a folder of their own, and child processes that can be killed."""
+"""Real stores in a folder of their own, real servers, and child processes that can be killed."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from reelrank.benchmarks.local_postgresql import LocalPostgresql
+from reelrank.benchmarks.local_redis import LocalRedis, LocalRedisCluster
 from reelrank.benchmarks.local_server import ServerMissing
 from storage.backends import Start
+
+Server = TypeVar("Server")
 
 
 @pytest.fixture
@@ -31,10 +35,10 @@ def start() -> Iterator[Start]:
         child.communicate()
 
 
-def a_server(folder: Path) -> LocalPostgresql:
-    """A PostgreSQL that is not started yet; without one installed tests skip, and fail where they must not."""
+def made(kind: Callable[[Path], Server], folder: Path) -> Server:
+    """A server that is not started yet; without one installed tests skip, and fail where they must not."""
     try:
-        return LocalPostgresql(folder)
+        return kind(folder)
     except ServerMissing as problem:
         pytest.fail(str(problem)) if os.environ.get("CI") == "true" else pytest.skip(str(problem))
 
@@ -42,12 +46,40 @@ def a_server(folder: Path) -> LocalPostgresql:
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgresql]:
     """A running PostgreSQL that all tests share; each takes a database of its own."""
-    with a_server(tmp_path_factory.mktemp("postgresql")) as server:
+    with made(LocalPostgresql, tmp_path_factory.mktemp("postgresql")) as server:
         yield server
 
 
 @pytest.fixture
 def own_postgresql(tmp_path: Path) -> Iterator[LocalPostgresql]:
     """A running PostgreSQL that a test may stop and kill."""
-    with a_server(tmp_path / "postgresql") as server:
+    with made(LocalPostgresql, tmp_path / "postgresql") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
+    """A running Redis that all tests share; each takes a prefix of its own."""
+    with made(LocalRedis, tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedisCluster]:
+    """A running Redis Cluster of three nodes that all tests share; each takes a prefix of its own."""
+    with made(LocalRedisCluster, tmp_path_factory.mktemp("redis-cluster")) as servers:
+        yield servers
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[LocalRedis]:
+    """A running Redis that a test may stop and kill."""
+    with made(LocalRedis, tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis_cluster(tmp_path: Path) -> Iterator[LocalRedisCluster]:
+    """A running Redis Cluster whose nodes a test may stop and kill."""
+    with made(LocalRedisCluster, tmp_path / "redis-cluster") as servers:
+        yield servers

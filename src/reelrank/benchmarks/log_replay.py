@@ -1,6 +1,5 @@
 """A real log through the whole loop: how many events a second, and how well it predicts what it has not seen yet."""
 
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reelrank.benchmarks.report import spread
-from reelrank.benchmarks.scratch import in_folder, scratch_system
+from reelrank.benchmarks.scratch import in_folder, quick_folder, scratch_system
 from reelrank.config import Settings, StorageConfig
 from reelrank.domain.clock import ManualClock
 from reelrank.evaluation.prediction import auc, gauc, log_loss, user_days
@@ -20,7 +19,6 @@ from reelrank.wiring import open_reelrank
 
 HISTORIES_AT_ONCE = 250  # in one body; each may name 150 videos
 TOGETHER_S = 30.0  # exposures this close together are predicted from the same state
-_ROOM_BYTES = 8 << 30
 LABELS = ("click", "long_view", "like")
 
 
@@ -66,7 +64,7 @@ def measure_quality(
     rng = np.random.default_rng(seed)
     long_views = np.flatnonzero(exposures.long_view)
     ask_at = np.sort(rng.choice(long_views, size=min(feeds, len(long_views)), replace=False))
-    with tempfile.TemporaryDirectory(prefix="reelrank-replay-", dir=_quick_folder(), ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="reelrank-replay-", dir=quick_folder(), ignore_cleanup_errors=True) as folder:
         clock = ManualClock()
         # one partition: many small folds, one after the other, gain nothing from several
         system = open_reelrank(in_folder(Path(folder), Settings(storage=StorageConfig(partitions=1))), clock)
@@ -90,12 +88,6 @@ def measure_quality(
         "import_s": round(imported_s, 1),
         "seconds": round(time.perf_counter() - began, 1),
     }
-
-
-def _quick_folder() -> str | None:
-    """A folder in memory if there is room: nothing of this pass has to survive a power cut."""
-    memory = Path("/dev/shm")
-    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_BYTES else None
 
 
 def _judged(exposures: Exposures, predictions: Predictions) -> dict[str, Any]:

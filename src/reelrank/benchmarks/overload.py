@@ -21,14 +21,13 @@ DoorName = Literal["events", "feed"]
 TIMES = 3.0
 _USERS = 2_000
 _AT_A_TIME = 16  # requests under way while the sustainable rate is looked for
-_WARM_UP_S, _SEARCH_S = 3.0, 5.0
 _FEED_PAUSE_S = 0.1  # between the feeds that somebody goes on asking for meanwhile
 _REFUSALS = {429, 503}
 
 
 def measure(
     seconds: float = 60.0, door: DoorName = "events", batch: int = 100, connections: int = 256, videos: int = 1_000, seed: int = 0,
-    on_progress: Callable[[int], None] = lambda _: None,
+    warm_up_s: float = 3.0, search_s: float = 5.0, on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Load comes at its moments whether or not the service keeps up. A refused request is not sent again."""
     world = World.from_seed(seed, videos=videos, users=_USERS, authors=max(2, videos // 5), now=time.time())
@@ -37,7 +36,7 @@ def measure(
         system.publish(list(world.videos))
         url, per_request = system.supervisor.url, batch if door == "events" else 1
         wires = Wires(url, batches.request, 202, batches.expected()) if door == "events" else Wires(url, _feeds_of(world, seed), 200)
-        sustainable = _sustainable_per_s(wires)
+        sustainable = _sustainable_per_s(wires, warm_up_s, search_s)
         offered = TIMES * sustainable
         serve = system.supervisor.pid("serve")
         before = len(wires.acknowledged)
@@ -82,10 +81,10 @@ def measure(
         }
 
 
-def _sustainable_per_s(wires: Wires) -> float:
+def _sustainable_per_s(wires: Wires, warm_up_s: float, search_s: float) -> float:
     """Requests a second that are accepted when the next one is sent as soon as one is answered."""
-    wires.run(_WARM_UP_S, _AT_A_TIME)
-    took_s = wires.run(_SEARCH_S, _AT_A_TIME)
+    wires.run(warm_up_s, _AT_A_TIME)
+    took_s = wires.run(search_s, _AT_A_TIME)
     return len(wires.accepted_ms) / took_s
 
 

@@ -5,13 +5,14 @@ import selectors
 import socket
 import time
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 _READ_BYTES = 65_536
 _SEND_BUFFER_BYTES = 524_288
 _ANSWERS_WITHIN_S = 30.0
+_LOOK_S, _PAUSE_S = 0.02, 0.1
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
@@ -27,24 +28,29 @@ class Wires:
         self._expected = expected
         self._selector = selectors.DefaultSelector()
         self._idle: list[_Wire] = []
+        self._resting: deque[tuple[float, _Wire]] = deque()  # until when
         self._open = 0
         self._next = 0
         self.acknowledged = array("q")  # numbers of the requests that were accepted, over all runs
         self.accepted_ms = array("d")  # of this run, from when a request was due
         self.other_ms = array("d")
         self.statuses: Counter[int] = Counter()  # of this run; 0: no answer
+        self._pause_s = 0.0
         self.unsent = 0  # due while every connection was waiting for its answer
 
     def run(self, seconds: float, connections: int, rate: float | None = None, on_progress: Callable[[int], None] = lambda _: None) -> float:
         """Sends `rate` requests a second, without a rate as many as are answered, over at most so many connections.
 
-        Returns the seconds until the last answer.
+        Without a rate, a connection that was told to come back rests for a moment. Returns the seconds until the last answer.
         """
         self.accepted_ms, self.other_ms, self.statuses, self.unsent = array("d"), array("d"), Counter(), 0
+        self._pause_s = _PAUSE_S if rate is None else 0.0
         began = now = time.perf_counter()
         told_s = 0
         issued = 0
         while (elapsed := now - began) < seconds:
+            while self._resting and self._resting[0][0] <= now:
+                self._idle.append(self._resting.popleft()[1])
             if rate is None:
                 while self._idle or self._open < connections:
                     self._send(now)
@@ -55,13 +61,13 @@ class Wires:
                     else:
                         self.unsent += 1
                 issued = int(elapsed * rate) + 1
-            self._take_answers(0.1 if rate is None else max(0.0, began + issued / rate - time.perf_counter()))
+            self._take_answers(_LOOK_S if rate is None else max(0.0, began + issued / rate - time.perf_counter()))
             now = time.perf_counter()
             if int(now - began) > told_s:
                 told_s = int(now - began)
                 on_progress(1)
         deadline = now + _ANSWERS_WITHIN_S
-        while len(self._idle) < self._open and time.perf_counter() < deadline:
+        while len(self._idle) + len(self._resting) < self._open and time.perf_counter() < deadline:
             self._take_answers(0.1)
         return time.perf_counter() - began
 
@@ -117,15 +123,19 @@ class Wires:
         wire.answer += part
         if part and not wire.complete:
             return
+        turned_away = wire.complete and int(wire.answer[9:12]) != self.accepted
         closed = not part or b"connection: close" in wire.answer.lower()
         if wire.due is not None:  # else the server closed a connection that nobody was using
             self._count(wire, int(wire.answer[9:12]) if wire.complete else 0, wire.due)
         if closed:
             if wire in self._idle:
                 self._idle.remove(wire)
+            self._resting = deque(one for one in self._resting if one[1] is not wire)
             self._selector.unregister(wire.stream)
             wire.stream.close()
             self._open -= 1
+        elif turned_away and self._pause_s:
+            self._resting.append((time.perf_counter() + self._pause_s, wire))
         else:
             self._idle.append(wire)
 

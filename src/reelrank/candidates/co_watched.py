@@ -36,6 +36,15 @@ def item_to_item(artifacts: ArtifactStore) -> Published[ItemToItem]:
     return Published(artifacts, ITEM_TO_ITEM, lambda folder: ItemToItem.load(folder / FILE))
 
 
+def strength(model: ItemToItem, user: User, rows: Rows) -> NDArray[np.float64]:
+    """How strongly a user's watches speak for each of `rows` (n,): about 0..1, 0 where nothing is known."""
+    if len(user.watches) == 0:
+        return np.zeros(len(rows))
+    scores = model.scores(*history_of(user))
+    places = model.places_of(rows)
+    return np.where(places >= 0, scores[places], 0.0) / _FULL_STRENGTH
+
+
 class CoWatchedSource:
     """Proposes what the linear item-to-item model finds in the user's history, with a lean towards what is watched these days."""
 
@@ -59,11 +68,7 @@ class CoWatchedSource:
         best = strongest(scores, quota)
         return Proposal(model.videos[best[scores[best] > 0]])
 
-    def strength(self, user: User, rows: Rows) -> NDArray[np.float64]:
-        """How strongly the user's watches speak for each of `rows` (n,): about 0..1, 0 where nothing is known."""
-        model = self._model.value
-        if model is None or len(user.watches) == 0:
-            return np.zeros(len(rows))
-        scores = model.scores(*history_of(user))
-        places = model.places_of(rows)
-        return np.where(places >= 0, scores[places], 0.0) / _FULL_STRENGTH
+    def strength(self, user: User, rows: Rows) -> tuple[NDArray[np.float64], dict[str, str]]:
+        """How strongly the user's watches speak for each of `rows` (n,), and by which version of which model."""
+        live = self._model.live
+        return (np.zeros(len(rows)), {}) if live is None else (strength(live.value, user, rows), {self._model.name: live.name})

@@ -15,10 +15,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "up": ("up", "Run everything on this machine: the feed, the stream and the index."),
     "serve": ("serve", "Play one role: answer feeds, collect events, show the page."),
     "stream": ("stream", "Play one role: fold the event log into the online store."),
+    "lake": ("lake", "Play one role: join what was served with what came of it, copy the log to the lake."),
     "index": ("index", "Play one role: rebuild what recall reads from what people watched."),
     "keys": ("keys", "Make, list and revoke API keys."),
     "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
     "replay": ("replay", "Replay a real log through the whole loop and measure it."),
+    "audit": ("audit", "Compute the features of served slates again from the log alone and compare."),
     "bench": ("bench", "Measure this machine: reaction, faults, feed."),
     "doctor": ("doctor", "Say what is installed, reachable and missing."),
 }

@@ -104,5 +104,5 @@ def overload(seconds: float, door: "DoorName", batch: int, connections: int, vid
     from reelrank.cli.progress import TerminalProgress
 
     with TerminalProgress().task("seconds", round(seconds)) as on_progress:
-        numbers = measure(seconds, door, batch, connections, videos, seed, on_progress)
+        numbers = measure(seconds, door, batch, connections, videos, seed, on_progress=on_progress)
     tell("Three times too much", numbers, as_json)

@@ -17,6 +17,7 @@ class Candidates:
     source_names: tuple[str, ...] = ()  # bit i of `sources` means source_names[i]
     features: NDArray[np.float32] | None = None  # (n, F), columns as in features.definitions. Written by: hydrators
     offsets: tuple[int, ...] = ()  # per partition, how much of the log the counters have seen. Written by: hydrators
+    models: dict[str, str] = field(default_factory=dict)  # artifact -> the version that spoke. Written by: hydrators
     predictions: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # head -> (n,). Written by: scorers
     score: NDArray[np.float64] | None = None  # (n,). Written by: the last scorer
 
@@ -34,6 +35,7 @@ class Candidates:
             sources=self.sources[places],
             source_names=self.source_names,
             offsets=self.offsets,
+            models=self.models,
             features=None if self.features is None else self.features[places],
             predictions={head: values[places] for head, values in self.predictions.items()},
             score=None if self.score is None else self.score[places],

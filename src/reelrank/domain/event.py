@@ -73,6 +73,8 @@ class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     user_offset: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0  # the log offset of the user's partition that the user's state had seen
     params: str = ""  # fingerprint of the FeedParams in force
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
+    variant: str = ""  # of the experiment, if the user is in one
+    models: dict[str, str] = {}  # head or part of the ranker -> version of the model behind it
 
 
 class Impression(_VideoEvent, tag="impression", frozen=True, gc=False, kw_only=True):

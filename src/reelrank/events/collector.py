@@ -58,7 +58,7 @@ class Prepared:
     accepted: list[Accepted]
     refused: list[Refused]
     repeated: int
-    rights: Rights
+    rights: Rights = ALL_RIGHTS  # of who sent it
 
 
 class Collector:

@@ -14,39 +14,55 @@ from reelrank.storage.event_log import SIGNALS, EventLog
 
 logger = logging.getLogger(__name__)
 
+_BLOCKS = 64  # of a partition that are read at a time
+_EVENTS = 50_000  # once blocks of so many events are there, they are folded: bounds memory
+
 
 class CounterFold:
     """Follows SIGNALS into a CounterStore."""
 
-    def __init__(self, log: EventLog, counters: CounterStore, blocks: int = 64) -> None:
+    def __init__(self, log: EventLog, counters: CounterStore, blocks: int = _BLOCKS) -> None:
         self._log = log
         self._counters = counters
-        self._blocks = blocks  # of a partition at a time, at most
+        self._blocks = blocks
 
     def waiting_at(self) -> dict[int, int]:
         """Per partition, the offset of SIGNALS that is folded next."""
         return dict(enumerate(self._counters.position().signals))
 
-    def fold_once(self, partitions: Sequence[int] | None = None) -> int:
-        """Folds the next blocks of all partitions (or some) in one commit; returns how many events they came from, 0 when there is nothing to read."""
+    def fold_once(self, partitions: Sequence[int] | None = None, until: Sequence[int] | None = None) -> int:
+        """Folds the next blocks of all partitions (or some) in one commit; returns how many blocks those were, begun ones included.
+
+        With `until` only what comes from below these offsets of EVENTS, one for each partition.
+        """
         before = self._counters.position()
-        origins, signals = list(before.origins), list(before.signals)
+        origins, signals, begun = list(before.origins), list(before.signals), 0
         blocks: list[Block] = []
         for partition in range(self._log.partitions) if partitions is None else partitions:
+            limit = None if until is None else until[partition]
+            if limit is not None and limit <= origins[partition]:
+                continue
             for record in self._log.read(SIGNALS, partition, signals[partition], self._blocks):
-                signals[partition] = record.offset + 1
+                if sum(origins) - sum(before.origins) >= _EVENTS:
+                    break
                 block = _readable(record.value, partition)
+                if limit is not None and block is not None and block.origin_to > limit:
+                    block, begun = block.until(limit), begun + 1  # the rest is read again when it may be counted
+                else:
+                    signals[partition] = record.offset + 1
                 if block is None or block.origin_to <= origins[partition]:
                     continue
                 if block.origin_from > origins[partition]:
                     logger.error("the signals of partition %d leave out the offsets %d to %d", partition, origins[partition], block.origin_from)
                 blocks.append(block.since(origins[partition]))
                 origins[partition] = block.origin_to
+                if block.origin_to == limit:
+                    break
         after = Position(tuple(origins), tuple(signals))
         if after == before:
             return 0
         self._counters.commit(before, after, _folded(self._counters, blocks))
-        return sum(origins) - sum(before.origins)
+        return sum(signals) - sum(before.signals) + begun
 
 
 def _readable(record: bytes, partition: int) -> Block | None:
@@ -67,7 +83,9 @@ def _folded(counters: CounterStore, blocks: Sequence[Block]) -> dict[Kind, tuple
     owners = np.concatenate([block.amount_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
     cells = owners * COUNTERS + np.concatenate([block.amount_counters for block in blocks])
     amounts = np.concatenate([block.amounts for block in blocks])
-    table = np.bincount(cells, weights=amounts, minlength=entries * COUNTERS).reshape(entries, COUNTERS)  # in float64: exact far beyond int32
+    table = np.bincount(cells, weights=amounts.astype(np.float64), minlength=entries * COUNTERS).reshape(
+        entries, COUNTERS
+    )  # in float64: exact far beyond int32
     target_entries = np.concatenate([block.target_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
     kinds = np.concatenate([block.target_kinds for block in blocks])
     keys = np.concatenate([block.target_keys for block in blocks])

@@ -1,5 +1,6 @@
 """The definition table: every number that is known of a candidate, in the order in which it is stored and learned from."""
 
+import hashlib
 from typing import NamedTuple
 
 
@@ -47,3 +48,4 @@ FEATURES: tuple[Feature, ...] = (
 )
 COLUMN: dict[str, int] = {feature.name: place for place, feature in enumerate(FEATURES)}
 WIDTH = len(FEATURES)
+FEATURES_VERSION = hashlib.blake2b("\0".join(COLUMN).encode(), digest_size=6).hexdigest()  # changes with any name or their order

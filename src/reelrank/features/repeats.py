@@ -1,12 +1,11 @@
 """Repeats: which records of a partition were in it before, within a window of offsets."""
 
 import hashlib
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.event import Event
 from reelrank.storage.online_store import FINGERPRINT_BYTES
 
 NOTHING = bytes(FINGERPRINT_BYTES)  # the fingerprint of an offset without a readable record: never a repeat
@@ -14,7 +13,17 @@ NOTHING = bytes(FINGERPRINT_BYTES)  # the fingerprint of an offset without a rea
 Fingerprints = NDArray[np.uint64]
 
 
-def fingerprint(event: Event) -> bytes:
+class Named(Protocol):
+    """An event, or the part of one that is read here."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def event_id(self) -> str: ...
+
+
+def fingerprint(event: Named) -> bytes:
     """Tells an event from every other: two users may choose the same event id."""
     return hashlib.blake2b(f"{event.key}\0{event.event_id}".encode(), digest_size=FINGERPRINT_BYTES).digest()
 

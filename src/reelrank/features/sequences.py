@@ -1,10 +1,12 @@
 """A user's folded state as bytes: histories that keep the newest entries in whatever order they arrive.
 
-Every entry begins with its moment, big-endian, so that comparing bytes compares (occurred_at, event_id):
-merging is sorting, and the newest entries are the last ones.
+Every entry begins with its moment, big-endian, so that comparing bytes compares moments: merging is sorting, and the
+newest entries are the last ones. Equal moments fall back to the row and then to the rest of the entry, so that any two
+entries that differ have one order; two that don't are the same whichever comes first.
 """
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable
 
 import msgspec
@@ -13,31 +15,40 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from reelrank.domain.user import Signal, Signals, User, Watches
+from reelrank.features.histories import Layout, pack_entries, pack_words, unpack_entries, unpack_words
 from reelrank.features.windows import COUNTERS
 
 KEEP_SIGNALS = 512  # likes, shares, comments and hides, of any age
 KEEP_AUTHORS = 2_048  # follows and blocks
-KEEP_SERVED = 128
+KEEP_SERVED = 64  # the last slates; of older ones most was on screen, which `seen` knows for ever
 
-_WATCH = struct.Struct(">HIIIHBB")  # ms (high, low), tie, video row, watched_ds, replays, flags
-_SIGNAL = struct.Struct(">HIIIBB")  # ms (high, low), tie, target row, signal, on
-_SERVED = struct.Struct(">HIII")  # ms (high, low), tie, video row
-_MOMENT = np.dtype([("high", ">u2"), ("low", ">u4"), ("tie", ">u4"), ("row", ">u4")])
-_WATCH_DTYPE = np.dtype([*_MOMENT.descr, ("watched_ds", ">u2"), ("replays", "u1"), ("flags", "u1")])
+# Heights of the renditions that are told apart: a stored code is a place in here. Only ever append.
+HEIGHTS = (0, 144, 240, 288, 360, 432, 480, 540, 576, 640, 720, 800, 848, 900, 960, 1_024, 1_080, 1_200, 1_280, 1_440, 1_600, 1_920, 2_160, 2_560, 3_840)
+
+_WATCH = struct.Struct(">HIIHBBB")  # ms (high, low), video row, watched_ds, replays and flags, rendition, stalled_ds
+_SIGNAL = struct.Struct(">HIIBB")  # ms (high, low), target row, signal, on
+_SERVED = struct.Struct(">HII")  # ms (high, low), video row
+_MOMENT = np.dtype([("high", ">u2"), ("low", ">u4"), ("row", ">u4")])
+_WATCH_DTYPE = np.dtype([*_MOMENT.descr, ("watched_ds", ">u2"), ("replays_flags", "u1"), ("rendition", "u1"), ("stalled_ds", "u1")])
 _SIGNAL_DTYPE = np.dtype([*_MOMENT.descr, ("signal", "u1"), ("on", "u1")])
+_WATCHES = Layout(_WATCH.size, noisy=(4, 5, 8, 9, 11))  # low bytes of the moment, the row and watched_ds
+_SIGNALS = Layout(_SIGNAL.size, noisy=(4, 5, 8, 9), plain_up_to=512)  # likes are rare enough to be packed early
+_SERVINGS = Layout(_SERVED.size, noisy=(8, 9))  # a slate is of one moment
 _UNKNOWN_DS = 0xFFFF
-_SKIPPED, _UNTIMED, _LONG = 1, 2, 4
+_SKIPPED, _UNTIMED, _LONG, _REPLAY = 1, 2, 4, 8  # replays count in steps of _REPLAY
+_MOST_REPLAYS = 31
+_HEIGHTS = np.array(HEIGHTS, dtype=np.int64)
 
 
 class UserRecord(msgspec.Struct, frozen=True, array_like=True):
-    """What the online store holds for one user."""
+    """What the online store holds for one user. Histories and the seen set are packed: `merge_…` reads and writes them."""
 
     watches: bytes = b""
     signals: bytes = b""
     authors: bytes = b""
     served: bytes = b""
     seen: bytes = b""
-    counts: bytes = b""
+    counts: tuple[int, ...] = ()  # by windows.Counter
     place: bytes = b""  # the moment it was named, then its name
 
 
@@ -55,32 +66,34 @@ def watch_entry(
     skipped: bool,
     long_view: bool,
     timed: bool = True,
-    stalled_s: float = 0.0,
     rendition: int = 0,
+    stalled_s: float = 0.0,
 ) -> bytes:
-    """One watch or skip. `tie` is 32 bits of the event's fingerprint; `watched_s` None where nobody measured it."""
-    flags = skipped * _SKIPPED | (not timed) * _UNTIMED | long_view * _LONG
+    """One watch or skip. `watched_s` is None where nobody measured it; `rendition` is a height in pixels, 0 unknown, kept as the next of HEIGHTS below."""
+    flags = skipped * _SKIPPED | (not timed) * _UNTIMED | long_view * _LONG | min(replays, _MOST_REPLAYS) * _REPLAY
     watched_ds = _UNKNOWN_DS if watched_s is None else min(round(watched_s * 10), _UNKNOWN_DS - 1)
-    return _WATCH.pack(*_split_ms(occurred_at), 0, video_row, watched_ds, min(replays, 255), flags)
+    code = bisect_right(HEIGHTS, rendition) - 1 if rendition else 0
+    stalled_ds = min(round(stalled_s * 10), 255) if stalled_s else 0
+    return _WATCH.pack(*_split_ms(occurred_at), video_row, watched_ds, flags, code, stalled_ds)
 
 
 def signal_entry(occurred_at: float, signal: Signal, target_row: int, on: bool) -> bytes:
     """One signal towards a video or an author, given (`on`) or taken back."""
-    return _SIGNAL.pack(*_split_ms(occurred_at), 0, target_row, signal, on)
+    return _SIGNAL.pack(*_split_ms(occurred_at), target_row, signal, on)
 
 
 def served_entry(occurred_at: float, video_row: int) -> bytes:
     """One video of a slate."""
-    return _SERVED.pack(*_split_ms(occurred_at), 0, video_row)
+    return _SERVED.pack(*_split_ms(occurred_at), video_row)
 
 
 def place_entry(occurred_at: float, place: str) -> bytes:
     """Where a user was; the newest one counts."""
-    return struct.pack(">HII", *_split_ms(occurred_at), 0) + place.encode()
+    return struct.pack(">HI", *_split_ms(occurred_at)) + place.encode()
 
 
 def merge_newest(kept: bytes, new: Iterable[bytes], size: int, keep: int) -> bytes:
-    """The newest `keep` of the entries in `kept` (packed, each of `size` bytes) and `new`, oldest first."""
+    """The newest `keep` of the entries in `kept` (one after the other, each of `size` bytes) and `new`, oldest first."""
     fresh = sorted(new)
     if not fresh:
         return kept
@@ -90,32 +103,42 @@ def merge_newest(kept: bytes, new: Iterable[bytes], size: int, keep: int) -> byt
     return (kept + b"".join(fresh))[-keep * size :]
 
 
-def merge_watches(kept: bytes, new: Iterable[bytes], keep: int) -> bytes:
+def merge_watches(kept: bytes, new: list[bytes], keep: int) -> bytes:
     """The newest `keep` watches."""
-    return merge_newest(kept, new, _WATCH.size, keep)
+    return _merge_packed(kept, new, _WATCHES, keep)
 
 
-def merge_served(kept: bytes, new: Iterable[bytes]) -> bytes:
+def merge_served(kept: bytes, new: list[bytes]) -> bytes:
     """The videos served last."""
-    return merge_newest(kept, new, _SERVED.size, KEEP_SERVED)
+    return _merge_packed(kept, new, _SERVINGS, KEEP_SERVED)
 
 
 def merge_signals(kept: bytes, new: Iterable[bytes], keep: int) -> bytes:
     """The newest word on each (signal, target), of those the newest `keep`: like, unlike, like leaves one entry."""
     size = _SIGNAL.size
-    latest: dict[bytes, bytes] = {kept[at + 10 : at + 15]: kept[at : at + size] for at in range(0, len(kept), size)}
+    before = unpack_entries(kept, _SIGNALS)
+    latest: dict[bytes, bytes] = {before[at + 6 : at + 11]: before[at : at + size] for at in range(0, len(before), size)}
     for entry in new:
-        about = entry[10:15]  # target and signal
+        about = entry[6:11]  # target and signal
         if about not in latest or latest[about] < entry:
             latest[about] = entry
-    return b"".join(sorted(latest.values())[-keep:])
+    return pack_entries(b"".join(sorted(latest.values())[-keep:]), _SIGNALS)
 
 
 def merge_seen(kept: bytes, rows: Iterable[int]) -> bytes:
-    """The video rows in `kept` (a serialised roaring bitmap) and `rows`."""
-    seen = BitMap.deserialize(kept) if kept else BitMap()
+    """The video rows in `kept` (a packed roaring bitmap) and `rows`."""
+    seen = _decode_seen(kept)
+    before = len(seen)
     seen.update(rows)
-    return seen.serialize()
+    return pack_words(seen.serialize()) if len(seen) > before else kept
+
+
+def merge_counts(kept: tuple[int, ...], added: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    """`kept` with the (counter, amount) of `added` on top."""
+    counts = [*kept, *(0 for _ in range(COUNTERS - len(kept)))]
+    for counter, amount in added:
+        counts[counter] += amount
+    return tuple(counts)
 
 
 def decode_user(user_id: str, stored: bytes | None, offset: int = 0) -> User:
@@ -124,39 +147,51 @@ def decode_user(user_id: str, stored: bytes | None, offset: int = 0) -> User:
         return User(user_id, offset=offset)
     record = decode_record(stored)
     signals, authors = _standing(record.signals), _standing(record.authors)
-    served = np.frombuffer(record.served, dtype=_MOMENT)
+    served = np.frombuffer(unpack_entries(record.served, _SERVINGS), dtype=_MOMENT)
+    counts = np.zeros(COUNTERS, dtype=np.int64)
+    counts[: len(record.counts)] = record.counts
     return User(
         user_id,
         watches=_decode_watches(record.watches),
         signals=Signals(signals["row"].astype(np.int64), _seconds(signals), signals["signal"].astype(np.int64)),
         followed=authors["row"][authors["signal"] == Signal.FOLLOW].astype(np.int64),
         blocked=authors["row"][authors["signal"] == Signal.BLOCK].astype(np.int64),
-        seen=BitMap.deserialize(record.seen) if record.seen else BitMap(),
+        seen=_decode_seen(record.seen),
         served_rows=served["row"].astype(np.int64),
         served_at=_seconds(served),
-        counts=np.frombuffer(record.counts, dtype="<i8") if record.counts else np.zeros(COUNTERS, dtype=np.int64),
-        place=record.place[10:].decode(),
+        counts=counts,
+        place=record.place[6:].decode(),
         offset=offset,
     )
 
 
+def _merge_packed(kept: bytes, new: list[bytes], layout: Layout, keep: int) -> bytes:
+    return pack_entries(merge_newest(unpack_entries(kept, layout), new, layout.size, keep), layout) if new else kept
+
+
+def _decode_seen(packed: bytes) -> BitMap:
+    return BitMap.deserialize(unpack_words(packed)) if packed else BitMap()
+
+
 def _decode_watches(packed: bytes) -> Watches:
-    entries = np.frombuffer(packed, dtype=_WATCH_DTYPE)
-    flags = entries["flags"]
+    entries = np.frombuffer(unpack_entries(packed, _WATCHES), dtype=_WATCH_DTYPE)
+    flags = entries["replays_flags"]
     watched_ds = entries["watched_ds"].astype(np.float64)
     return Watches(
         video_rows=entries["row"].astype(np.int64),
         occurred_at=np.where(flags & _UNTIMED, np.nan, _seconds(entries)),
         watched_s=np.where(watched_ds == _UNKNOWN_DS, np.nan, watched_ds / 10),
-        replays=entries["replays"].astype(np.int64),
+        replays=(flags // _REPLAY).astype(np.int64),
         skipped=(flags & _SKIPPED) > 0,
         long_view=(flags & _LONG) > 0,
+        stalled_s=entries["stalled_ds"] / 10,
+        rendition=_HEIGHTS[entries["rendition"]],
     )
 
 
 def _standing(packed: bytes) -> NDArray[np.void]:
     """The signals that were not taken back."""
-    entries = np.frombuffer(packed, dtype=_SIGNAL_DTYPE)
+    entries = np.frombuffer(unpack_entries(packed, _SIGNALS), dtype=_SIGNAL_DTYPE)
     return entries[entries["on"] == 1]
 
 

@@ -5,6 +5,7 @@ was counted), whom each counts for, and by how much. Each entry carries the offs
 reads a block again, or one that was cut elsewhere, can tell what is new.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -77,6 +78,31 @@ class Block(NamedTuple):
             self.amounts[increments:],
         )
 
+    def until(self, origin: int) -> "Block":
+        """What comes from offsets below `origin`."""
+        end = int(np.searchsorted(self.origins, origin))
+        targets, increments = np.searchsorted(self.target_entries, end), np.searchsorted(self.amount_entries, end)
+        return Block(
+            self.origin_from,
+            min(self.origin_to, max(origin, self.origin_from)),
+            self.origins[:end],
+            self.seconds[:end],
+            self.target_entries[:targets],
+            self.target_kinds[:targets],
+            self.target_keys[:targets],
+            self.amount_entries[:increments],
+            self.amount_counters[:increments],
+            self.amounts[:increments],
+        )
+
+    def split(self, entries: int) -> Iterator["Block"]:
+        """The same in blocks of about so many entries: a record of the log must not grow without bound. What comes from one offset stays together."""
+        rest = self
+        while len(rest.origins) > entries and (cut := max(int(rest.origins[entries]), int(rest.origins[0]) + 1)) <= rest.origins[-1]:
+            yield rest.until(cut)
+            rest = rest.since(cut)
+        yield rest
+
 
 def encode_block(block: Block) -> bytes:
     """A block as a record of the log."""
@@ -131,15 +157,15 @@ class BlockBuilder:
         self._places: list[int] = []  # -1 unknown
         self._amounts: list[int] = []  # entry, counter, amount; entry, counter, amount …
 
-    def video(self, offset: int, occurred_at: float, video_row: int, place_row: int, increments: tuple[tuple[Counter, int], ...]) -> None:
+    def video(self, offset: int, occurred_at: float, video_row: int, place_row: int, increments: Sequence[tuple[Counter, int]]) -> None:
         """Counts for a video and all that it stands for; `place_row` is where the user is."""
         self._entry(offset, occurred_at, video_row, -1, place_row, increments)
 
-    def author(self, offset: int, occurred_at: float, author_row: int, increments: tuple[tuple[Counter, int], ...]) -> None:
+    def author(self, offset: int, occurred_at: float, author_row: int, increments: Sequence[tuple[Counter, int]]) -> None:
         """Counts for an author alone."""
         self._entry(offset, occurred_at, -1, author_row, -1, increments)
 
-    def _entry(self, offset: int, occurred_at: float, video_row: int, author_row: int, place_row: int, increments: tuple[tuple[Counter, int], ...]) -> None:
+    def _entry(self, offset: int, occurred_at: float, video_row: int, author_row: int, place_row: int, increments: Sequence[tuple[Counter, int]]) -> None:
         entry = len(self._origins)
         self._origins.append(offset)
         self._seconds.append(max(int(occurred_at), 0))

@@ -3,12 +3,13 @@
 import logging
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 
 from reelrank.features.counter_fold import CounterFold
 from reelrank.features.user_fold import StreamConfig, UserFold
 from reelrank.storage.counter_store import CounterStore
-from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, StorageError
+from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Membership, StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -28,14 +29,21 @@ class Stream:
         self._counters = counters
         self._config = config or StreamConfig()
 
-    def follow(self, stopping: Callable[[], bool]) -> None:
-        """Folds what comes until `stopping` says so. While a store is away it tries again and again."""
-        while not stopping():
-            try:
-                self._follow(stopping)
-            except StorageError as problem:
-                logger.warning("the stream waits: %s", problem)
-                time.sleep(self._config.pause_s)
+    def follow(self, stopping: Callable[[], bool], *, users: bool = True, counters: bool = True) -> None:
+        """Folds what comes until `stopping` says so: users, counters, or both. While a store is away it tries again and again."""
+        with ExitStack() as held:
+            following = _Following(self._log.join(GROUP) if users else None, None)
+            if following.membership is not None:
+                held.callback(following.membership.close)
+            while not stopping():
+                try:
+                    if counters and following.claim is None and (claim := self._counters.claim()) is not None:
+                        held.enter_context(claim)
+                        following.claim = claim
+                    self._turn(following)
+                except StorageError as problem:
+                    logger.warning("the stream waits: %s", problem)
+                    time.sleep(self._config.pause_s)
 
     def catch_up(self) -> int:
         """Folds every partition to the end of the log as it is now; returns how many records that took."""
@@ -47,27 +55,26 @@ class Stream:
             pass
         return folded
 
-    def _follow(self, stopping: Callable[[], bool]) -> None:
-        with ExitStack() as held:
-            membership = self._log.join(GROUP)
-            held.callback(membership.close)
-            counting = False
-            mine: frozenset[int] = frozenset()
-            while not stopping():
-                now_mine = membership.partitions()
-                for partition in mine - now_mine:
-                    self.users.forget(partition)
-                mine = now_mine
-                if not counting and (claim := self._counters.claim()) is not None:
-                    held.enter_context(claim)
-                    counting = True
-                ready = self._log.wait(EVENTS, {partition: self.users.offset(partition) for partition in mine}, self._config.poll_s)
-                for partition in ready:
-                    self.users.fold_once(partition)
-                if counting:
-                    self._count(0.0)
+    def _turn(self, following: "_Following") -> None:
+        """Folds what is there; waits a moment for news when there is none."""
+        mine = frozenset[int]() if following.membership is None else following.membership.partitions()
+        for partition in following.mine - mine:
+            self.users.forget(partition)
+        following.mine = mine
+        topic, offsets = EVENTS, {partition: self.users.offset(partition) for partition in mine}
+        if not mine and following.claim is not None:
+            topic, offsets = SIGNALS, self._counter_fold.waiting_at()
+        ready = self._log.wait(topic, offsets, self._config.poll_s)
+        for partition in ready if topic == EVENTS else ():
+            self.users.fold_once(partition)
+        if following.claim is not None:
+            self._counter_fold.fold_once(sorted(self._log.wait(SIGNALS, self._counter_fold.waiting_at(), 0.0)))
 
-    def _count(self, timeout_s: float) -> None:
-        ready = self._log.wait(SIGNALS, self._counter_fold.waiting_at(), timeout_s)
-        if ready:
-            self._counter_fold.fold_once(sorted(ready))
+
+@dataclass
+class _Following:
+    """What a stream holds while it follows."""
+
+    membership: Membership | None
+    claim: AbstractContextManager[None] | None  # on this machine's counters
+    mine: frozenset[int] = frozenset()

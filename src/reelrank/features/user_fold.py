@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 
 from reelrank.domain.event import (
@@ -34,11 +33,13 @@ from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
 from reelrank.features.signals import BlockBuilder, encode_block
-from reelrank.features.windows import COUNTERS, Counter
+from reelrank.features.windows import Counter
 from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Record, StoredRecord
 from reelrank.storage.online_store import FoldConflict, OnlineStore
 
 logger = logging.getLogger(__name__)
+
+_ENTRIES = 5_000  # in one block of signals: about 700 kB
 
 
 class _ShownVideo(msgspec.Struct, frozen=True, gc=False):
@@ -117,6 +118,8 @@ class UserFold:
         offset = window.offset
         at_most = self._config.batch if until is None else min(self._config.batch, until - offset)
         records = self._log.read(EVENTS, partition, offset, at_most) if at_most > 0 else []
+        if until is not None and records and records[-1].offset >= until:  # a log may leave offsets out
+            records = [record for record in records if record.offset < until]
         if not records:
             return 0
         del self._windows[partition]  # until all of this has worked, what it knows is not to be trusted
@@ -126,8 +129,8 @@ class UserFold:
         stored = self._store.read(batch.user_ids)
         if any(seen != offset for seen in stored.offsets):  # somebody else has just folded these
             return 0
-        block = batch.signals.block(offset, end)
-        self._signals_log.append(SIGNALS, [Record("", encode_block(block), partition)])
+        blocks = batch.signals.block(offset, end).split(_ENTRIES)
+        self._signals_log.append(SIGNALS, [Record("", encode_block(block), partition) for block in blocks])
         try:
             self._store.commit(partition, offset, end, batch.records(stored.users), fingerprints)
         except FoldConflict as conflict:
@@ -166,9 +169,6 @@ class _UserChanges:
     def applied_to(self, stored: bytes | None, history: int) -> bytes:
         """The record with these changes."""
         before = sequences.EMPTY if stored is None else sequences.decode_record(stored)
-        counts = np.frombuffer(before.counts, dtype="<i8").copy() if before.counts else np.zeros(COUNTERS, dtype="<i8")
-        for counter, amount in self.counts:
-            counts[counter] += amount
         return sequences.encode_record(
             sequences.UserRecord(
                 watches=sequences.merge_watches(before.watches, self.watches, history),
@@ -176,7 +176,7 @@ class _UserChanges:
                 authors=sequences.merge_signals(before.authors, self.authors, sequences.KEEP_AUTHORS) if self.authors else before.authors,
                 served=sequences.merge_served(before.served, self.served),
                 seen=sequences.merge_seen(before.seen, self.seen) if self.seen else before.seen,
-                counts=counts.tobytes(),
+                counts=sequences.merge_counts(before.counts, self.counts) if self.counts else before.counts,
                 place=max(before.place, self.place),
             )
         )
@@ -233,10 +233,10 @@ class _Batch:
         changes = self._changes(event, occurred_at)
         duration_s = float(self._columns.duration_s[row])
         watched_s = event.watched_s
-        skipped = type(event) is Skip
+        skipped = isinstance(event, Skip)
         increments = [(Counter.SKIPS if skipped else Counter.CLICKS, 1)]
         replays, stalled_s, rendition, long_view = 0, 0.0, 0, False
-        if not skipped:
+        if isinstance(event, Watch):
             replays, stalled_s, rendition = event.replays, event.stalled_s, event.rendition
             long_view = is_long_view(watched_s, duration_s)
             if long_view:

@@ -17,8 +17,8 @@ from reelrank.pipeline.stages import Query
 class CoWatchScores(Protocol):
     """Knows how strongly a user's watches speak for videos."""
 
-    def strength(self, user: User, rows: Rows) -> NDArray[np.float64]:
-        """For each of `rows` (n,) a number, 0 where nothing speaks for it and about 1 where much does."""
+    def strength(self, user: User, rows: Rows) -> tuple[NDArray[np.float64], dict[str, str]]:
+        """For each of `rows` (n,) a number, 0 where nothing speaks for it and about 1 where much does; and which version of which model says so."""
         ...
 
 
@@ -48,4 +48,5 @@ class CoWatchHydrator:
 
     def hydrate(self, query: Query, candidates: Candidates) -> None:
         assert candidates.features is not None, "co_watch is hydrated after the features"
-        candidates.features[:, COLUMN["co_watch"]] = self._co_watch.strength(query.user, candidates.rows)
+        candidates.features[:, COLUMN["co_watch"]], models = self._co_watch.strength(query.user, candidates.rows)
+        candidates.models |= models

@@ -38,15 +38,17 @@ class ShownScorer:
         reading = self._reader.read(users, owner, rows)
         contexts = [slate.context or _NOWHERE for slate in slates]
         features = encode(reading, self._columns, np.array(moments, dtype=np.float64)[owner], contexts, params)
+        models: list[dict[str, str]] = []  # by slate: another version may come into force between two
         for user, size, end in zip(users, sizes, ends, strict=True):
-            features[end - size : end, COLUMN["co_watch"]] = self._co_watch.strength(user, rows[end - size : end])
+            features[end - size : end, COLUMN["co_watch"]], spoke = self._co_watch.strength(user, rows[end - size : end])
+            models.append(spoke)
         heads = predictions(features, params)
         everything = Candidates(rows=rows, features=features, predictions=heads, score=value(heads, features, params))
         videos = as_scored((shown for slate in slates for shown in slate.videos), everything)
         in_force = fingerprint(params)
         return [
-            msgspec.structs.replace(slate, videos=videos[end - size : end], offsets=reading.origins, user_offset=user.offset, params=in_force)
-            for slate, user, size, end in zip(slates, users, sizes, ends, strict=True)
+            msgspec.structs.replace(slate, videos=videos[end - size : end], offsets=reading.origins, user_offset=user.offset, params=in_force, models=spoke)
+            for slate, user, size, end, spoke in zip(slates, users, sizes, ends, models, strict=True)
         ]
 
 

@@ -28,13 +28,16 @@ class FeedError(Exception):
 
 
 class FeedClient:
-    """One client for many threads. A request that got no answer, a 429 or a 503 is sent again as it was: event ids make repeats harmless."""
+    """One client for many threads. A request that got no answer, or was told to come back (408, 429, 503), is sent again as it was.
+
+    Event ids make repeats harmless.
+    """
 
     def __init__(self, url: str = "http://127.0.0.1:8000", timeout_s: float = 10.0, retries: int = 4, connections: int = 8, api_key: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         # 0.1 s, 0.2 s, 0.4 s … between the attempts, or what Retry-After says
-        self._retry = Retry(total=retries, status_forcelist={429, 503}, allowed_methods=None, backoff_factor=0.1, raise_on_status=False, redirect=0)
+        self._retry = Retry(total=retries, status_forcelist={408, 429, 503}, allowed_methods=None, backoff_factor=0.1, raise_on_status=False, redirect=0)
         self._pool = urllib3.PoolManager(maxsize=connections, timeout=Timeout(connect=min(timeout_s, 3.0), read=timeout_s))
 
     def feed(self, user_id: str, count: int = 10, **context: object) -> dict[str, Any]:

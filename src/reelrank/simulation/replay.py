@@ -26,6 +26,7 @@ Ints = NDArray[np.int64]
 OnProgress = Callable[[int], None]  # told how many more are done
 
 _DAY_MS = 86_400_000
+_SEEN_AT_ONCE = 20_000  # moments of a past that nobody predicts
 _encode = msgspec.json.Encoder().encode
 
 
@@ -140,15 +141,20 @@ class Prequential:
                 raise ReplayError(f"event {receipt.refused[0].event_id!r} of the log was refused: {receipt.refused[0].reason}")
         self._stream.catch_up()
 
-    def run(self, exposures: Exposures, ask_at: Ints, count: int = 50, seed: int = 0, on_progress: OnProgress = lambda _: None) -> Predictions:
-        """Goes through the exposures once; at those in `ask_at` (places) a feed of `count` is asked for as well."""
+    def run(
+        self, exposures: Exposures, ask_at: Ints, count: int = 50, seed: int = 0, on_progress: OnProgress = lambda _: None, predict_from: int = 0
+    ) -> Predictions:
+        """Goes through the exposures once; at those in `ask_at` (places) a feed of `count` is asked for as well.
+
+        The exposures before the place `predict_from` are only seen.
+        """
         predictions = Predictions()
         moments = kuairand.moments(exposures)
         popular = _Popular(exposures, self._columns)
         asked = set(ask_at.tolist())
         scored: dict[int, Served] = {}  # the slates that were predicted and are not in the log yet
-        seen_until, day = 0, -1
-        for first, end in _batches(exposures, self._together_ms):
+        seen_until, day = self._see_unpredicted(exposures, moments, predict_from, on_progress), -1
+        for first, end in _batches(exposures, self._together_ms, predict_from):
             start_ms = int(exposures.shown_ms[first])
             self._clock.advance_to(start_ms / 1000)
             due = int(np.searchsorted(moments.at_ms, start_ms))  # all that happened before this moment
@@ -171,6 +177,18 @@ class Prequential:
             self._clock.advance_to(int(moments.at_ms[-1]) / 1000)
         self.see(_due_events(exposures, moments, range(seen_until, len(moments.at_ms)), scored))
         return predictions
+
+    def _see_unpredicted(self, exposures: Exposures, moments: kuairand.Moments, end: int, on_progress: OnProgress) -> int:
+        """Takes all that happened before the exposure at the place `end`; returns how many moments that were."""
+        if end == 0:
+            return 0
+        self._clock.advance_to(int(exposures.shown_ms[min(end, len(exposures) - 1)]) / 1000)
+        due = int(np.searchsorted(moments.at_ms, int(exposures.shown_ms[end]))) if end < len(exposures) else len(moments.at_ms)
+        for start in range(0, due, _SEEN_AT_ONCE):
+            together = range(start, min(start + _SEEN_AT_ONCE, due))
+            self.see(_due_events(exposures, moments, together, {}))
+            on_progress(int(np.count_nonzero(~moments.ended[together.start : together.stop])))
+        return due
 
     def _ask(self, exposures: Exposures, place: int, count: int, seed: int, popular: "_Popular") -> Answer:
         now = int(exposures.shown_ms[place]) / 1000
@@ -209,9 +227,8 @@ class _Popular:
         return int(at[0]) if len(at) else -1
 
 
-def _batches(exposures: Exposures, together_ms: int) -> Iterator[tuple[int, int]]:
-    """Runs of exposures that begin less than `together_ms` after the first of the run, and in any case those of one moment."""
-    first = 0
+def _batches(exposures: Exposures, together_ms: int, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Runs of exposures from the place `first` on that begin less than `together_ms` after the first of the run, and in any case those of one moment."""
     while first < len(exposures):
         end = int(np.searchsorted(exposures.shown_ms, int(exposures.shown_ms[first]) + max(together_ms, 1)))
         yield first, end
@@ -224,5 +241,5 @@ def _due_events(exposures: Exposures, moments: kuairand.Moments, due: range, sco
         if moments.ended[at]:
             yield from kuairand.outcomes_at(exposures, place)
         else:
-            yield scored.pop(place)
+            yield scored.pop(place, None) or kuairand.served_at(exposures, place)
             yield kuairand.impression_at(exposures, place)

@@ -72,11 +72,11 @@ class ArtifactStore:
             folder = link.resolve(strict=True)
         except FileNotFoundError:
             return None
-        try:
-            return Artifact(folder, msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest))
-        except (OSError, msgspec.DecodeError) as problem:
-            logger.error("the manifest of %s can't be read, so %s counts as not published: %s", folder, name, problem)
-            return None
+        return _sealed(folder, name)
+
+    def version(self, name: str, version: str) -> Artifact | None:
+        """One version; None if there never was one of this name, if newer ones have pushed it out, or if its manifest is damaged."""
+        return _sealed(self.root / name / version, name) if version in self.versions(name) else None
 
     def verify(self, artifact: Artifact) -> None:
         """Raises StorageError if a file is missing or not what was published."""
@@ -101,6 +101,14 @@ class ArtifactStore:
         link.unlink(missing_ok=True)
         link.symlink_to(version)
         link.replace(home / "current")  # atomic
+
+
+def _sealed(folder: Path, name: str) -> Artifact | None:
+    try:
+        return Artifact(folder, msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest))
+    except (OSError, msgspec.DecodeError) as problem:
+        logger.error("the manifest of %s can't be read, so %s counts as not published: %s", folder, name, problem)
+        return None
 
 
 def _sha256(path: Path) -> str:

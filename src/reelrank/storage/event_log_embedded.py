@@ -35,14 +35,14 @@ class EmbeddedEventLog:
     for all that wait behind it. An append is all or nothing.
     """
 
-    def __init__(self, path: Path, partitions: int = 4, max_bytes: int = 1 << 38) -> None:
+    def __init__(self, path: Path, partitions: int = 4, max_bytes: int = 1 << 38, durable: bool = True) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.partitions = partitions
         self._path = path
         try:
             # Room for the tables of the topics and then some; every transaction carries the room, used or not.
             tables = max(64, 6 * partitions)
-            self._env = lmdb.open(str(path), map_size=max_bytes, max_readers=1024, max_dbs=tables, metasync=True, sync=True, readahead=False)
+            self._env = lmdb.open(str(path), map_size=max_bytes, max_readers=1024, max_dbs=tables, metasync=durable, sync=durable, readahead=False)
         except lmdb.Error as problem:
             raise StorageError(f"can't open the event log at {path}: {problem}") from problem
         self._env.reader_check()  # frees what killed readers left behind
@@ -129,7 +129,7 @@ class EmbeddedEventLog:
                             cursor = transaction.cursor(tables[pending.topic][partition])
                             cursors[place] = cursor, _end(cursor)
                         cursor, begin = cursors[place]
-                        _, added = cursor.putmulti(zip(map(_KEY, count(begin)), values), append=True)
+                        _, added = cursor.putmulti(zip(map(_KEY, count(begin)), values, strict=False), append=True)
                         if added != len(values):
                             raise StorageError(f"{added} of {len(values)} records went in at {begin} of partition {partition} of {pending.topic}")
                         cursors[place] = cursor, begin + len(values)

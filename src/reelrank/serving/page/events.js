@@ -80,7 +80,7 @@ export class EventQueue {
     if (answer.status === 413 && batch.length > 1) {
       this.#most = Math.ceil(batch.length / 2);
       this.#schedule(0);
-    } else if (answer.status === 0 || answer.status === 401 || answer.status === 429 || answer.status >= 500) {
+    } else if (answer.status === 0 || answer.status === 401 || answer.status === 408 || answer.status === 429 || answer.status >= 500) {
       this.#schedule(Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++));
     } else {
       this.#retries = 0;

@@ -1,0 +1,110 @@
+"""The features of served slates against what the log alone gives: of a deployment, or of a day of a real log."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.benchmarks.scratch import in_folder, quick_folder
+from reelrank.candidates import co_watched
+from reelrank.config import Settings
+from reelrank.domain.clock import ManualClock
+from reelrank.domain.params import FeedParams, fingerprint
+from reelrank.domain.user import Rows, User
+from reelrank.features.point_in_time import CoWatchAt
+from reelrank.features.served_slates import Chosen
+from reelrank.features.skew import Skew, audit
+from reelrank.models.item_to_item import ItemToItem
+from reelrank.simulation.demo import Progress
+from reelrank.simulation.kuairand import Exposures, KuaiRand
+from reelrank.simulation.replay import Prequential, ReplayError
+from reelrank.storage.artifacts import ArtifactStore
+from reelrank.wiring import Reelrank, open_reelrank, scratch_stores
+
+FEEDS = 300  # asked for during a replayed day
+COUNT = 10  # videos in each of them
+_MODELS = 4  # held in memory at a time
+
+
+def audit_deployment(system: Reelrank, progress: Progress, chosen: Chosen = Chosen(), scratch: str | None = None) -> Skew:
+    """Compares the slates in the log of a system, which may be running; `scratch` names a folder for what this needs on the way."""
+    settings = system.settings
+    with (
+        tempfile.TemporaryDirectory(prefix="reelrank-audit-", dir=scratch, ignore_cleanup_errors=True) as folder,
+        scratch_stores(settings, Path(folder)) as own,
+    ):
+        window, params, co_watch = settings.storage.repeat_window, known_params(settings.params), co_watch_at(system.artifacts)
+        return audit(system.log, system.columns, own, co_watch, params, window, settings.stream, chosen, progress.task)
+
+
+def audit_day(data: KuaiRand, exposures: Exposures, day: int, progress: Progress, feeds: int = FEEDS, histories: int | None = None) -> Skew:
+    """Replays a log up to and including `day` through a deployment of its own, and compares the slates of that day.
+
+    Those are one for each exposure, scored as it was shown, and `feeds` that are asked for in between. With `histories`
+    only so many users, those seen last, have a past.
+    """
+    of_day = np.flatnonzero(exposures.days == day)
+    if len(of_day) == 0:
+        raise ReplayError(f"the log shows nothing on {day}; it has the days {exposures.days.min(initial=0)} to {exposures.days.max(initial=0)}")
+    first = int(of_day[0])
+    ask_at = np.unique(np.linspace(first, len(exposures) - 1, min(feeds, len(of_day))).astype(np.int64))
+    with tempfile.TemporaryDirectory(prefix="reelrank-audit-", dir=quick_folder(), ignore_cleanup_errors=True) as folder:
+        clock = ManualClock()
+        system = open_reelrank(in_folder(Path(folder), Settings()), clock)
+        try:
+            system.catalog.publish(data.videos())
+            system.columns.refresh()
+            pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build)
+            pasts = data.histories()[-histories:] if histories is not None else data.histories()
+            clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
+            with progress.task("what users did before the log", 0):
+                pass_.see(pasts)
+            with progress.task(f"replaying the log up to {day}", len(exposures)) as on_progress:
+                pass_.run(exposures, ask_at, COUNT, on_progress=on_progress, predict_from=first)
+            system.feed.flush()
+            return audit_deployment(system, progress, Chosen(since=float(exposures.shown_ms[first]) / 1000), scratch=quick_folder())
+        finally:
+            system.close()
+
+
+def known_params(params: FeedParams) -> dict[str, FeedParams]:
+    """By fingerprint, the params that slates of a deployment are made with: the configured ones, and the same for who asked not to be explored with."""
+    return {fingerprint(one): one for one in (params, msgspec.structs.replace(params, exploration=0.0))}
+
+
+def co_watch_at(artifacts: ArtifactStore) -> CoWatchAt:
+    """Computes co_watch with the version of the model that a slate names, as long as that version is kept."""
+
+    @lru_cache(_MODELS)
+    def model(version: str) -> ItemToItem | None:
+        artifact = artifacts.version(co_watched.ITEM_TO_ITEM, version)
+        if artifact is None:
+            return None
+        artifacts.verify(artifact)
+        return ItemToItem.load(artifact.folder / co_watched.FILE)
+
+    def strengths(models: Mapping[str, str], user: User, rows: Rows) -> NDArray[np.float64] | None:
+        version = models.get(co_watched.ITEM_TO_ITEM)
+        if version is None:
+            return np.zeros(len(rows))
+        found = model(version)
+        return None if found is None else co_watched.strength(found, user, rows)
+
+    return strengths
+
+
+def as_numbers(skew: Skew, began: float) -> dict[str, object]:
+    """What is told of a comparison that began at `began` (`time.perf_counter` seconds)."""
+    return {
+        "rows": skew.rows,
+        "differences": skew.differences,
+        "by_feature": dict(skew.by_feature.most_common()),
+        "slates": skew.slates,
+        "skipped": dict(skew.skipped.most_common()),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
