@@ -26,7 +26,22 @@ MAP = runpy.run_path(str(ROOT / "scripts" / "architecture-map"))
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
 VERBS = ["up", "serve", "stream", "lake", "index", "keys", "dead-letters", "replay", "bench", "doctor"]  # as the loop turns
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
-HEAVY = {"torch", "faiss", "numpy", "scipy", "polars", "deltalake", "starlette", "uvicorn", "av", "sqlalchemy", "alembic", "psycopg"}
+HEAVY = {
+    "confluent_kafka",
+    "redis",
+    "psycopg",
+    "alembic",
+    "torch",
+    "faiss",
+    "numpy",
+    "scipy",
+    "polars",
+    "deltalake",
+    "starlette",
+    "uvicorn",
+    "av",
+    "sqlalchemy",
+}
 
 
 def named(path: Path) -> str:
@@ -94,7 +109,7 @@ def test_the_import_contracts_hold() -> None:
 
 def test_every_storage_backend_is_named_in_the_import_contract() -> None:
     contracts = (ROOT / ".importlinter").read_text(encoding="utf-8")
-    backends = [path.stem for path in (PACKAGE / "storage").glob("*.py") if path.stem.endswith(("_embedded", "_sqlite", "_postgresql"))]
+    backends = [path.stem for path in (PACKAGE / "storage").glob("*.py") if path.stem.endswith(("_embedded", "_kafka", "_redis", "_sqlite", "_postgresql"))]
     assert [name for name in backends if f"reelrank.storage.{name}\n" not in contracts] == []
 
 

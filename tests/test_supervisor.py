@@ -9,8 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelrank.config import Settings
-from reelrank.supervisor import RoleFailed, Supervisor, is_ready, running
+from reelrank.config import RolesConfig, Settings, StorageConfig
+from reelrank.storage.event_log import EVENTS, Record
+from reelrank.storage.event_log_embedded import EmbeddedEventLog
+from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
+from reelrank.supervisor import RoleFailed, Supervisor, is_ready, processes, running
 
 
 def settings(folder: Path, port: int) -> Settings:
@@ -44,6 +47,43 @@ def test_roles_that_are_killed_come_back_and_stopping_leaves_nothing_behind(tmp_
     assert all(gone(pid) for pid in pids)
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(supervisor.url, timeout=2)
+
+
+def test_of_several_streams_each_folds_its_share_and_the_others_take_over_from_one_that_dies(tmp_path: Path, free_port: int):
+    with running(settings(tmp_path, free_port), roles=("stream", "stream-2", "stream-3")) as supervisor:
+        log = EmbeddedEventLog(tmp_path / "log", 4)
+        store = EmbeddedOnlineStore(tmp_path / "online", 4)
+        try:
+            for killed in (None, "stream-2", "stream"):
+                if killed is not None:
+                    supervisor.kill(killed)
+                begun = store.offsets()
+                log.append(EVENTS, [Record("", b"not an event", partition) for partition in range(4)])
+                until(lambda begun=begun: all(offset > before for offset, before in zip(store.offsets(), begun, strict=True)))
+        finally:
+            store.close()
+            log.close()
+        assert [supervisor.restarts(name) for name in ("stream", "stream-2", "stream-3")] == [1, 1, 0]
+
+
+def test_a_role_that_ends_because_a_store_is_away_is_tried_again_soon(tmp_path: Path, free_port: int):
+    away = msgspec.structs.replace(settings(tmp_path, free_port), storage=StorageConfig(catalog=f"postgresql://nobody:secret@127.0.0.1:{free_port}/none"))
+    with running(away, roles=("stream",)) as supervisor:
+        until(lambda: supervisor.restarts("stream") >= 4, within_s=60.0)
+        assert "postgresql" in (tmp_path / "logs" / "stream.log").read_text().lower()
+        began = time.monotonic()
+        until(lambda: supervisor.restarts("stream") >= 6, within_s=60.0)
+        assert time.monotonic() - began < 20.0  # and not five seconds between them
+
+
+def test_a_role_that_nobody_plays_is_named(tmp_path: Path, free_port: int):
+    with pytest.raises(RoleFailed, match="no role 'dancer'"):
+        Supervisor(settings(tmp_path, free_port), roles=("dancer",)).start()
+
+
+def test_processes_are_as_many_as_configured():
+    assert processes(RolesConfig()) == ["stream", "lake", "index", "serve"]
+    assert processes(RolesConfig(stream=3, index=0, counters=1)) == ["stream", "stream-2", "stream-3", "counters", "serve"]
 
 
 def test_a_feed_that_can_not_come_up_says_why(tmp_path: Path, free_port: int):

@@ -16,6 +16,7 @@ from reelrank.features.user_fold import StreamConfig
 from reelrank.feed import FeedConfig
 from reelrank.serving.services import ServingConfig
 from reelrank.storage.lake import LakeConfig
+from reelrank.storage.event_log_kafka_config import KafkaConfig
 
 PREFIX = "REELRANK_"
 _NOT_SETTINGS = {"REELRANK_DATA", "REELRANK_SETTINGS", "REELRANK_SUPERVISED"}
@@ -37,6 +38,17 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     lake: str = "file:lake"
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
     repeat_window: Annotated[int, Meta(ge=1_000)] = 1_000_000  # records of a partition within which a repeat is recognised
+    kafka: KafkaConfig = KafkaConfig()  # of an event log at kafka:
+
+
+class RolesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many processes of each role `reelrank up` runs on this machine; 0 where a role runs elsewhere."""
+
+    stream: Annotated[int, Meta(ge=0, le=64)] = 1  # they share the users, and one of them folds the counters of this machine
+    counters: Annotated[int, Meta(ge=0, le=1)] = 0  # this machine's counters alone, where no stream runs
+    lake: Annotated[int, Meta(ge=0, le=64)] = 1
+    index: Annotated[int, Meta(ge=0, le=1)] = 1
+    serve: Annotated[int, Meta(ge=0, le=1)] = 1  # another replica needs a port of its own: it is a machine of its own
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     data_dir: str = "reelrank-data"
     clock_shift_s: float = 0.0  # seconds that the system's clock runs ahead; negative to serve a log of the past
+    roles: RolesConfig = RolesConfig()
     storage: StorageConfig = StorageConfig()
     collector: CollectorConfig = CollectorConfig()
     stream: StreamConfig = StreamConfig()

@@ -1,4 +1,4 @@
-"""Runs the roles (serve, stream, index) as processes and restarts the ones that die."""
+"""Runs the roles (serve, stream, lake, index) as processes, as many of each as configured, and restarts the ones that die."""
 
 import ctypes
 import os
@@ -9,15 +9,22 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from reelrank.config import Settings, as_environment
+from reelrank.config import RolesConfig, Settings, as_environment
 
-ROLES = ("stream", "index", "serve")
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_S = 0.05, 5.0, 2.0
+COMMANDS = {  # in the order in which they start; they stop the other way round, the feed first
+    "stream": ("stream",),
+    "counters": ("stream", "--only", "counters"),
+    "lake": ("lake",),
+    "index": ("index",),
+    "serve": ("serve",),
+}
+AWAY = 75  # what a process ends with when a store that it needs is away: nothing is wrong with itself
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _AWAY_PAUSE_S, _HEALTHY_S = 0.05, 5.0, 0.5, 2.0
 _GRACE_S = 10.0  # to finish what is under way when asked to stop
 _PR_SET_PDEATHSIG = 1
 
@@ -27,7 +34,10 @@ class RoleFailed(Exception):
 
 
 class _Role:
-    """One process that is kept alive: restarted at once, with growing pauses while it dies young."""
+    """One process that is kept alive: restarted at once, with growing pauses while it dies young.
+
+    One that ends because a store is away is tried again soon: whenever the store comes back.
+    """
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
@@ -46,11 +56,16 @@ class _Role:
             return
         if self._start_at == 0.0:
             self._start_at = time.monotonic() + self._pause_s
-            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            self._pause_s = min(2 * self._pause_s, _AWAY_PAUSE_S if self.waits else _LONGEST_PAUSE_S)
         if time.monotonic() >= self._start_at:
             self._start_at = 0.0
             self.restarts += 1
             self.process = self._start()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has ended because a store is away."""
+        return self.process.poll() == AWAY
 
     def last_lines(self, count: int = 12) -> str:
         """The end of this role's log."""
@@ -61,27 +76,34 @@ class _Role:
         self._started_at = time.monotonic()
         with self.log_file.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "reelrank.cli", self.name], env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-m", "reelrank.cli", *COMMANDS[role_of(self.name)]],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
 
 class Supervisor:
-    """The roles of one machine. Use `running`, or `start` and `stop`."""
+    """The roles of one machine. Use `running`, or `start` and `stop`.
 
-    def __init__(self, settings: Settings, roles: tuple[str, ...] = ROLES) -> None:
+    `roles` names its processes: of several with one role the second is `stream-2`. Without it they are as `settings` have them.
+    """
+
+    def __init__(self, settings: Settings, roles: Sequence[str] | None = None) -> None:
         self.settings = settings
         self.url = f"http://{settings.serving.host}:{settings.serving.port}"
-        self._names = roles
+        self.names = tuple(processes(settings.roles) if roles is None else roles)
         self._roles: dict[str, _Role] = {}
         self._stopping = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="supervisor", daemon=True)
 
     def start(self, ready_within_s: float = 60.0) -> None:
         """Starts every role and returns when the feed answers. Raises RoleFailed if it does not, or if somebody else holds its port."""
-        if "serve" in self._names:
+        if "serve" in self.names:
             self._refuse_taken_port()  # else whoever answers there would pass for our feed
         try:
-            self._roles = {name: _Role(name, self.settings) for name in self._names}
+            self._roles = {name: _Role(name, self.settings) for name in self.names}
         except OSError as problem:
             raise RoleFailed(f"can't start in the data folder {self.settings.data_dir}: {problem}; choose one that can be written to") from None
         self._tending.start()
@@ -89,7 +111,7 @@ class Supervisor:
             self._wait_ready(ready_within_s)
 
     def pid(self, role: str) -> int:
-        """The process that plays a role right now."""
+        """The process of this name right now."""
         return self._roles[role].process.pid
 
     def kill(self, role: str) -> None:
@@ -133,7 +155,7 @@ class Supervisor:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             serve = self._roles["serve"]
-            if serve.restarts > 2:
+            if serve.restarts > 2 and not serve.waits:
                 break
             if is_ready(self.url):
                 return
@@ -143,8 +165,21 @@ class Supervisor:
         raise RoleFailed(f"the feed at {self.url} did not come up within {within_s:.0f} s\n{problem}")
 
 
+def processes(roles: RolesConfig) -> list[str]:
+    """The names of the processes that play these roles, in the order in which they start."""
+    return [role if number == 1 else f"{role}-{number}" for role in COMMANDS for number in range(1, getattr(roles, role) + 1)]
+
+
+def role_of(process: str) -> str:
+    """The role that a process of this name plays."""
+    role, dash, number = process.partition("-")
+    if role not in COMMANDS or (dash and not number.isdecimal()):
+        raise RoleFailed(f"no role {process!r}; known: {', '.join(COMMANDS)}, and of a second process {role if role in COMMANDS else 'stream'}-2")
+    return role
+
+
 @contextmanager
-def running(settings: Settings, roles: tuple[str, ...] = ROLES) -> Iterator[Supervisor]:
+def running(settings: Settings, roles: Sequence[str] | None = None) -> Iterator[Supervisor]:
     """The roles of one machine, up and ready inside the block, stopped after it."""
     supervisor = Supervisor(settings, roles)
     supervisor.start()

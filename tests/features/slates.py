@@ -1,5 +1,6 @@
 """Slates and what happens to them, made to order for attribution."""
 
+from collections.abc import Callable
 from typing import Any
 
 from reelrank.domain.event import Accepted, Context, Event, Impression, Served, ServedVideo, Watch
@@ -33,9 +34,16 @@ def served(request: str = "r", user: str = "u", at: float = 0.0, videos: tuple[s
     )
 
 
-def event(kind: type[Event], video: str = "v0", at: float = 1.0, request: str = "r", user: str = "u", event_id: str = "", **more: Any) -> Event:
+def event(kind: Callable[..., Event], video: str = "v0", at: float = 1.0, request: str = "r", user: str = "u", event_id: str = "", **more: Any) -> Event:
     """Something that happens to a place of a slate, `at` seconds after NOW."""
-    return kind(event_id=event_id or f"{kind.__name__}-{request}-{video}-{at}", request_id=request, user_id=user, occurred_at=NOW + at, video_id=video, **more)
+    return kind(
+        event_id=event_id or f"{getattr(kind, '__name__', kind)}-{request}-{video}-{at}",
+        request_id=request,
+        user_id=user,
+        occurred_at=NOW + at,
+        video_id=video,
+        **more,
+    )
 
 
 def clock(at: float) -> Event:

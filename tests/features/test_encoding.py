@@ -4,15 +4,17 @@ import math
 import tempfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.folded_world import NOW, World, rows
+from features.folded_world import NOW, VIDEOS, World, rows
 from features.test_stream import events
 from reelrank.domain.event import Context, Event, Impression, Like, Skip, Watch
 from reelrank.domain.params import FeedParams
+from reelrank.domain.video import Rendition
 from reelrank.features.definitions import COLUMN, FEATURES, WIDTH
 from reelrank.features.encoding import encode
 
@@ -22,7 +24,7 @@ HERE = Context()
 
 def encoded(world: World, user_id: str, *videos: int, now: float = NOW, context: Context = HERE) -> np.ndarray:
     wanted = rows(*videos)
-    reading = world.reader.read((world.user(user_id),), np.zeros_like(wanted), wanted)
+    reading = world.reader.read((world.user(user_id),), np.zeros_like(wanted), wanted, (context,))
     return encode(reading, world.columns, np.full(len(wanted), now), (context,), PARAMS)
 
 
@@ -30,8 +32,11 @@ def named(features: np.ndarray) -> dict[str, float]:
     return {name: float(features[column]) for name, column in COLUMN.items()}
 
 
-def watched(name: str, video: int, watched_s: float = 60.0, user_id: str = "ana", ago_s: float = 0.0) -> Event:
-    return Watch(event_id=name, user_id=user_id, video_id=f"v{video}", watched_s=watched_s, occurred_at=NOW - ago_s)
+def watched(
+    name: str, video: int, watched_s: float = 60.0, user_id: str = "ana", ago_s: float = 0.0, place: str = "", stalled_s: float = 0.0
+) -> Event:  # fmt: skip
+    context = Context(place=place)
+    return Watch(event_id=name, user_id=user_id, video_id=f"v{video}", watched_s=watched_s, occurred_at=NOW - ago_s, context=context, stalled_s=stalled_s)
 
 
 def app_average(click: float, long_view: float) -> float:
@@ -53,6 +58,7 @@ def test_a_world_without_events_has_only_guesses(world: World) -> None:
     expected |= {"app_like_rate": 0.02, "user_like_rate": 0.02, "video_like_rate": 0.02, "video_completion_rate": 0.25}
     expected |= dict.fromkeys([name for name in COLUMN if "long_view_rate" in name], 0.3)
     expected |= {"duration": math.log(12), "age": math.log(2), "local_hour": 7.0, "bandwidth": math.log(1_000)}
+    expected |= {"local_weekday": 6.0, "idle": -1.0}  # NOW is a Sunday
     assert guesses == pytest.approx(expected, abs=1e-6)
 
 
@@ -72,7 +78,7 @@ def test_rates_are_counts_smoothed_by_those_behind_them(world: World) -> None:
     assert found["video_long_view_rate_1d"] == pytest.approx((1 + 10 * video_long) / 13)
     assert found["video_outcomes"] == pytest.approx(math.log(4))
     assert found["video_impressions_1h"] == pytest.approx(math.log(2))
-    assert found["video_velocity"] == pytest.approx(math.log(4 / (3 / 24 + 1)))
+    assert found["video_velocity"] == found["tag_velocity"] == found["sound_velocity"] > 0.5
     assert found["user_outcomes"] == pytest.approx(math.log(3))
     assert found["user_long_view_rate"] == pytest.approx(app_long)  # too lately to count
     settled = named(encoded(world, "ana", 0, now=NOW + 13 * 3_600)[0])
@@ -117,13 +123,69 @@ def test_a_like_speaks_for_the_author_and_the_sound(world: World) -> None:
 
 def test_users_in_one_reading_do_not_see_each_other(world: World) -> None:
     world.see(watched("1", 1), watched("2", 0, user_id="ben", ago_s=500), Like(event_id="3", user_id="ben", video_id="v3", occurred_at=NOW))
-    contexts = (Context(local_hour=3), Context(bandwidth_kbps=50))
+    world.see(watched("4", 2, user_id="ben", ago_s=90_000), watched("5", 3, ago_s=50_000), watched("6", 2, user_id="ben", ago_s=3_000, place="Rome"))
+    contexts = (Context(local_hour=3, place="Rome", device="iPad"), Context(bandwidth_kbps=50, network="LTE", local_weekday=2))
     wanted, owner = rows(0, 2, 3, 0, 4), rows(1, 0, 1, 0, 0)
     moments = np.where(owner == 0, NOW + 60, NOW + 7_200)
-    together = encode(world.reader.read(world.reader.users(("ana", "ben")), owner, wanted), world.columns, moments, contexts, PARAMS)
+    together = encode(world.reader.read(world.reader.users(("ana", "ben")), owner, wanted, contexts), world.columns, moments, contexts, PARAMS)
     for place, (row, who) in enumerate(zip(wanted.tolist(), owner.tolist(), strict=True)):
         alone = encoded(world, ("ana", "ben")[who], row, now=float(moments[place]), context=contexts[who])
         assert together[place].tobytes() == alone[0].tobytes()
+
+
+def test_the_client_says_where_and_how_somebody_watches(world: World) -> None:
+    said = named(encoded(world, "ana", 1, context=Context(local_weekday=2, device="Pixel 9", network="LTE", place="Rome"))[0])
+    assert (said["local_weekday"], said["device"], said["network"], said["same_place"]) == (2, 1, 4, 1)
+    unsaid = named(encoded(world, "ana", 1, now=NOW + 86_400)[0])
+    assert (unsaid["local_weekday"], unsaid["local_hour"], unsaid["device"], unsaid["network"], unsaid["same_place"]) == (0, -1, 0, 0, 0)
+
+
+def test_a_video_has_a_rate_and_a_velocity_of_its_own_where_the_user_is(world: World) -> None:
+    world.see(*[watched(f"Rome {number}", 1, user_id=f"u{number}", place="Rome") for number in range(9)])
+    world.see(*[watched(f"Oslo {number}", 1, watched_s=1.0, user_id=f"o{number}", place="Oslo") for number in range(9)])
+    rome, oslo, nowhere = (named(encoded(world, "ana", 1, context=Context(place=place))[0]) for place in ("Rome", "Oslo", ""))
+    everywhere = nowhere["place_long_view_rate"]
+    assert everywhere == nowhere["video_long_view_rate"]
+    assert rome["place_long_view_rate"] == pytest.approx((9 + 10 * everywhere) / 19)
+    assert oslo["place_long_view_rate"] == pytest.approx(10 * everywhere / 19)
+    assert rome["place_outcomes"] == pytest.approx(math.log(10))
+    assert rome["place_velocity"] > 1 > nowhere["place_velocity"] == nowhere["place_outcomes"] == 0
+
+
+def test_without_a_place_in_the_context_somebody_is_where_they_were_last(world: World) -> None:
+    world.see(watched("1", 1, place="Rome"))
+    there = named(encoded(world, "ana", 1)[0])
+    assert there["same_place"] == 1
+    assert there["place_outcomes"] == pytest.approx(math.log(2))
+    assert there["user_place_share"] == pytest.approx(1 / 6)
+    assert named(encoded(world, "ana", 0)[0])["user_place_share"] == 0
+
+
+def test_who_waits_for_data_has_a_share_of_stalls_and_so_has_the_video(world: World) -> None:
+    world.see(watched("1", 0, watched_s=100.0, stalled_s=100.0), watched("2", 1, watched_s=100.0, user_id="ben"))
+    everyones = 1_000 / (1_000 + 2_000 + 3_000)
+    stalling, smooth = named(encoded(world, "ana", 0)[0]), named(encoded(world, "ben", 1)[0])
+    assert stalling["user_stalls"] == stalling["video_stalls"] == pytest.approx((1_000 + 3_000 * everyones) / 5_000)
+    assert smooth["user_stalls"] == smooth["video_stalls"] == pytest.approx(3_000 * everyones / 4_000)
+
+
+def test_the_best_rendition_is_held_against_the_bandwidth(world: World) -> None:
+    ladder = (Rendition("small.mp4", 500, 360, 640), Rendition("large.mp4", 4_000, 1_080, 1_920))
+    world.catalog.publish([msgspec.structs.replace(VIDEOS[3], renditions=ladder)])
+    world.columns.refresh()
+    fits = {kbps: named(encoded(world, "ana", 3, context=Context(bandwidth_kbps=kbps))[0])["rendition_fit"] for kbps in (5_000, 2_500, 1, None)}
+    assert fits == {5_000: pytest.approx(0, abs=1e-6), 2_500: pytest.approx(-1), 1: -4, None: 0}
+    assert encoded(world, "ana", 3)[0, COLUMN["video_height"]] == pytest.approx(1.92)
+    assert encoded(world, "ana", 1, context=Context(bandwidth_kbps=1))[0, COLUMN["rendition_fit"]] == 0
+
+
+def test_the_fastest_tag_gives_a_video_its_tag_velocity(world: World) -> None:
+    world.see(*[watched(f"{number}", 0, user_id=f"u{number}", ago_s=4_000 + 500 * number) for number in range(40)])
+    fallen = named(encoded(world, "ana", 0)[0])
+    assert fallen["tag_velocity"] < 0
+    world.see(*[watched(f"d{number}", 1, user_id=f"u{number}", ago_s=number) for number in range(9)])
+    quick, none = encoded(world, "ana", 3, 4)[:, COLUMN["tag_velocity"]]
+    assert quick > 1 > none == 0
 
 
 @settings(deadline=None, max_examples=25)

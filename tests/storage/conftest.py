@@ -9,10 +9,11 @@ from typing import TypeVar
 
 import pytest
 
+from reelrank.benchmarks.local_kafka import LocalKafka
 from reelrank.benchmarks.local_postgresql import LocalPostgresql
 from reelrank.benchmarks.local_redis import LocalRedis, LocalRedisCluster
 from reelrank.benchmarks.local_server import ServerMissing
-from storage.backends import Start
+from storage.backends import KAFKA_SERVERS, Start
 
 Server = TypeVar("Server")
 
@@ -25,7 +26,7 @@ def start() -> Iterator[Start]:
 
     def _start(program: str, *arguments: Path | str | int) -> "subprocess.Popen[str]":
         command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths})
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths})
         children.append(child)
         return child
 
@@ -41,6 +42,31 @@ def made(kind: Callable[[Path], Server], folder: Path) -> Server:
         return kind(folder)
     except ServerMissing as problem:
         pytest.fail(str(problem)) if os.environ.get("CI") == "true" else pytest.skip(str(problem))
+
+
+def started(server: LocalKafka) -> LocalKafka:
+    """A broker that runs; without Kafka or Java tests skip, and fail where they must not."""
+    try:
+        server.start()
+    except ServerMissing as problem:
+        pytest.fail(str(problem)) if os.environ.get("CI") == "true" else pytest.skip(str(problem))
+    return server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A running broker that all tests share; each takes topics of its own."""
+    with started(LocalKafka(tmp_path_factory.mktemp("kafka"))) as broker:
+        os.environ[KAFKA_SERVERS] = broker.servers
+        yield broker
+        del os.environ[KAFKA_SERVERS]
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
+    """A running broker that a test may stop and kill."""
+    with started(LocalKafka(tmp_path / "kafka")) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def check_examples(log: EventLog, lake: Lake | None, columns: VideoColumns, conf
     """Compares each record's every bit in the topic, and every column in the table. Attribution and the lake must have come to the end of the log."""
     missing = double = compared = 0
     find = VideoFinder(columns)
-    table = None if lake is None else pl.DataFrame(lake.open(EXAMPLES_TABLE).to_pyarrow_table())
+    table = None if lake is None else pl.scan_delta(lake.open(EXAMPLES_TABLE)).collect()
     for partition in range(log.partitions):
         expected = {record.origin: record for record in _expected(log, partition, find, config)}
         found = list(all_examples(log, partition))
@@ -46,7 +46,7 @@ def check_examples(log: EventLog, lake: Lake | None, columns: VideoColumns, conf
 
 def check_events(log: EventLog, lake: Lake) -> Compared:
     """The same for the copy of the events, by their offsets and their bytes."""
-    table = pl.DataFrame(lake.open(EVENTS_TABLE).to_pyarrow_table(columns=["partition", "offset", "record"]))
+    table = pl.scan_delta(lake.open(EVENTS_TABLE)).select("partition", "offset", "record").collect()
     missing = double = compared = 0
     for partition in range(log.partitions):
         copied = table.filter(pl.col("partition") == partition)
@@ -62,7 +62,7 @@ def check_events(log: EventLog, lake: Lake) -> Compared:
 
 def _in_table(copied: pl.DataFrame, expected: list[Example]) -> tuple[int, int]:
     rows = example_rows(expected).sort(_KEY)
-    copied = copied.select(rows.columns).cast(dict(rows.schema)).sort(_KEY)
+    copied = copied.select(rows.columns).cast(rows.schema).sort(_KEY)
     if copied.equals(rows):
         return 0, 0
     wanted = {row[: len(_KEY)]: row for row in rows.select(*_KEY, pl.exclude(_KEY)).rows()}

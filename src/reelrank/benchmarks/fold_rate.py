@@ -9,7 +9,7 @@ from typing import Any
 
 from reelrank.benchmarks.backends import Backend, settings_for
 from reelrank.benchmarks.fold_process import fold_backlog
-from reelrank.benchmarks.full_state import weigh
+from reelrank.benchmarks.full_state import state_steps, weigh
 from reelrank.benchmarks.made_log import as_records, made_events, made_videos, publish
 from reelrank.benchmarks.scratch import in_folder
 from reelrank.config import Settings
@@ -17,7 +17,8 @@ from reelrank.domain.video import Video
 from reelrank.storage.event_log import EVENTS
 from reelrank.wiring import Reelrank, open_reelrank
 
-AT_ONCE = 20_000  # records appended together
+LARGE = 1_000_000  # users, and videos
+_AT_ONCE = 20_000  # records appended together
 
 
 def measure(
@@ -33,11 +34,17 @@ def measure(
         "bytes_per_user": state["bytes_per_user"],
         "bytes_per_video": state["bytes_per_video"],
         "state": state,
+        **({"large": weigh(backend, large, seed, directly=True, on_progress=on_progress)} if large else {}),
         "backend": backend,
         "users_in_log": users,
         "videos": videos,
         "seed": seed,
     }
+
+
+def steps(events: int, full: int, large: bool) -> int:
+    """How far `on_progress` counts."""
+    return 2 * events + state_steps(full) + (state_steps(LARGE, directly=True) if large else 0)
 
 
 def _folded(settings: Settings, folder: Path, events: int, users: int, videos: int, seed: int, on_progress: Callable[[int], None]) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def _append(system: Reelrank, events: int, users: int, videos: list[Video], now:
     """Writes the backlog; returns its bytes."""
     records = as_records(made_events(events, users, videos, now, seed=seed), now)
     written = 0
-    while batch := list(itertools.islice(records, AT_ONCE)):
+    while batch := list(itertools.islice(records, _AT_ONCE)):
         system.log.append(EVENTS, batch)
         written += sum(len(record.value) for record in batch)
         on_progress(len(batch))

@@ -51,13 +51,19 @@ def weigh(backend: Backend, count: int, seed: int = 0, directly: bool = False, o
     return {"bytes_per_user": users.pop("bytes"), "bytes_per_video": videos.pop("bytes"), "count": count, "users": users, "videos": videos}
 
 
+def state_steps(count: int, directly: bool = False) -> int:
+    """How far `on_progress` counts."""
+    modelled = min(count, _MODEL_VIDEOS) if directly else count
+    return count * (2 if directly else _STEPS) + modelled + 2 * max(1, modelled // 10)
+
+
 def _weigh_users(settings: Settings, steps: Sequence[Sequence[bytes]], count: int, rng: np.random.Generator, on_progress: OnProgress) -> dict[str, Any]:
     with closing(open_reelrank(settings)) as system:
         system.store.offsets()
     before = _bytes_of_users(settings)
     with closing(open_reelrank(settings)) as system:
         for records in steps:
-            _write_users(system.store, records, rng.permutation(count))
+            _write_users(system.store, records, rng.permutation(count).tolist())
             on_progress(count)
     taken = _bytes_of_users(settings) - before
     record = float(np.mean([len(record) for record in steps[-1]]))

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -150,7 +151,8 @@ class LocalRedisCluster:
         first, *others = [node.client() for node in self.nodes]
         if not self._agreed():
             for number, client in enumerate([first, *others]):
-                if client.execute_command("CLUSTER INFO")["cluster_slots_assigned"] == "0":
+                told: Any = client.execute_command("CLUSTER INFO")
+                if told["cluster_slots_assigned"] == "0":
                     begin, end = (_SLOTS * part // len(self.nodes) for part in (number, number + 1))
                     client.execute_command("CLUSTER ADDSLOTSRANGE", begin, end - 1)
             for node in self.nodes[1:]:
@@ -185,7 +187,7 @@ class LocalRedisCluster:
         """Whether every node knows a master for every slot."""
         for node in self.nodes:
             with node.client() as client:
-                told = client.execute_command("CLUSTER INFO")
+                told: Any = client.execute_command("CLUSTER INFO")
             if told["cluster_state"] != "ok" or told["cluster_slots_assigned"] != str(_SLOTS) or told["cluster_known_nodes"] != str(len(self.nodes)):
                 return False
         return True

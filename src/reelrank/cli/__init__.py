@@ -12,7 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # in the order of the loop; the help of each verb stands here so that `reelrank --help` loads nothing else
 VERBS: dict[str, tuple[str, str]] = {
-    "up": ("up", "Run everything on this machine: the feed, the stream and the index."),
+    "up": ("up", "Run everything on this machine: the feed, the stream, the lake and the index."),
     "serve": ("serve", "Play one role: answer feeds, collect events, show the page."),
     "stream": ("stream", "Play one role: fold the event log into the online store."),
     "lake": ("lake", "Play one role: join what was served with what came of it, copy the log to the lake."),
@@ -35,6 +35,12 @@ _TO_MEND = {
 }  # by name: --help should not load their modules
 
 
+class _Away(click.ClickException):
+    """A store can't be used just now."""
+
+    exit_code = 75  # "try again later", as sysexits.h has it: the supervisor does
+
+
 class _Verbs(click.Group):
     """Loads a verb's module when it is called."""
 
@@ -52,9 +58,10 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as problem:
-            if type(problem).__name__ in _TO_MEND:
-                raise click.ClickException(str(problem)) from problem
-            raise
+            name = type(problem).__name__
+            if name not in _TO_MEND:
+                raise
+            raise (_Away if name == "StorageError" else click.ClickException)(str(problem)) from problem
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs, in the order of the loop"):

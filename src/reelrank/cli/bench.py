@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed, events, overload. Each runs a system of its own in a temporary folder."""
+    """Measure this machine: reaction, faults, feed, events, overload, stream. Each runs a system of its own in a temporary folder."""
 
 
 @bench.command
@@ -106,3 +106,43 @@ def overload(seconds: float, door: "DoorName", batch: int, connections: int, vid
     with TerminalProgress().task("seconds", round(seconds)) as on_progress:
         numbers = measure(seconds, door, batch, connections, videos, seed, on_progress=on_progress)
     tell("Three times too much", numbers, as_json)
+
+
+@bench.command
+@backend_option
+@click.option("--events", type=click.IntRange(min=1_000), default=1_000_000, show_default=True, help="Events of the backlog.")
+@click.option("--users", type=click.IntRange(min=10), default=100_000, show_default=True, help="Who made them, the most active by Zipf's law.")
+@click.option("--videos", type=click.IntRange(min=100), default=20_000, show_default=True, help="Videos in the catalogue.")
+@click.option("--full", type=click.IntRange(min=100), default=20_000, show_default=True, help="Full users, and full videos, that are weighed.")
+@click.option("--large", is_flag=True, help="Weigh a million of each as well; takes 10 GB and some minutes.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the videos and the events.")
+@json_option
+def stream(backend: "Backend", events: int, users: int, videos: int, full: int, large: bool, seed: int, as_json: bool) -> None:
+    """How many events a second one stream folds, and what state takes."""
+    from reelrank.benchmarks.fold_rate import LARGE, measure, steps
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("events and records", steps(events, full, large)) as on_progress:
+        numbers = measure(backend, events, users, videos, full, LARGE if large else 0, seed, on_progress)
+    tell("Folding a backlog", numbers, as_json)
+
+
+@bench.command
+@backend_option
+@click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Likes.")
+@click.option("--publications", type=click.IntRange(min=2), default=60, show_default=True, help="New videos.")
+@click.option("--rate", type=click.FloatRange(min=0), default=5_000.0, show_default=True, help="Events a second that others send meanwhile.")
+@click.option("--videos", type=click.IntRange(min=30), default=1_000, show_default=True, help="Videos in the generated world.")
+@click.option("--users", type=click.IntRange(min=10), default=2_000, show_default=True, help="People in the generated world.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world and the events.")
+@json_option
+def freshness(backend: "Backend", trials: int, publications: int, rate: float, videos: int, users: int, seed: int, as_json: bool) -> None:
+    """How soon an event is in its user's feed, and a new video in anybody's."""
+    from reelrank.benchmarks.freshness import measure
+    from reelrank.benchmarks.report import tell
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task("likes and videos", trials + publications) as on_progress:
+        numbers = measure(backend, trials, publications, rate, videos, users, seed, on_progress)
+    tell("From an event to the feed", numbers, as_json)

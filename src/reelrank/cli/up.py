@@ -29,9 +29,10 @@ _KINDS = ("kuairand", "clips")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where everything is kept  [default: reelrank-data/NAME]")
 @click.option("--port", type=click.IntRange(1, 65_535), help="Where the feed answers  [default: 8000]")
 @click.option("--seed", type=int, default=7, show_default=True, help="Which demo world.")
+@click.option("--roles", metavar="ROLE[=N],…", help="Run these instead of the [roles] configured, such as serve,stream=3.")
 @config_option
-def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, seed: int, config: Path | None) -> None:
-    """Run everything on this machine: the feed, the stream and the index, restarted when they die.
+def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, seed: int, roles: str | None, config: Path | None) -> None:
+    """Run everything on this machine: the feed, the stream, the lake and the index, restarted when they die.
 
     What was brought in stays in the data folder: the next start goes on where this one ended.
     """
@@ -40,18 +41,42 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
     from reelrank.supervisor import RoleFailed, running, stop_signal
 
     kind, path = _what(demo, data)
-    settings, beginning = _prepare(settings_from(config), kind, path, data_dir, port)
+    configured = _with_roles(settings_from(config), roles)
+    if data_dir is None and kind == "empty" and config is not None:
+        data_dir = Path(configured.data_dir)  # a deployment, not one of several things that are tried
+    if kind != "empty" and not configured.roles.serve:
+        raise click.ClickException("what is brought in goes through the role serve; let it run here as well")
+    settings, beginning = _prepare(configured, kind, path, data_dir, port)
     progress, stopping = TerminalProgress(), stop_signal()
     try:
         with running(settings) as supervisor, _key_of_our_own(settings) as key, FeedClient(supervisor.url, api_key=key) as client:
             world = _bring_in(kind, path, beginning, settings, client, seed, progress)
-            progress.console.print(f"\n[bold]The feed is at {supervisor.url}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
+            what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
+            progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
             if world is not None:
                 threading.Thread(target=_go_on, args=(world, stopping), name="living-world", daemon=True).start()
             stopping.wait()
             progress.console.print("stopping …")
     except RoleFailed as problem:
         raise click.ClickException(str(problem)) from None
+
+
+def _with_roles(settings: "Settings", roles: str | None) -> "Settings":
+    """The settings with the roles of `ROLE[=N],…` and no others."""
+    if roles is None:
+        return settings
+    from reelrank.config import RolesConfig
+
+    wanted = dict.fromkeys(RolesConfig.__struct_fields__, 0)
+    for word in roles.split(","):
+        role, _, number = word.strip().partition("=")
+        if role not in wanted:
+            raise click.BadParameter(f"no role {role!r}; known: {', '.join(wanted)}", param_hint="--roles")
+        wanted[role] = int(number) if number.isdecimal() else 1 if not number else -1
+    try:
+        return msgspec.structs.replace(settings, roles=msgspec.convert(wanted, RolesConfig))
+    except msgspec.ValidationError as problem:
+        raise click.BadParameter(f"{roles!r}: {problem}", param_hint="--roles") from None
 
 
 def _what(demo: bool, data: str | None) -> tuple[str, Path]:

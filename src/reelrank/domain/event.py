@@ -24,6 +24,7 @@ class Context(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     network: Annotated[str, Meta(max_length=16)] = ""
     bandwidth_kbps: Annotated[int, Meta(ge=0, le=100_000_000)] | None = None
     local_hour: Annotated[int, Meta(ge=0, le=23)] | None = None
+    local_weekday: Annotated[int, Meta(ge=0, le=6)] | None = None  # 0 Monday to 6 Sunday, where the user is
     surface: Annotated[str, Meta(max_length=32)] = "for_you"
 
 
@@ -74,7 +75,7 @@ class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     params: str = ""  # fingerprint of the FeedParams in force
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
     variant: str = ""  # of the experiment, if the user is in one
-    models: dict[str, str] = {}  # head or part of the ranker -> version of the model behind it
+    models: dict[str, str] = {}  # artifact that took part -> its version
 
 
 class Impression(_VideoEvent, tag="impression", frozen=True, gc=False, kw_only=True):

@@ -22,7 +22,7 @@ class SlateFacts(msgspec.Struct, frozen=True, array_like=True):
     policy: str
     params: str  # fingerprint of the FeedParams in force
     variant: str
-    models: dict[str, str]  # head or part of the ranker -> version
+    models: dict[str, str]  # artifact that took part -> its version
     context: Context
 
 

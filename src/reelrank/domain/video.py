@@ -7,6 +7,7 @@ from msgspec import Meta
 
 MAX_TAGS = 8
 MAX_ID_CHARS = 100
+HEADROOM = 0.8  # of the bandwidth that a rendition may take
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS, description="An id chosen by the app: 1-100 characters, none of them a control character.")]
 Tag = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -44,12 +45,12 @@ class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def rendition_for(self, bandwidth_kbps: int | None) -> Rendition | None:
         """The best rendition that plays without stalls at `bandwidth_kbps`; the smallest if none does; None without files.
 
-        A fifth of the bandwidth is kept as headroom. An unknown bandwidth gets the best.
+        What `HEADROOM` leaves is kept free. An unknown bandwidth gets the best.
         """
         ladder = sorted(self.renditions, key=lambda rendition: rendition.bitrate_kbps)
         if not ladder:
             return None
         if bandwidth_kbps is None:
             return ladder[-1]
-        playable = [rendition for rendition in ladder if rendition.bitrate_kbps <= 0.8 * bandwidth_kbps]
+        playable = [rendition for rendition in ladder if rendition.bitrate_kbps <= HEADROOM * bandwidth_kbps]
         return playable[-1] if playable else ladder[0]

@@ -36,6 +36,8 @@ class VideoColumns:
         self.tag_rows: Ints = np.empty((0, MAX_TAGS), dtype=np.int64)  # -1 where a video has fewer
         self.duration_s: NDArray[np.float64] = np.empty(0)
         self.uploaded_at: NDArray[np.float64] = np.empty(0)
+        self.height: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the best rendition in pixels, 0 without files
+        self.bitrate_kbps: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the same
         self.removed: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
         self.refresh()
 
@@ -80,6 +82,8 @@ class VideoColumns:
         self.tag_rows[at, : len(row.tag_rows)] = row.tag_rows
         self.duration_s[at] = video.duration_s
         self.uploaded_at[at] = video.uploaded_at
+        best = video.rendition_for(None)
+        self.height[at], self.bitrate_kbps[at] = (0, 0) if best is None else (best.height, best.bitrate_kbps)
         self.removed[at] = row.removed
         self.authors[video.author_id] = row.author_row
         self.rows[video.video_id] = at  # last: from here on others find it
@@ -89,6 +93,6 @@ class VideoColumns:
         if wanted <= room:
             return
         more = max(wanted, 2 * room) - room
-        for name in ("author_row", "sound_row", "place_row", "tag_rows", "duration_s", "uploaded_at", "removed"):
+        for name in ("author_row", "sound_row", "place_row", "tag_rows", "duration_s", "uploaded_at", "height", "bitrate_kbps", "removed"):
             column = getattr(self, name)
             setattr(self, name, np.concatenate([column, np.zeros((more, *column.shape[1:]), dtype=column.dtype)]))

@@ -52,8 +52,9 @@ class CounterFold:
                     signals[partition] = record.offset + 1
                 if block is None or block.origin_to <= origins[partition]:
                     continue
-                if block.origin_from > origins[partition]:
-                    logger.error("the signals of partition %d leave out the offsets %d to %d", partition, origins[partition], block.origin_from)
+                if block.origin_from > origins[partition]:  # an append that failed halfway: whoever sent it sends all of it again
+                    logger.warning("signals of partition %d from %d on wait for those from %d", partition, block.origin_from, origins[partition])
+                    continue
                 blocks.append(block.since(origins[partition]))
                 origins[partition] = block.origin_to
                 if block.origin_to == limit:
@@ -83,9 +84,8 @@ def _folded(counters: CounterStore, blocks: Sequence[Block]) -> dict[Kind, tuple
     owners = np.concatenate([block.amount_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
     cells = owners * COUNTERS + np.concatenate([block.amount_counters for block in blocks])
     amounts = np.concatenate([block.amounts for block in blocks])
-    table = np.bincount(cells, weights=amounts.astype(np.float64), minlength=entries * COUNTERS).reshape(
-        entries, COUNTERS
-    )  # in float64: exact far beyond int32
+    counted = np.bincount(cells, weights=amounts.astype(np.float64), minlength=entries * COUNTERS)
+    table = counted.astype(np.float64).reshape(entries, COUNTERS)  # exact far beyond int32
     target_entries = np.concatenate([block.target_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
     kinds = np.concatenate([block.target_kinds for block in blocks])
     keys = np.concatenate([block.target_keys for block in blocks])

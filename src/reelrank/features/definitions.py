@@ -30,7 +30,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("video_completion_rate", "share of outcomes that reached the end, smoothed"),
     Feature("video_outcomes_1d", "log1p of watches and skips of the last day"),
     Feature("video_impressions_1h", "log1p of impressions in the last hour"),
-    Feature("video_velocity", "log of outcomes in the last hour against the last day's pace"),
+    Feature("video_velocity", "log2 of the pace of its outcomes now against lately (half-lives of 5 minutes and 6 hours, shrunk)"),
     Feature("author_long_view_rate", "long view rate of the author, smoothed towards everybody's"),
     Feature("tag_long_view_rate", "mean long view rate of the video's tags, smoothed towards everybody's"),
     Feature("sound_long_view_rate", "long view rate of the sound, smoothed towards everybody's"),
@@ -45,6 +45,29 @@ FEATURES: tuple[Feature, ...] = (
     # the moment
     Feature("local_hour", "hour of the day where the user is, -1 where unknown"),
     Feature("bandwidth", "log1p of the kilobits per second, 0 where unknown"),
+    Feature("local_weekday", "day of the week where the user is, 0 Monday to 6 Sunday; that of UTC where unknown"),
+    Feature("device", "class of the device: 0 unknown, 1 phone, 2 tablet, 3 desktop, 4 TV"),
+    Feature("network", "class of the network: 0 unknown, 1 other, 2 2G, 3 3G, 4 4G, 5 5G, 6 Wi-Fi or cable"),
+    # the picture
+    Feature("user_stalls", "share of the playing time that this user waited for data, smoothed towards everybody's"),
+    Feature("video_stalls", "the same for the video"),
+    Feature("user_height", "mean height of the picture in this user's last 20 watches, in thousands of pixels, 0 where unknown"),
+    Feature("video_height", "height of the video's best rendition in thousands of pixels, 0 without files"),
+    Feature("rendition_fit", "log2 of the bandwidth, headroom kept, against what the video's best rendition takes; 0 where unknown"),
+    # the place
+    Feature("same_place", "1 for a video from where the user is, else 0"),
+    Feature("user_place_share", "share of this user's last watches that were of videos from the video's place, shrunk; 0 for one from nowhere"),
+    Feature("place_outcomes", "log1p of watches and skips of this video where the user is"),
+    Feature("place_long_view_rate", "long view rate of this video where the user is, smoothed towards everywhere's"),
+    Feature("place_velocity", "the velocity of the video where the user is"),
+    # the visit, and habits
+    Feature("visit_depth", "log1p of watches and skips in this visit so far; half an hour without one ends a visit"),
+    Feature("idle", "log1p of the seconds since the user's last watch or skip, -1 before the first"),
+    Feature("hour_share", "share of this user's last outcomes, up to 12 hours ago, that were within two hours of this time of the day"),
+    Feature("hour_long_view_rate", "share of those that were long views, smoothed towards the user's"),
+    # what the video rides on
+    Feature("tag_velocity", "the velocity of the fastest of the video's tags"),
+    Feature("sound_velocity", "the velocity of the sound"),
 )
 COLUMN: dict[str, int] = {feature.name: place for place, feature in enumerate(FEATURES)}
 WIDTH = len(FEATURES)

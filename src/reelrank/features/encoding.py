@@ -8,20 +8,24 @@ from numpy.typing import NDArray
 
 from reelrank.domain.event import Context
 from reelrank.domain.params import FeedParams
-from reelrank.domain.user import Rows, Signal, no_rows
+from reelrank.domain.user import Rows, Signal, User
+from reelrank.domain.video import MAX_TAGS
 from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import COLUMN, WIDTH
-from reelrank.features.reader import Reading
+from reelrank.features.history import Past, at_this_hour, heights_lately, past_of, settled, visits
+from reelrank.features.moment import bandwidths, device_class, hours, network_class, rendition_fit, stalls, weekdays
+from reelrank.features.reader import CounterView, Reading, place_keys
+from reelrank.features.velocity import velocity
 from reelrank.features.windows import Counter, Windowed
 
 # how many outcomes a prior is worth
-_PRIOR_APP, _PRIOR_AUTHOR, _PRIOR_VIDEO_1D, _PRIOR_USER, _PRIOR_GUESS = 20.0, 15.0, 10.0, 8.0, 100.0
+_PRIOR_APP, _PRIOR_AUTHOR, _PRIOR_VIDEO_1D, _PRIOR_USER, _PRIOR_GUESS, _PRIOR_PLACE, _PRIOR_WATCHES = 20.0, 15.0, 10.0, 8.0, 100.0, 10.0, 5.0
 _RATED = (Counter.CLICKS, Counter.LONG_VIEWS, Counter.LIKES, Counter.COMPLETIONS)  # the columns of every matrix of rates
+_IMPRESSIONS = slice(Counter.IMPRESSIONS, Counter.IMPRESSIONS + 1)
 _CLICK, _LONG_VIEW, _LIKE, _COMPLETION = range(len(_RATED))
 _GUESS = np.array([[0.5, 0.3, 0.02, 0.25]])  # before the first event
 _PRIOR_AVERAGE = 20.0  # watches that everybody's average is worth before a user's own counts
-_SETTLED_S = 12 * 3600.0  # what a user did since is left out of their rates: right after a hit, the rest of the visit looks like misses
 _TASTE_SHRINKAGE = 2.0  # a taste needs this much decayed evidence to count half
 _UNTIMED_WEIGHT = 0.4  # evidence of an entry whose time nobody knows
 _SKIP_VALUE, _CLICK_VALUE, _LONG_VIEW_VALUE = -0.5, 0.2, 1.0
@@ -31,21 +35,6 @@ _signal_values = np.array([0.0, *(_SIGNAL_VALUE.get(signal, 0.0) for signal in S
 
 Column = NDArray[np.float64]  # (n,)
 Rates = NDArray[np.float64]  # (n, len(_RATED))
-
-
-class Past(NamedTuple):
-    """The watches (w) and signals (s) of some users, one after the other."""
-
-    users: int
-    watch_owner: Rows  # (w,) whose
-    watch_rows: Rows  # (w,) of which video
-    watch_age_s: Column  # (w,) nan where nobody took the time
-    skipped: NDArray[np.bool_]  # (w,)
-    long_view: NDArray[np.bool_]  # (w,)
-    signal_owner: Rows  # (s,)
-    signal_rows: Rows  # (s,)
-    signal_age_s: Column  # (s,)
-    kinds: Rows  # (s,) of Signal
 
 
 class Evidence(NamedTuple):
@@ -71,14 +60,15 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     app = _rates(windows.totals(reading.everything), _GUESS, _PRIOR_GUESS)  # (1, rated)
     for name, rated in (("app_click_rate", _CLICK), ("app_long_view_rate", _LONG_VIEW), ("app_like_rate", _LIKE)):
         put(name, app[:, rated])
-    past = _past(reading, now)
-    user = _rates(_settled(past), app, _PRIOR_USER)[owner]
+    past = past_of(reading, now)
+    users = _rates(settled(past), app, _PRIOR_USER)
+    user = users[owner]
     put("user_outcomes", np.log1p([user.counts[Counter.CLICKS] + user.counts[Counter.SKIPS] for user in reading.users])[owner])
     for name, rated in (("user_click_rate", _CLICK), ("user_long_view_rate", _LONG_VIEW), ("user_like_rate", _LIKE)):
         put(name, user[:, rated])
 
-    totals, hour, day = windows.totals(reading.video), windows.window(reading.video, "1h", now), windows.window(reading.video, "1d", now)
-    author = _rates(windows.totals(reading.author.of(columns.author_row[rows])), app, _PRIOR_APP)
+    totals, hour, day = windows.totals(reading.video), windows.window(reading.video, "1h", now, _IMPRESSIONS), windows.window(reading.video, "1d", now)
+    author = _rates(reading.author.totals(), app, _PRIOR_APP)[reading.author.places(columns.author_row[rows])]
     video = _rates(totals, author, _PRIOR_AUTHOR)
     put("video_outcomes", np.log1p(_outcomes(totals)))
     put("video_click_rate", video[:, _CLICK])
@@ -87,11 +77,15 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("video_completion_rate", video[:, _COMPLETION])
     put("video_long_view_rate_1d", _rates(day, video, _PRIOR_VIDEO_1D)[:, _LONG_VIEW])
     put("video_outcomes_1d", np.log1p(_outcomes(day)))
-    put("video_impressions_1h", np.log1p(hour[:, Counter.IMPRESSIONS]))
-    put("video_velocity", np.log((_outcomes(hour) + 1.0) / (_outcomes(day) / 24 + 1.0)))
+    put("video_impressions_1h", np.log1p(hour[:, 0]))
+    put("video_velocity", np.log2(velocity(reading.video, now)))
     put("author_long_view_rate", author[:, _LONG_VIEW])
-    put("tag_long_view_rate", _mean_tag_rate(reading, columns.tag_rows[rows], app))
-    put("sound_long_view_rate", _rates(windows.totals(reading.sound.of(columns.sound_row[rows])), app, _PRIOR_APP)[:, _LONG_VIEW])
+    tags = reading.tag.places(columns.tag_rows[rows].ravel()).reshape(-1, MAX_TAGS)
+    sounds = reading.sound.places(columns.sound_row[rows])
+    put("tag_long_view_rate", _mean_tag_rate(reading.tag, tags, app))
+    put("tag_velocity", _fastest(reading.tag, tags, now))
+    put("sound_long_view_rate", _rates(reading.sound.totals(), app, _PRIOR_APP)[sounds, _LONG_VIEW])
+    put("sound_velocity", _fastest(reading.sound, sounds[:, None], now))
     put("duration", np.log1p(columns.duration_s[rows]))
     put("age", np.log1p(np.maximum(now - columns.uploaded_at[rows], 0.0) / 3600))
 
@@ -101,47 +95,36 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("taste_duration", affinity(known, _length_class(columns.duration_s[known.rows]), owner, _length_class(columns.duration_s[rows])))
     put("taste_tag", _tag_affinity(known, columns.tag_rows[known.rows], owner, columns.tag_rows[rows]))
 
-    put("local_hour", np.array([-1.0 if context.local_hour is None else context.local_hour for context in contexts])[owner])
-    put("bandwidth", np.log1p([context.bandwidth_kbps or 0 for context in contexts])[owner])
+    bandwidth = bandwidths(contexts)[owner]
+    put("local_hour", hours(contexts)[owner])
+    put("local_weekday", weekdays(contexts, past.moments)[owner])
+    put("device", np.array([device_class(context.device) for context in contexts], dtype=np.float64)[owner])
+    put("network", np.array([network_class(context.network) for context in contexts], dtype=np.float64)[owner])
+    put("bandwidth", np.log1p(bandwidth))
+
+    everyones_stalls = stalls(windows.totals(reading.everything), 0.0)
+    put("user_stalls", stalls(_counts(reading.users), everyones_stalls)[owner])
+    put("video_stalls", stalls(totals, everyones_stalls))
+    put("user_height", heights_lately(past)[owner] / 1000)
+    put("video_height", columns.height[rows] / 1000)
+    put("rendition_fit", rendition_fit(bandwidth, columns.bitrate_kbps[rows].astype(np.float64)))
+
+    from_rows, at_rows = columns.place_row[rows], reading.place_rows[owner]
+    here = reading.place.places(place_keys(at_rows, rows))
+    counted_here = reading.place.totals()[here]
+    put("same_place", ((from_rows >= 0) & (from_rows == at_rows)).astype(np.float64))
+    put("user_place_share", _place_share(past, columns.place_row[past.watch_rows], owner, from_rows))
+    put("place_outcomes", np.log1p(_outcomes(counted_here)))
+    put("place_long_view_rate", _rates(counted_here, video, _PRIOR_PLACE)[:, _LONG_VIEW])
+    put("place_velocity", _fastest(reading.place, here[:, None], now))
+
+    depth, idle_s = visits(past)
+    usual, share = at_this_hour(past)
+    put("visit_depth", np.log1p(depth)[owner])
+    put("idle", np.where(idle_s < 0, -1.0, np.log1p(np.maximum(idle_s, 0.0)))[owner])
+    put("hour_share", share[owner])
+    put("hour_long_view_rate", _rates(usual, users, _PRIOR_USER)[owner, _LONG_VIEW])
     return features
-
-
-def _past(reading: Reading, now: Column) -> Past:
-    """Gathers what the users of a reading did, with its age at the moment of each user's first pair."""
-    moments = np.zeros(len(reading.users))
-    moments[reading.owner[::-1]] = now[::-1]
-    everyone = np.arange(len(reading.users))
-    watch_owner = np.repeat(everyone, [len(user.watches) for user in reading.users])
-    signal_owner = np.repeat(everyone, [len(user.signals.kinds) for user in reading.users])
-    watched_at = np.concatenate([_NO_TIMES, *(user.watches.occurred_at for user in reading.users)])
-    signalled_at = np.concatenate([_NO_TIMES, *(user.signals.occurred_at for user in reading.users)])
-    return Past(
-        users=len(everyone),
-        watch_owner=watch_owner,
-        watch_rows=np.concatenate([no_rows(), *(user.watches.video_rows for user in reading.users)]),
-        watch_age_s=np.maximum(moments[watch_owner] - watched_at, 0.0),
-        skipped=np.concatenate([_NO_FLAGS, *(user.watches.skipped for user in reading.users)]),
-        long_view=np.concatenate([_NO_FLAGS, *(user.watches.long_view for user in reading.users)]),
-        signal_owner=signal_owner,
-        signal_rows=np.concatenate([no_rows(), *(user.signals.video_rows for user in reading.users)]),
-        signal_age_s=np.maximum(moments[signal_owner] - signalled_at, 0.0),
-        kinds=np.concatenate([no_rows(), *(user.signals.kinds for user in reading.users)]),
-    )
-
-
-def _settled(past: Past) -> Windowed:
-    """What each user did until `_SETTLED_S` ago, as counters (users, COUNTERS)."""
-    counts = np.zeros((past.users, len(Counter)), dtype=np.int64)
-    watches = ~(past.watch_age_s < _SETTLED_S)  # so that nan, before anybody took the time, is settled too
-    likes = ~(past.signal_age_s < _SETTLED_S) & (past.kinds == Signal.LIKE)
-    for counter, owner in (
-        (Counter.CLICKS, past.watch_owner[watches & ~past.skipped]),
-        (Counter.SKIPS, past.watch_owner[watches & past.skipped]),
-        (Counter.LONG_VIEWS, past.watch_owner[watches & past.long_view]),
-        (Counter.LIKES, past.signal_owner[likes]),
-    ):
-        counts[:, counter] = np.bincount(owner, minlength=past.users)
-    return counts
 
 
 def evidence(past: Past, app: Rates, half_life_s: float) -> Evidence:
@@ -198,12 +181,46 @@ def _paired(owner: Rows, keys: Rows) -> Rows:
     return owner << 40 | keys + 1
 
 
-def _mean_tag_rate(reading: Reading, tag_rows: Rows, app: Rates) -> Column:
-    """The mean smoothed long view rate of the tags of each video (n, T); everybody's for one without tags."""
-    rates = _rates(windows.totals(reading.tag.of(tag_rows.ravel())), app, _PRIOR_APP)[:, _LONG_VIEW].reshape(tag_rows.shape)
-    has = tag_rows >= 0
+def _mean_tag_rate(view: CounterView, tags: Rows, app: Rates) -> Column:
+    """The mean smoothed long view rate of the tags of each video, given by their places (n, T) in the view; everybody's for one without tags."""
+    rates = _rates(view.totals(), app, _PRIOR_APP)[:, _LONG_VIEW][tags]
+    has = tags < len(view.keys)
     count = has.sum(axis=1)
     return np.where(count > 0, (rates * has).sum(axis=1) / np.maximum(count, 1), app[0, _LONG_VIEW])
+
+
+def _fastest(view: CounterView, places: Rows, now: Column) -> Column:
+    """log2 of the velocity of the fastest of what lies at `places` (n, T) of a view, each at its moment `now` (n,): (n,), 0 where nothing is there.
+
+    Each of what a view has is worked out once per moment: a tag is of many videos.
+    """
+    known = len(view.keys)
+    pairs, slots = np.nonzero(places < known)
+    fastest = np.full(len(places), -np.inf)
+    if len(pairs) == 0:
+        return np.zeros(len(places))
+    moments, at = np.unique(now, return_inverse=True)
+    asked, where = np.unique(at[pairs] * known + places[pairs, slots], return_inverse=True)
+    found = np.log2(velocity(view.records[asked % known], moments[asked // known]))
+    np.maximum.at(fastest, pairs, found[where])
+    return np.where(np.isinf(fastest), 0.0, fastest)
+
+
+def _place_share(past: Past, places: Rows, owner: Rows, wanted: Rows) -> Column:
+    """The share of each user's watches, of videos from `places` (w,), that were of videos from each of `wanted` (n,); 0 for -1."""
+    watched = ~past.skipped
+    of_user = np.bincount(past.watch_owner[watched], minlength=past.users)
+    distinct, times = np.unique(_paired(past.watch_owner[watched], places[watched]), return_counts=True)
+    if len(distinct) == 0:
+        return np.zeros(len(wanted))
+    asked = _paired(owner, wanted)
+    found = np.minimum(np.searchsorted(distinct, asked), len(distinct) - 1)
+    return np.where((distinct[found] == asked) & (wanted >= 0), times[found] / (of_user[owner] + _PRIOR_WATCHES), 0.0)
+
+
+def _counts(users: Sequence[User]) -> Windowed:
+    """The counters of users: (users, COUNTERS)."""
+    return np.array([user.counts for user in users], dtype=np.int64).reshape(len(users), len(Counter))
 
 
 def _rates(counts: Windowed, prior: Rates, prior_outcomes: float) -> Rates:
@@ -220,7 +237,3 @@ def _outcomes(counts: Windowed) -> Column:
 def _length_class(duration_s: Column) -> Rows:
     """Videos of about the same length share a class: halves of a power of two of seconds."""
     return np.floor(2 * np.log2(np.maximum(duration_s, 1.0))).astype(np.int64)
-
-
-_NO_FLAGS = np.empty(0, dtype=np.bool_)
-_NO_TIMES = np.empty(0, dtype=np.float64)

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reelrank.domain.event import Context
 from reelrank.domain.user import Rows, User
+from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.packing import unpack
+from reelrank.features.record_cache import RecordCache
 from reelrank.features.sequences import decode_user
-from reelrank.features.windows import Counters
+from reelrank.features.windows import Counters, Windowed
 from reelrank.storage.counter_store import CounterStore, Keys, Kind
 from reelrank.storage.online_store import OnlineStore
 
@@ -25,12 +28,21 @@ class CounterView:
 
     def of(self, keys: Keys) -> Counters:
         """The records of `keys` (m,), zeros for -1: (m, WIDTH)."""
-        if len(self.keys) == 0:
-            return np.zeros((len(keys), self.records.shape[1]), dtype=np.int32)
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        found = self.records[places]
-        found[self.keys[places] != keys] = 0
-        return found
+        return np.concatenate([self.records, _nothing(self.records)])[self.places(keys)]
+
+    def places(self, keys: Keys) -> Rows:
+        """Where the records of `keys` (m,) lie, k for those that are not there: (m,)."""
+        places = np.full(len(keys), len(self.keys), dtype=np.int64)
+        asked = np.flatnonzero(keys >= 0)
+        at = np.searchsorted(self.keys, keys[asked])
+        there = at < len(self.keys)
+        there[there] = self.keys[at[there]] == keys[asked[there]]
+        places[asked[there]] = at[there]
+        return places
+
+    def totals(self) -> Windowed:
+        """All that was ever counted of each key, and zeros at the end for those that are not there: (k + 1, COUNTERS)."""
+        return windows.totals(np.concatenate([self.records[:, : windows.TOTALS_END], _nothing(self.records)[:, : windows.TOTALS_END]]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +50,11 @@ class Reading:
     """What is known of n (user, video) pairs; all counters are from one moment."""
 
     users: Sequence[User]
+    place_rows: Rows  # (users,) where each is, or was last; -1 where nobody knows
     owner: Rows  # (n,) which of `users` pair i is about
     rows: Rows  # (n,) which video
     video: Counters  # (n, WIDTH)
+    place: CounterView  # of the videos where their users are
     author: CounterView
     tag: CounterView
     sound: CounterView
@@ -55,6 +69,7 @@ class FeatureReader:
         self._store = store
         self._counters = counters
         self._columns = columns
+        self._cache = RecordCache()
 
     def user(self, user_id: str) -> User:
         """One user as folded so far; somebody new if nothing is known. Raises StorageError when the online store is away."""
@@ -67,38 +82,55 @@ class FeatureReader:
 
     def video_counters(self, rows: Rows) -> Counters:
         """The counters of some videos: (n, WIDTH)."""
-        return unpack(self._counters.read({Kind.VIDEO: rows}).records[Kind.VIDEO])
+        return self._cache.unpacked(self._counters.read({Kind.VIDEO: rows}).records[Kind.VIDEO])
 
     def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1) -> tuple[Keys, Counters]:
         """Every key in [low, high) that has counters, ascending, with them: (n,), (n, WIDTH)."""
         keys, records = self._counters.scan(kind, low, high)
         return keys, unpack(records)
 
-    def read(self, users: Sequence[User], owner: Rows, rows: Rows) -> Reading:
-        """The counters of the videos `rows` (n,), and those of their authors, tags and sounds; pair i belongs to `users[owner[i]]`."""
+    def read(self, users: Sequence[User], owner: Rows, rows: Rows, contexts: Sequence[Context] | None = None) -> Reading:
+        """The counters of the videos `rows` (n,), of their authors, tags and sounds, and of the videos where the users are.
+
+        Pair i belongs to `users[owner[i]]`. A user is where their context (one each) says, or else where they were last.
+        """
         columns = self._columns
+        places = [user.place for user in users] if contexts is None else [context.place or user.place for context, user in zip(contexts, users, strict=True)]
+        place_rows = np.array([columns.places.get(place, -1) for place in places], dtype=np.int64)
         wanted = {
             Kind.VIDEO: rows,
+            Kind.PLACE_VIDEO: _distinct(place_keys(place_rows[owner], rows)),
             Kind.AUTHOR: _distinct(columns.author_row[rows]),
             Kind.TAG: _distinct(columns.tag_rows[rows].ravel()),
             Kind.SOUND: _distinct(columns.sound_row[rows]),
             Kind.EVERYTHING: _EVERYTHING,
         }
         found = self._counters.read(wanted)
-        state = unpack([record for kind in wanted for record in found.records[kind]])
+        state = self._cache.unpacked([record for kind in wanted for record in found.records[kind]])
         parts = dict(zip(wanted, np.split(state, np.cumsum([len(keys) for keys in wanted.values()])[:-1]), strict=True))
-        views = {kind: CounterView(wanted[kind], parts[kind]) for kind in (Kind.AUTHOR, Kind.TAG, Kind.SOUND)}
+        views = {kind: CounterView(wanted[kind], parts[kind]) for kind in (Kind.PLACE_VIDEO, Kind.AUTHOR, Kind.TAG, Kind.SOUND)}
         return Reading(
             users=users,
+            place_rows=place_rows,
             owner=owner,
             rows=rows,
             video=parts[Kind.VIDEO],
+            place=views[Kind.PLACE_VIDEO],
             author=views[Kind.AUTHOR],
             tag=views[Kind.TAG],
             sound=views[Kind.SOUND],
             everything=parts[Kind.EVERYTHING],
             origins=found.origins,
         )
+
+
+def place_keys(place_rows: Rows, rows: Rows) -> Keys:
+    """What the counters of videos at places are kept under; -1 where there is no place."""
+    return np.where(place_rows >= 0, place_rows << 32 | rows, -1)
+
+
+def _nothing(records: Counters) -> Counters:
+    return np.zeros((1, records.shape[1]), dtype=np.int32)
 
 
 def _distinct(keys: Keys) -> Keys:

@@ -42,6 +42,7 @@ _TOTAL_AT = len(RINGS)  # a record is: the newest bucket of each ring, the total
 _RING_AT = [_TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in RINGS[:ring]) for ring in range(len(RINGS))]
 WIDTH = _TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in RINGS)
 
+TOTALS_END = _TOTAL_AT + COUNTERS  # what lies before suffices for `totals`
 _MOST = np.iinfo(np.int32).max
 
 Windowed = NDArray[np.int64]  # (n, COUNTERS)
@@ -78,27 +79,35 @@ def _added(counted: Counters, places: Ints, entries: Ints, amounts: NDArray[np.f
 
 def totals(state: Counters) -> Windowed:
     """All that was ever counted: (n, COUNTERS)."""
-    return state[:, _TOTAL_AT : _TOTAL_AT + COUNTERS].astype(np.int64)
+    return state[:, _TOTAL_AT:TOTALS_END].astype(np.int64)
 
 
-def window(state: Counters, name: str, now: float | NDArray[np.float64]) -> Windowed:
-    """What was counted in the window `name` before `now` (UTC seconds, one or (n,)): (n, COUNTERS).
+def window(state: Counters, name: str, now: float | NDArray[np.float64], counters: slice = slice(COUNTERS)) -> Windowed:
+    """What was counted in the window `name` before `now` (UTC seconds, one or (n,)): (n, COUNTERS), or as many of `counters` as are wanted.
 
     A window is made of whole buckets and ends with the one that `now` lies in.
     """
     ring, wanted = WINDOWS[name]
-    bucket_s, slots = RINGS[ring]
-    current = np.asarray(now, dtype=np.float64).astype(np.int64) // bucket_s
-    held = _held_buckets(state[:, ring].astype(np.int64), slots)  # (n, slots)
+    current = np.asarray(now, dtype=np.float64).astype(np.int64) // RINGS[ring][0]
+    held, counts = buckets(state, ring)
     inside = (held > current[..., None] - wanted) & (held <= current[..., None])
+    counts = counts[:, :, counters]
+    counted = np.zeros((len(state), counts.shape[2]), dtype=np.int64)
+    for slot in np.flatnonzero(inside.any(axis=0)).tolist():
+        counted += np.where(inside[:, slot, None], counts[:, slot], 0)
+    return counted
+
+
+def buckets(state: Counters, ring: int) -> tuple[NDArray[np.integer], Counters]:
+    """A ring as it lies: which bucket of time each slot holds (n, slots), and what it counted (n, slots, COUNTERS)."""
+    slots = RINGS[ring][1]
     start = _RING_AT[ring]
-    buckets = state[:, start : start + slots * COUNTERS].reshape(len(state), slots, COUNTERS)
-    return np.einsum("ns,nsc->nc", inside.astype(np.int64), buckets)
+    return _held_buckets(state[:, ring], slots), state[:, start : start + slots * COUNTERS].reshape(len(state), slots, COUNTERS)
 
 
-def _held_buckets(newest: NDArray[np.int64], slots: int) -> NDArray[np.int64]:
+def _held_buckets(newest: NDArray[np.integer], slots: int) -> NDArray[np.integer]:
     """Which bucket of time each slot of a ring holds: (n, slots)."""
-    return newest[:, None] - (newest[:, None] - np.arange(slots)) % slots
+    return newest[:, None] - (newest[:, None] - np.arange(slots, dtype=newest.dtype)) % slots
 
 
 def _clear_outdated(state: Counters, ring: int, newest_before: NDArray[np.int64], newest: NDArray[np.int64]) -> None:

@@ -34,6 +34,7 @@ class FeedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     network: Annotated[str, Meta(max_length=16)] = ""
     bandwidth_kbps: Annotated[int, Meta(ge=0, le=100_000_000)] | None = None
     local_hour: Annotated[int, Meta(ge=0, le=23)] | None = None
+    local_weekday: Annotated[int, Meta(ge=0, le=6, description="0 Monday to 6 Sunday")] | None = None
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="makes the draws of exploration repeatable")] | None = None
     exploration: Annotated[Literal["on", "off"], Meta(description="off: no place is given to chance")] = "on"
 
@@ -46,6 +47,7 @@ class FeedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             network=self.network,
             bandwidth_kbps=self.bandwidth_kbps,
             local_hour=self.local_hour,
+            local_weekday=self.local_weekday,
             surface=self.surface,
         )
 

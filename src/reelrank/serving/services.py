@@ -41,7 +41,7 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_pending_bytes: Annotated[int, Meta(ge=1)] = 64_000_000  # of bodies that are arriving or waiting
     feed_threads: Annotated[int, Meta(ge=1)] = 2
     max_pending_feeds: Annotated[int, Meta(ge=1)] = 64  # more of them at a time are told to come back
-    max_wait_s: Annotated[float, Meta(gt=0)] = 0.25  # a batch or a feed that would wait longer is told to come back
+    max_wait_s: Annotated[float, Meta(gt=0)] = 0.2  # a batch or a feed that would wait longer is told to come back
     head_timeout_s: Annotated[float, Meta(gt=0)] = 10.0  # for the headers of a request to be there
     body_timeout_s: Annotated[float, Meta(gt=0)] = 15.0  # for a batch to be there
     max_connections: Annotated[int, Meta(ge=1)] = 2_000  # open at the same time

@@ -1,11 +1,14 @@
 """What the people of a world did before it opened: the watches of a week, made at once."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.domain.event import Context, Event
 from reelrank.simulation.behavior import RECENT, Reaction, Reactions, boredom, interest, match, react
-from reelrank.simulation.visit import COMMENTS, events_of
+from reelrank.simulation.playback import Connection, connection_of, played
+from reelrank.simulation.visit import COMMENTS, events_of, local_time
 from reelrank.simulation.world import Floats, Ints, World
 
 _DAY_S = 86_400.0
@@ -95,7 +98,7 @@ def _one_after_the_other(people: Ints, begins: Floats, watched_s: Floats) -> Flo
 def _told(
     world: World, rng: np.random.Generator, rows: NDArray[np.intp], people: Ints, videos: Ints, begins: Floats, positions: Ints, reactions: Reactions
 ) -> list[Event]:
-    contexts = [[Context(device="phone", place=person.place.name, local_hour=hour) for hour in range(24)] for person in world.people]
+    (network_rng,) = rng.spawn(1)  # so that stalls leave all else as it is
     comments = rng.integers(len(COMMENTS), size=len(rows))
     columns = [column[rows].tolist() for column in reactions]
     followed: set[tuple[int, str]] = set()
@@ -108,8 +111,19 @@ def _told(
             new = (person_row, video.author_id) not in followed
             followed.add((person_row, video.author_id))
             reaction = reaction._replace(followed=new)
-        context = contexts[person_row][int((begin / 3_600 + person.place.utc_offset_h) % 24)]
+        connection = connection_of(person.user_id)
+        hour, weekday = local_time(begin, person.place.utc_offset_h)
+        file = video.rendition_for(connection.bandwidth_kbps)
         events += events_of(
-            reaction, person.user_id, video.video_id, video.author_id, begin, f"past-{world.seed}-{number}", int(positions[row]), "", context, COMMENTS[comment]
+            reaction, person.user_id, video.video_id, video.author_id, begin, f"past-{world.seed}-{number}", int(positions[row]), "",
+            _context(person.place.name, connection, hour, weekday), COMMENTS[comment],
+            playback=played(connection, reaction.watched_s, network_rng, None if file is None else file.height),
         )  # fmt: skip
     return sorted(events, key=lambda event: event.occurred_at or 0.0)
+
+
+@lru_cache(maxsize=100_000)
+def _context(place: str, connection: Connection, hour: int, weekday: int) -> Context:
+    return Context(
+        device="phone", place=place, network=connection.network, bandwidth_kbps=connection.bandwidth_kbps, local_hour=hour, local_weekday=weekday
+    )  # fmt: skip

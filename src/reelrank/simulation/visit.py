@@ -11,8 +11,10 @@ import numpy as np
 from reelrank.domain.event import Comment, Context, Event, Follow, Hide, Impression, Like, Share, Skip, Watch
 from reelrank.simulation.behavior import Person, Reaction
 from reelrank.simulation.client import FeedClient
+from reelrank.simulation.playback import Playback, connection_of, played
 from reelrank.simulation.world import VideoTraits, stranger
 
+UNSAID = Playback(0, 0.0)  # of a player that tells nothing
 COMMENTS = ("so good", "how??", "again please 🙌", "saving this", "the ending 😭", "teach me", "❤️", "more of this")
 
 
@@ -32,6 +34,7 @@ class VisitSummary:
 def events_of(
     reaction: Reaction, user_id: str, video_id: str, author_id: str, occurred_at: float, event_prefix: str,
     position: int | None = None, request_id: str = "", context: Context | None = None, comment: str = "", speed: float = 1.0,
+    playback: Playback = UNSAID,
 ) -> list[Event]:  # fmt: skip
     """What the page posts for one video: seen at `occurred_at`, left after `watched_s` at `speed`, the rest in between."""
     left_at = occurred_at + reaction.watched_s / speed
@@ -52,8 +55,15 @@ def events_of(
     if reaction.skipped:
         events.append(Skip(event_id=f"{event_prefix}.x", occurred_at=left_at, watched_s=reaction.watched_s, **about))
     else:
-        events.append(Watch(event_id=f"{event_prefix}.w", occurred_at=left_at, watched_s=reaction.watched_s, replays=reaction.replays, **about))
+        about |= {"replays": reaction.replays, "stalled_s": playback.stalled_s, "rendition": playback.rendition}
+        events.append(Watch(event_id=f"{event_prefix}.w", occurred_at=left_at, watched_s=reaction.watched_s, **about))
     return events
+
+
+def local_time(at: float, utc_offset_h: float) -> tuple[int, int]:
+    """The hour of the day, and the day of the week from 0 Monday to 6 Sunday, so many hours off UTC at `at` (UTC seconds)."""
+    hours = math.floor(at / 3_600 + utc_offset_h)
+    return hours % 24, (hours // 24 + 3) % 7  # 1 January 1970 was a Thursday
 
 
 class Visit:
@@ -72,24 +82,32 @@ class Visit:
         """`traits` are the world's; a video it does not know leaves people cold. At `speed` 1 a video takes its time, at infinity none."""
         self.person, self.client, self.traits, self.rng = person, client, traits, rng
         self.visit_id, self.speed, self.wait = visit_id, speed, wait
+        (self._network_rng,) = rng.spawn(1)  # so that stalls leave the reactions as they are
 
     def run(self, at_most: int = 200, count: int = 10, post_every: int = 5) -> VisitSummary:
         """Watches until patience ends or `at_most` videos were seen, posting after every `post_every` of them."""
         who = self.person.traits
-        local_hour = None
+        connection = connection_of(who.user_id)
+        local_hour = local_weekday = None
         patience = who.patience * float(self.rng.uniform(0.6, 1.4))
         requests = seen = skips = likes = 0
         watched_s = held = 0.0
         pending: list[Event] = []
         at = 0.0
         while patience > 0 and seen < at_most:
-            answer = self.client.feed(who.user_id, min(count, at_most - seen), place=who.place.name, device="phone", local_hour=local_hour)
+            answer = self.client.feed(
+                who.user_id, min(count, at_most - seen), place=who.place.name, device="phone", network=connection.network,
+                bandwidth_kbps=connection.bandwidth_kbps, local_hour=local_hour, local_weekday=local_weekday,
+            )  # fmt: skip
             requests += 1
             if not answer["videos"]:
                 break
             at = max(at, float(answer["now"]))
-            local_hour = int((at / 3600 + who.place.utc_offset_h) % 24)
-            context = Context(device="phone", place=who.place.name, local_hour=local_hour)
+            local_hour, local_weekday = local_time(at, who.place.utc_offset_h)
+            context = Context(
+                device="phone", place=who.place.name, network=connection.network, bandwidth_kbps=connection.bandwidth_kbps,
+                local_hour=local_hour, local_weekday=local_weekday,
+            )  # fmt: skip
             for shown in answer["videos"]:
                 video = self.traits.get(shown["video_id"]) or stranger(shown["author_id"], shown["duration_s"], shown["uploaded_at"], *shown["tags"][:1])
                 position = int(shown["position"])
@@ -99,6 +117,7 @@ class Visit:
                 pending += events_of(
                     reaction, who.user_id, shown["video_id"], shown["author_id"], at, f"{self.visit_id}.{seen}",
                     position, answer["request_id"], context, comment, self.speed,
+                    played(connection, reaction.watched_s, self._network_rng, shown.get("height")),
                 )  # fmt: skip
                 took_s = reaction.watched_s / self.speed
                 self.wait(took_s)

@@ -88,17 +88,13 @@ class EmbeddedEventLog:
 
     def wait(self, topic: str, offsets: Mapping[int, int], timeout_s: float) -> frozenset[int]:
         deadline = time.monotonic() + timeout_s
-        pause_s, seen = _FIRST_LOOK_S, -1
-        while True:
-            committed = self._env.info()["last_txnid"]
-            if committed != seen:
-                seen = committed
-                if ready := frozenset(partition for partition, offset in offsets.items() if self.end(topic, partition) > offset):
-                    return ready
+        pause_s = _FIRST_LOOK_S
+        while not (ready := frozenset(partition for partition, offset in offsets.items() if self.end(topic, partition) > offset)):
             if (left_s := deadline - time.monotonic()) <= 0:
-                return frozenset()
+                break
             time.sleep(min(pause_s, left_s))
             pause_s = min(2 * pause_s, _LAST_LOOK_S)
+        return ready
 
     def end(self, topic: str, partition: int) -> int:
         table = self._table(topic, partition)
@@ -129,7 +125,7 @@ class EmbeddedEventLog:
                             cursor = transaction.cursor(tables[pending.topic][partition])
                             cursors[place] = cursor, _end(cursor)
                         cursor, begin = cursors[place]
-                        _, added = cursor.putmulti(zip(map(_KEY, count(begin)), values, strict=False), append=True)
+                        _, added = cursor.putmulti(zip(map(_KEY, range(begin, begin + len(values))), values, strict=True), append=True)
                         if added != len(values):
                             raise StorageError(f"{added} of {len(values)} records went in at {begin} of partition {partition} of {pending.topic}")
                         cursors[place] = cursor, begin + len(values)

@@ -123,9 +123,11 @@ class RedisNodes:
         try:
             try:
                 return self._ask_node(where(), what, question)
-            except MovedError:  # a slot has moved to another master: look where it is now
-                self._slots = []
-                return self._ask_node(where(), what, question)
+            except MovedError as moved:  # to a master that the other nodes may not have heard of yet
+                host: Any = cast(Any, moved).host
+                slot, address = int(moved.slot_id), (str(host), int(moved.port))
+                self._slots = [(slot, slot, address), *(known for known in self._slots if known[:2] != (slot, slot))]
+                return self._ask_node(address, what, question)
         except (RedisError, OSError) as problem:
             raise self._failure(what, problem) from problem
 

@@ -32,8 +32,11 @@ async function getJson(path, signal) {
 export function context(surface = "for_you") {
   const connection = navigator.connection;
   const told = { device: wide.matches ? "desktop" : Math.min(screen.width, screen.height) >= 600 ? "tablet" : "phone", surface };
-  told.local_hour = new Date().getHours();
-  if (connection?.effectiveType) told.network = (connection.type ?? connection.effectiveType).slice(0, 16);
+  const here = new Date();
+  told.local_hour = here.getHours();
+  told.local_weekday = (here.getDay() + 6) % 7; // 0 is Monday
+  const network = ["wifi", "ethernet"].includes(connection?.type) ? connection.type : connection?.effectiveType; // "cellular" says less than "4g"
+  if (network) told.network = network.slice(0, 16);
   if (connection?.downlink > 0) told.bandwidth_kbps = Math.round(connection.downlink * 1000);
   return told;
 }

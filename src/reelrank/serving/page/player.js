@@ -6,7 +6,9 @@ import { element } from "/page/dom.js";
 export class MediaPlayer {
   watched_s = 0;
   replays = 0;
+  stalled_s = 0;
   #last = 0;
+  #waitsSince = 0; // 0 while data flows
 
   constructor(video, { onFrame, onWaiting, onBroken }) {
     this.duration_s = Math.max(1, video.duration_s);
@@ -14,14 +16,30 @@ export class MediaPlayer {
     this.element.muted = true;
     this.element.addEventListener("loadeddata", onFrame);
     this.element.addEventListener("timeupdate", () => this.sample());
-    this.element.addEventListener("waiting", () => onWaiting(true));
-    this.element.addEventListener("playing", () => onWaiting(false));
+    this.element.addEventListener("waiting", () => {
+      this.#waitsSince ||= performance.now();
+      onWaiting(true);
+    });
+    this.element.addEventListener("playing", () => {
+      this.#flows();
+      onWaiting(false);
+    });
     this.element.addEventListener("error", onBroken);
     this.element.src = video.media_url;
   }
 
   get paused() {
     return this.element.paused;
+  }
+
+  /** The height of the picture in pixels, 0 before there is one. */
+  get rendition() {
+    return this.element.videoHeight;
+  }
+
+  #flows() {
+    if (this.#waitsSince) this.stalled_s += (performance.now() - this.#waitsSince) / 1000;
+    this.#waitsSince = 0;
   }
 
   /** Where it stands, 0 to 1. */
@@ -43,6 +61,7 @@ export class MediaPlayer {
 
   pause() {
     this.element.pause();
+    this.#flows(); // who holds the video does not wait for it
     this.sample();
   }
 
@@ -55,6 +74,10 @@ export class MediaPlayer {
   }
 
   sample() {
+    if (this.#waitsSince) {
+      this.#flows(); // what was waited so far
+      this.#waitsSince = performance.now();
+    }
     const time = this.element.currentTime;
     const step = time - this.#last;
     if (step < 0) {
@@ -74,6 +97,8 @@ export class MediaPlayer {
   resetCounts() {
     this.watched_s = 0;
     this.replays = 0;
+    this.stalled_s = 0;
+    if (this.#waitsSince) this.#waitsSince = performance.now();
   }
 
   close() {
@@ -87,6 +112,8 @@ export class MediaPlayer {
 export class CardPlayer {
   watched_s = 0;
   replays = 0;
+  stalled_s = 0;
+  rendition = 0;
   paused = true;
   #at = 0; // played since the start of this showing, pauses left out
   #since = 0;

@@ -63,11 +63,11 @@ export class Slide {
 
   /** A file that cannot be played becomes a card; the time it did play is kept. */
   #broke(video) {
-    const { watched_s, replays, element: broken } = this.player;
+    const { watched_s, replays, stalled_s, element: broken } = this.player;
     broken.remove();
     this.#waits(false);
     this.#showCard(video);
-    Object.assign(this.player, { watched_s, replays });
+    Object.assign(this.player, { watched_s, replays, stalled_s });
     this.face.element.append(element("p", { class: "card-note", text: "This browser cannot play the file." }));
     if (this.active) this.player.play();
   }
@@ -123,10 +123,10 @@ export class Slide {
   farewell() {
     if (!this.active || !this.#impressed) return null;
     this.player.sample();
-    const { replays, duration_s } = this.player;
+    const { replays, duration_s, rendition } = this.player;
     const watched_s = Math.round(this.player.watched_s * 1000) / 1000;
     if (watched_s < SKIP_S && watched_s < SKIP_SHARE * duration_s) return { type: "skip", watched_s };
-    return { type: "watch", watched_s, replays };
+    return { type: "watch", watched_s, replays, stalled_s: Math.round(this.player.stalled_s * 1000) / 1000, rendition };
   }
 
   async start() {

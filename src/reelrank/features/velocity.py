@@ -1,0 +1,47 @@
+"""Velocity: how fast something moves now against lately, from the rings of its counters when they are read."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.features import windows
+from reelrank.features.windows import RINGS, Counter, Counters
+
+SHORT_HALF_LIFE_S, LONG_HALF_LIFE_S = 300.0, 6 * 3600.0
+_SHORT_RING, _LONG_RING = 1, 2  # an hour in five minutes, a day in three hours: what is beyond weighs next to nothing
+_PRIOR = 3.0  # outcomes at the pace of lately that are imagined besides: one more or less is no trend
+
+Column = NDArray[np.float64]  # (n,)
+Drawn = NDArray[np.int64]  # (n, slots) per bucket of a ring
+
+
+def velocity(state: Counters, now: Column, worth: NDArray[np.int64] | None = None) -> Column:
+    """The pace of now over the pace of lately, each at its own moment `now` (n,) UTC seconds: (n,), 1 where nothing changes.
+
+    A bucket whose middle is `a` seconds old weighs 0.5 ** (a / half-life). With the decayed count n and the decayed seconds s of
+    the short window (half-life 5 min) and N, S of the long one (6 h), it is (n + 3) / (s * N / S + 3): the expected count stands
+    below, and both are drawn together where little is counted. What doubles its pace comes close to 2 within a quarter of an hour.
+    What counts are outcomes (watches and skips), or whatever `worth` (COUNTERS,) gives to each counter.
+    """
+    count, seconds = _decayed(state, _SHORT_RING, SHORT_HALF_LIFE_S, now, worth)
+    lately, lately_seconds = _decayed(state, _LONG_RING, LONG_HALF_LIFE_S, now, worth)
+    return (count + _PRIOR) / (seconds * lately / lately_seconds + _PRIOR)
+
+
+def _decayed(state: Counters, ring: int, half_life_s: float, now: Column, worth: NDArray[np.int64] | None) -> tuple[Column, Column]:
+    """What was drawn and how long it took, both decayed: (n,), (n,). The bucket that `now` lies in counts for as long as it lasts yet."""
+    bucket_s, slots = RINGS[ring]
+    current = now.astype(np.int64) // bucket_s
+    into_s = now - current * bucket_s
+    held, counts = windows.buckets(state, ring)
+    if worth is None:
+        drawn = counts[:, :, Counter.CLICKS] + counts[:, :, Counter.SKIPS].astype(np.int64)
+    else:
+        drawn = np.maximum(counts @ worth, 0)
+    back = current[:, None] - held  # (n, slots) how many buckets ago
+    middles = 0.5 ** ((np.arange(1, slots) - 0.5) * bucket_s / half_life_s)  # of the buckets before the current one, when that begins
+    weights = np.concatenate([[0.0], middles])[np.where((back > 0) & (back < slots), back, 0)]
+    before, running = np.zeros(len(state)), np.where(back == 0, drawn, 0).sum(axis=1)
+    for slot in range(slots):  # in this order, so that the bits do not depend on how many are asked for at once
+        before += weights[:, slot] * drawn[:, slot]
+    fade, fade_running = 0.5 ** (into_s / half_life_s), 0.5 ** (into_s / (2 * half_life_s))
+    return fade * before + fade_running * running, fade * (middles.sum() * bucket_s) + fade_running * into_s
