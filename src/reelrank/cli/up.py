@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reelrank.simulation.client import FeedClient
     from reelrank.simulation.demo import LivingWorld
 
+_OUR_KEY = "reelrank up"
 _MARKER = "brought-in.json"
 _KINDS = ("kuairand", "clips")
 
@@ -50,7 +51,7 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
     settings, beginning = _prepare(configured, kind, path, data_dir, port)
     progress, stopping = TerminalProgress(), stop_signal()
     try:
-        with _storage(settings, servers, progress) as settings, running(settings) as supervisor, FeedClient(supervisor.url) as client:
+        with _storage(settings, servers, progress) as settings, running(settings) as supervisor, _key_of_our_own(settings) as key, FeedClient(supervisor.url, api_key=key) as client:
             world = _bring_in(kind, path, beginning, settings, client, seed, progress)
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
@@ -94,6 +95,29 @@ def _what(demo: bool, data: str | None) -> tuple[str, Path]:
     if kind not in _KINDS:
         raise click.ClickException(f"no data of kind {kind!r}; known: {', '.join(_KINDS)}")
     return kind, path
+
+
+@contextmanager
+def _key_of_our_own(settings: "Settings") -> Iterator[str | None]:
+    """The secret of a key to bring data in with, where keys are asked for; it ends with us, or when we are started again."""
+    from reelrank.storage.keys import KeyProblem
+    from reelrank.wiring import is_guarded, open_reelrank
+
+    if not is_guarded(settings):
+        yield None
+        return
+    system = open_reelrank(settings)
+    try:
+        for left_over in [key for key in system.keys.all() if key.name == _OUR_KEY and key.revoked_at is None]:
+            system.keys.revoke(left_over.key_id, system.clock.now())
+        key, secret = system.keys.create(_OUR_KEY, ["admin"], system.clock.now())
+        yield secret
+        try:
+            system.keys.revoke(key.key_id, system.clock.now())
+        except KeyProblem:
+            pass  # somebody else has
+    finally:
+        system.close()
 
 
 class _BroughtIn(msgspec.Struct, frozen=True):
