@@ -127,6 +127,7 @@ class Reelrank:
             reader=self.reader,
             collector=self.collector,
             feed=self.feed,
+            trending=self.trending,
             media_root=Path(self.settings.data_dir) / self.settings.serving.media,
             config=self.settings.serving,
             fallback_rows=lambda count: self.trending.everywhere()[:count].tolist(),

@@ -21,6 +21,7 @@ from reelrank.serving.openapi import OpenApi
 from reelrank.serving.pages import Pages
 from reelrank.serving.services import Services, ServingConfig
 from reelrank.serving.telemetry import Metrics
+from reelrank.serving.trending_api import TrendingApi
 from reelrank.serving.videos_api import VideosApi
 from reelrank.serving.why_api import WhyApi
 
@@ -39,6 +40,7 @@ def create_app(services: Services) -> Starlette:
         Route("/v1/feed", FeedApi(services).get),
         Route("/v1/videos/{video_id:path}/media", videos.get_media),
         Route("/v1/videos/{video_id:path}", videos.get),
+        Route("/v1/trending", TrendingApi(services).get),
         Route("/v1/why/{request_id}", WhyApi(services).get),
         Route("/-/live", health.get_live),
         Route("/-/ready", health.get_ready),

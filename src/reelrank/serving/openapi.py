@@ -17,6 +17,7 @@ from reelrank.serving.answers import ErrorAnswer, answer
 from reelrank.serving.events_api import NoneAccepted
 from reelrank.serving.feed_api import FeedAnswer, FeedQuery
 from reelrank.serving.health_api import LiveAnswer, ReadyAnswer
+from reelrank.serving.trending_api import TrendingAnswer, TrendingQuery
 from reelrank.serving.videos_api import MediaQuery, VideoAnswer
 from reelrank.serving.why_api import WhyAnswer
 
@@ -38,6 +39,7 @@ class Operation:
 OPERATIONS = (
     Operation("post", "/v1/events", "Collect events", {202: Receipt, 400: NoneAccepted, 413: ErrorAnswer, 415: NoneAccepted, 503: ErrorAnswer}),
     Operation("get", "/v1/feed", "The next videos for a user", {200: FeedAnswer, 400: ErrorAnswer}, query=FeedQuery),
+    Operation("get", "/v1/trending", "What trends now", {200: TrendingAnswer, 400: ErrorAnswer}, query=TrendingQuery),
     Operation("get", "/v1/videos/{video_id}", "A video and its counters", {200: VideoAnswer, 400: ErrorAnswer, 404: ErrorAnswer}, in_path="video_id"),
     Operation(
         "get",

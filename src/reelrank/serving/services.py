@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from reelrank.candidates.trending import TrendingBoard
 from reelrank.domain.clock import Clock
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
@@ -52,6 +53,7 @@ class Services:
     reader: FeatureReader
     collector: Collector
     feed: Feed
+    trending: TrendingBoard
     media_root: Path | None = None
     config: ServingConfig = field(default_factory=ServingConfig)
     metrics: Metrics = field(default_factory=Metrics)
