@@ -191,6 +191,7 @@ class Reelrank:
             reader=self.reader,
             collector=self.collector,
             feed=self.feed,
+            trending=self.trending,
             media_root=Path(self.settings.data_dir) / serving.media,
             config=serving,
             metrics=metrics,

@@ -51,7 +51,12 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
     settings, beginning = _prepare(configured, kind, path, data_dir, port)
     progress, stopping = TerminalProgress(), stop_signal()
     try:
-        with _storage(settings, servers, progress) as settings, running(settings) as supervisor, _key_of_our_own(settings) as key, FeedClient(supervisor.url, api_key=key) as client:
+        with (
+            _storage(settings, servers, progress) as settings,
+            running(settings) as supervisor,
+            _key_of_our_own(settings) as key,
+            FeedClient(supervisor.url, api_key=key) as client,
+        ):
             world = _bring_in(kind, path, beginning, settings, client, seed, progress)
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")

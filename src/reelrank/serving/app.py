@@ -23,6 +23,7 @@ from reelrank.serving.openapi import OpenApi
 from reelrank.serving.pages import Pages
 from reelrank.serving.services import Services, ServingConfig
 from reelrank.serving.telemetry import Metrics
+from reelrank.serving.trending_api import TrendingApi
 from reelrank.serving.videos_api import VideosApi
 from reelrank.serving.why_api import WhyApi
 from reelrank.storage.keys import ADMIN
@@ -47,6 +48,7 @@ def create_app(services: Services) -> Starlette:
         Route("/v1/feed", needs("feed:read", FeedApi(services).get)),
         Route("/v1/videos/{video_id:path}/media", videos.get_media),  # the address is signed
         Route("/v1/videos/{video_id:path}", needs("feed:read", videos.get)),
+        Route("/v1/trending", needs("feed:read", TrendingApi(services).get)),
         Route("/v1/why/{request_id}", needs("feed:read", WhyApi(services).get)),
         Route("/-/live", health.get_live),
         Route("/-/ready", health.get_ready),

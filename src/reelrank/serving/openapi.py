@@ -17,6 +17,7 @@ from reelrank.serving.answers import ErrorAnswer, answer
 from reelrank.serving.events_api import NoneAccepted
 from reelrank.serving.feed_api import FeedAnswer, FeedQuery
 from reelrank.serving.health_api import LiveAnswer, ReadyAnswer
+from reelrank.serving.trending_api import TrendingAnswer, TrendingQuery
 from reelrank.serving.videos_api import MediaQuery, VideoAnswer
 from reelrank.serving.why_api import WhyAnswer
 from reelrank.storage.keys import ADMIN
@@ -47,6 +48,7 @@ OPERATIONS = (
         scope="events:write",
     ),
     Operation("get", "/v1/feed", "The next videos for a user", {200: FeedAnswer, 400: ErrorAnswer, 429: ErrorAnswer}, query=FeedQuery, scope="feed:read"),
+    Operation("get", "/v1/trending", "What trends now", {200: TrendingAnswer, 400: ErrorAnswer}, query=TrendingQuery, scope="feed:read"),
     Operation(
         "get",
         "/v1/videos/{video_id}",

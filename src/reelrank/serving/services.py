@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from reelrank.candidates.trending import TrendingBoard
 from reelrank.domain.clock import Clock
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
@@ -65,6 +66,7 @@ class Services:
     reader: FeatureReader
     collector: Collector
     feed: Feed
+    trending: TrendingBoard
     media_root: Path | None = None
     config: ServingConfig = field(default_factory=ServingConfig)
     authenticator: Authenticator | None = None  # nobody is asked for a key without it

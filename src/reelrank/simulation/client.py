@@ -45,7 +45,7 @@ class FeedClient:
         self._pool = urllib3.PoolManager(maxsize=connections, timeout=Timeout(connect=min(timeout_s, 3.0), read=timeout_s))
 
     def feed(self, user_id: str, count: int = 10, **context: object) -> dict[str, Any]:
-        """A slate for a user. `context` are the feed's other parameters: surface, device, place, network, bandwidth_kbps, local_hour, local_weekday, seed, exploration."""
+        """A slate for a user. `context` are the feed's other parameters: surface, device, place, network, bandwidth_kbps, local_hour, …"""
         asked = {"user_id": user_id, "count": count, **{name: value for name, value in context.items() if value is not None}}
         return self._json("GET", "/v1/feed?" + urlencode({name: str(value) for name, value in asked.items()}))
 
