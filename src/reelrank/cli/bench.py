@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed, events, overload, stream. Each runs a system of its own in a temporary folder."""
+    """Measure this machine: reaction, faults, feed, events, overload, stream, freshness. Each runs a system of its own in a temporary folder."""
 
 
 @bench.command
