@@ -14,11 +14,13 @@ PIP := $(BIN)/pip -qq --disable-pip-version-check
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.runtime ## a feed in the browser: installs what it needs, then runs every role (DATA=path, PORT=8000)
+demo: .venv/.runtime ## a feed in the browser: installs what it needs, then runs every role (DATA=path, PORT=8000, SERVERS=1 for Kafka, Redis and PostgreSQL)
 	@echo "Reelrank is starting; the feed will be at http://127.0.0.1:$(PORT)"
-	@$(BIN)/reelrank up --demo --port $(PORT) $(if $(DATA),--data "$(DATA)")
+	@$(if $(SERVERS),scripts/install-servers)
+	@$(BIN)/reelrank up --demo --port $(PORT) $(if $(DATA),--data "$(DATA)") $(if $(SERVERS),--servers)
 
-setup: .venv/.dev ## the environment for development, in .venv
+setup: .venv/.dev ## the environment for development, in .venv, and the servers that tests and measurements start
+	@scripts/install-servers
 
 test: .venv/.dev ## all tests (TESTS="tests/pipeline -k seen" for some of them)
 	@scripts/install-chromium

@@ -15,8 +15,8 @@ from reelrank.features.attribution import AttributionConfig
 from reelrank.features.user_fold import StreamConfig
 from reelrank.feed import FeedConfig
 from reelrank.serving.services import ServingConfig
-from reelrank.storage.lake import LakeConfig
 from reelrank.storage.event_log_kafka_config import KafkaConfig
+from reelrank.storage.lake import LakeConfig
 
 PREFIX = "REELRANK_"
 _NOT_SETTINGS = {"REELRANK_DATA", "REELRANK_SETTINGS", "REELRANK_SUPERVISED"}

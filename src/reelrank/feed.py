@@ -94,6 +94,7 @@ class Feed:
         co_watch: CoWatchScores,
         served_log: ServedLog,
         partitions: int,
+        secret: bytes,
         params: FeedParams | None = None,
         config: FeedConfig | None = None,
         refreshables: Sequence[Refreshable] = (),
@@ -103,6 +104,7 @@ class Feed:
         self._reader = reader
         self._columns = columns
         self._partitions = partitions
+        self._secret = secret
         self._config = config or FeedConfig()
         self.served_log = served_log
         self._refreshables = refreshables
@@ -130,8 +132,7 @@ class Feed:
         runner.score(query, self._scorers, candidates, trace)
         placement = runner.select(query, self._selector, candidates, trace)
 
-        # a seed repeats the slate, never its name
-        request_id = new_request_id(user.user_id, now, self._partitions, np.random.default_rng())
+        request_id = self.name_slate(user.user_id, now)  # a seed repeats the slate, never its name
         chosen = candidates.take(placement.places)
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
@@ -147,6 +148,10 @@ class Feed:
             self._places(user, chosen, placement),
             trace.stages,
         )
+
+    def name_slate(self, user_id: str, now: float) -> str:
+        """A request id for something that is shown to a user."""
+        return new_request_id(user_id, now, self._partitions, self._secret)
 
     def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates that another policy chose, with features, predictions and offsets as this feed reads them at `moments` (UTC seconds)."""

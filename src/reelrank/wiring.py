@@ -1,5 +1,6 @@
 """Turns Settings into connected objects. The only module that names a backend."""
 
+import hmac
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -15,6 +16,7 @@ from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, Tre
 from reelrank.config import ConfigError, Settings
 from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
 from reelrank.events.collector import Collector
+from reelrank.events.rights import SlateVerifier
 from reelrank.features.columns import VideoColumns
 from reelrank.features.counter_fold import CounterFold
 from reelrank.features.lake_role import LakeRole
@@ -25,7 +27,9 @@ from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
 from reelrank.ranking.served_log import ServedLog
+from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.services import Services
+from reelrank.serving.telemetry import Metrics
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.catalog import Catalog
 from reelrank.storage.catalog_sql import SqlCatalog
@@ -34,9 +38,12 @@ from reelrank.storage.counter_store import CounterStore
 from reelrank.storage.database import Database
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
+from reelrank.storage.keys import Keys
 from reelrank.storage.lake import Lake
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
+
+MIN_SECRET_CHARS = 32
 
 
 class Reelrank:
@@ -93,6 +100,20 @@ class Reelrank:
         return counters
 
     @cached_property
+    def keys(self) -> Keys:
+        return Keys(self.database)
+
+    @cached_property
+    def _secret(self) -> bytes:
+        configured = self.settings.serving.secret
+        if configured and len(configured) < MIN_SECRET_CHARS:
+            raise ConfigError(f"serving.secret has {len(configured)} characters; give it {MIN_SECRET_CHARS} random ones or more, or leave it out")
+        return configured.encode() or self.keys.shared_secret("deployment", self.clock.now())
+
+    def _secret_for(self, use: str) -> bytes:
+        return hmac.digest(self._secret, use.encode(), "sha256")
+
+    @cached_property
     def catalog(self) -> Catalog:
         return SqlCatalog(self.database)
 
@@ -110,7 +131,7 @@ class Reelrank:
 
     @cached_property
     def collector(self) -> Collector:
-        return Collector(self.log, self.catalog, self.columns, self.clock, config=self.settings.collector)
+        return Collector(self.log, self.catalog, self.columns, self.clock, SlateVerifier(self._secret_for("slates")), self.settings.collector)
 
     @cached_property
     def stream(self) -> Stream:
@@ -149,6 +170,7 @@ class Reelrank:
             co_watch=co_watched,
             served_log=ServedLog(self.log),
             partitions=self.settings.storage.partitions,
+            secret=self._secret_for("slates"),
             params=self.settings.params,
             config=self.settings.feed,
             refreshables=[board, co_watched, similar, following, fresh],
@@ -158,6 +180,8 @@ class Reelrank:
 
     @cached_property
     def services(self) -> Services:
+        serving, metrics = self.settings.serving, Metrics()
+        guarded = is_guarded(self.settings)
         return Services(
             clock=self.clock,
             log=self.log,
@@ -167,8 +191,12 @@ class Reelrank:
             reader=self.reader,
             collector=self.collector,
             feed=self.feed,
-            media_root=Path(self.settings.data_dir) / self.settings.serving.media,
-            config=self.settings.serving,
+            trending=self.trending,
+            media_root=Path(self.settings.data_dir) / serving.media,
+            config=serving,
+            metrics=metrics,
+            authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,
+            media_signer=MediaSigner(self._secret_for("media"), self.clock) if guarded else None,
             fallback_rows=lambda count: self.trending.everywhere()[:count].tolist(),
         )
 
@@ -181,6 +209,11 @@ class Reelrank:
         if scheme != "file":
             raise ConfigError(f"no {what} for {scheme!r}; known: {known}")
         return Path(self.settings.data_dir) / path
+
+
+def is_guarded(settings: Settings) -> bool:
+    """Whether the service asks for keys."""
+    return settings.serving.auth == "on" or (settings.serving.auth == "auto" and not is_loopback(settings.serving.host))
 
 
 def open_reelrank(settings: Settings, clock: Clock | None = None) -> Reelrank:

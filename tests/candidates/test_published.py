@@ -49,3 +49,16 @@ def test_a_version_that_can_not_be_loaded_leaves_the_one_before(tmp_path: Path) 
     (damaged.folder / "text").write_text("goodbye")
     assert published.refresh()
     assert published.value == "goodbye"
+
+
+def test_a_name_and_a_value_that_were_read_together_belong_together_whatever_is_loaded_since(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(tmp_path)
+    published = Published(artifacts, "greeting", text)
+    assert published.live is None and published.version == ""
+    first = artifacts.publish("greeting", 1.0, lambda folder: write("hello", folder))
+    published.refresh()
+    live = published.live
+    second = artifacts.publish("greeting", 2.0, lambda folder: write("goodbye", folder))
+    published.refresh()
+    assert live == (first.manifest.version, "hello")
+    assert (published.version, published.value) == published.live == (second.manifest.version, "goodbye")

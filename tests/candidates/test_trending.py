@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from candidates.conftest import DOGS
 from candidates.small_app import DAY, HOUR, START, SmallApp
 from features.counted import added
-from reelrank.candidates import video_counters
-from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource, engagement, favourite_tags, trend
+from reelrank.candidates import tracked
+from reelrank.candidates.tracked import engagement
+from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource, favourite_tags, trend
 from reelrank.domain.clock import ShiftedClock
 from reelrank.features import windows
 from reelrank.features.windows import Counter
+from reelrank.storage import counter_store
 
 
 def board_of(app: SmallApp) -> TrendingBoard:
@@ -143,5 +145,48 @@ def test_an_empty_app_has_no_trends(app: SmallApp, kind: type[TrendingSource]) -
 def test_the_board_does_not_depend_on_the_pieces_it_was_read_in(two_circles: SmallApp, monkeypatch: pytest.MonkeyPatch) -> None:
     two_circles.likes("dog person 0", "dog 1", "dog 4")
     whole = board_of(two_circles).everywhere().tolist()
-    monkeypatch.setattr(video_counters, "_AT_A_TIME", 5)
+    monkeypatch.setattr(tracked, "_AT_A_TIME", 5)
     assert board_of(two_circles).everywhere().tolist() == whole
+
+
+def test_a_large_board_follows_what_is_touched(two_circles: SmallApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracked, "_AT_A_TIME", 2)
+    monkeypatch.setattr(tracked, "_FIRST", 4)
+    monkeypatch.setattr(tracked, "_AGAIN", 1)
+    monkeypatch.setattr(tracked, "_LIVELY", 1)
+    board, late = board_of(two_circles), board_of(two_circles)
+    for _ in range(20):
+        board.refresh()  # until it has read everything, it goes on at once
+    for person in range(30):
+        two_circles.watches(f"person {person}", "dog 4")
+    two_circles.clock.advance_to(START + 6)
+    board.refresh()
+    assert board.everywhere()[0] == two_circles.columns.rows["dog 4"]
+    for _ in range(20):
+        late.refresh()
+    assert board.everywhere().tolist() == late.everywhere().tolist()
+
+
+def test_a_board_that_missed_too_much_reads_everything_again(two_circles: SmallApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = board_of(two_circles)
+    monkeypatch.setattr(counter_store, "_TOUCHED_KEPT", 2)
+    for person in range(30):
+        two_circles.watches(f"person {person}", "dog 4")
+    two_circles.clock.advance_to(START + 6)
+    board.refresh()
+    assert board.everywhere()[0] == two_circles.columns.rows["dog 4"]
+
+
+def test_tags_and_sounds_trend_everywhere_and_at_a_place(app: SmallApp) -> None:
+    app.publish("cat", tags=("cats", "fun"))
+    app.publish("dog", tags=("dogs", "fun"))
+    for person in range(9):
+        app.watches(f"in Oslo {person}", "cat", place="Oslo")
+    app.watches("in Lima", "dog", place="Lima")
+    board = board_of(app)
+    tags = app.columns.tags
+    assert [tags[one.row] for one in board.tags(9)] == ["fun", "cats", "dogs"]
+    assert {tags[one.row] for one in board.tags(9, "Lima")} == {"dogs", "fun"}
+    assert board.tags(9, "Atlantis") == board.sounds(9) == board.sounds(9, "Oslo") == []
+    assert board.tags(1)[0].velocity > board.tags(9)[2].velocity > 1
+    assert [one.row for one in board.videos(9, "Oslo")] == [app.columns.rows["cat"]]

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from events.desk import NOW, Desk
+from events.desk import NOW, SECRET, Desk
 from reelrank.domain.clock import ManualClock
 from reelrank.events.collector import Collector
+from reelrank.events.rights import SlateVerifier
 from reelrank.features.columns import VideoColumns
 from reelrank.storage.catalog_sqlite import SqliteCatalog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
@@ -16,6 +17,6 @@ from reelrank.storage.event_log_embedded import EmbeddedEventLog
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     log, catalog, clock = EmbeddedEventLog(tmp_path / "log"), SqliteCatalog(tmp_path / "catalog.sqlite"), ManualClock(NOW)
-    yield Desk(Collector(log, catalog, VideoColumns(catalog), clock), log, catalog, clock)
+    yield Desk(Collector(log, catalog, VideoColumns(catalog), clock, SlateVerifier(SECRET)), log, catalog, clock)
     catalog.close()
     log.close()

@@ -13,7 +13,7 @@ from reelrank.domain.event import Context, Served, ServedVideo
 from reelrank.domain.params import FeedParams, fingerprint
 from reelrank.domain.user import Rows, User
 from reelrank.features.reader import FeatureReader
-from reelrank.features.served_slates import Chosen
+from reelrank.features.served_slates import EVERY_SLATE, Chosen
 from reelrank.features.skew import Skew, audit
 from reelrank.ranking.shown import ShownScorer
 from reelrank.wiring import scratch_stores
@@ -56,7 +56,7 @@ def _without_model(models: Mapping[str, str], user: User, rows: Rows) -> np.ndar
     return np.zeros(len(rows))
 
 
-def audited(world: World, chosen: Chosen = Chosen(), params: Sequence[FeedParams] = (PARAMS,)) -> Skew:
+def audited(world: World, chosen: Chosen = EVERY_SLATE, params: Sequence[FeedParams] = (PARAMS,)) -> Skew:
     """What the comparison says of everything served in a world."""
     settings = Settings(storage=StorageConfig(partitions=world.log.partitions, repeat_window=REPEAT_WINDOW))
     known = {fingerprint(one): one for one in params}

@@ -1,6 +1,7 @@
 """Tests of folding signals: every origin once, however the blocks were cut and how often they came."""
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,27 @@ def test_two_machines_count_alike_from_the_same_signals(world: World, tmp_path: 
     for kind in Kind:
         assert other.scan(kind)[1] == world.counters.scan(kind)[1]
     other.close()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.lists(st.integers(0, 80), max_size=6).map(sorted))
+def test_counters_stop_at_any_origin_and_go_on_from_there(lengths: list[int], stops: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder) / "stopping")
+        fold = CounterFold(world.log, world.counters, blocks=2)
+        ends = [sum(lengths[:place]) for place in range(len(lengths) + 1)]
+        for begin, end in pairwise(ends):
+            send(world, begin, end)
+        for number, stop in enumerate([*stops, ends[-1]]):
+            while fold.fold_once(until=(stop,)):
+                pass
+            reached = min(max([stop, *stops[:number]]), ends[-1])
+            assert world.counters.position().origins == (reached,)
+            straight = World(Path(folder) / f"straight {number}")
+            if reached:
+                send(straight, 0, reached)
+                CounterFold(straight.log, straight.counters).fold_once()
+            assert counted(world) == counted(straight)
+            straight.close()
+        assert world.counters.position().signals == (len(lengths),)
+        world.close()

@@ -1,8 +1,11 @@
 """Tests of signals: what events mean for videos, and whether it is new."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.folded_world import NOW, World
@@ -53,6 +56,7 @@ def test_a_follow_counts_for_the_author_alone(world: World) -> None:
     assert rows_of(builder.block(3, 4)) == [(3, Kind.AUTHOR, 1, Counter.FOLLOWS, -1)]
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(10, 40), max_size=12), st.integers(0, 50))
 def test_a_block_comes_back_and_gives_what_is_new(world_columns: VideoColumns, origins: list[int], since: int) -> None:
     block = some_block(world_columns, sorted(origins), 10, 41)
@@ -81,3 +85,16 @@ def test_what_is_no_block_says_so(world_columns: VideoColumns) -> None:
     newer = encode_block(some_block(world_columns, [10], 10, 11)).replace(b"\x01", b"\x7f", 1)
     with pytest.raises(UnknownSignals, match="has format 127; this release reads 1"):
         decode_block(newer)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(10, 40), unique=True, max_size=20), st.integers(5, 50))
+def test_a_block_is_what_comes_before_an_origin_and_what_comes_from_it_on(origins: list[int], origin: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        block = some_block(world.columns, sorted(origins), 10, 41)
+        before, after = block.until(origin), block.since(origin)
+        assert rows_of(before) + rows_of(after) == rows_of(block)
+        assert (before.origin_from, before.origin_to) == (10, min(max(origin, 10), 41))
+        assert (after.origin_from, after.origin_to) == (min(max(origin, 10), 41), 41)
+        world.close()

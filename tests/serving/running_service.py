@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import urllib3
 
-from reelrank.config import Settings
+from reelrank.config import Settings, StorageConfig
 from reelrank.domain.event import Accepted, decode_accepted
 from reelrank.serving.app import create_app
 from reelrank.serving.server import Server
@@ -52,10 +52,10 @@ def watch(event_id: str, video_id: str = "v-1", user_id: str = "ana", **more: An
     return {"type": "watch", "event_id": event_id, "user_id": user_id, "video_id": video_id, "watched_s": 4.5} | more
 
 
-def running(folder: Path, media: Path | None = None, **serving: Any) -> Iterator[Service]:
+def running(folder: Path, media: Path | None = None, storage: StorageConfig | None = None, **serving: Any) -> Iterator[Service]:
     """A service over a deployment in `folder`; everything is closed afterwards."""
     settings = msgspec.convert({"data_dir": str(folder), "serving": {"media": str(media or folder / "media")} | serving}, Settings)
-    system = open_reelrank(settings)
+    system = open_reelrank(msgspec.structs.replace(settings, storage=storage or settings.storage))
     there = threading.Event()
     services = system.services
     server = Server(create_app(services), port=0, shutdown_s=2, ready=lambda _url: there.set(), connections=services.connections)

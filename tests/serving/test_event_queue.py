@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reelrank.events.collector import Prepared, Receipt
+from reelrank.events.rights import Rights
 from reelrank.events.validation import UnreadableBody
 from reelrank.serving.event_queue import EventQueue
 from reelrank.storage.event_log import StorageError
@@ -22,7 +23,7 @@ class _Desk:
         self.go_on.set()
         self.away = False
 
-    def prepare(self, body: bytes, compressed: bool) -> tuple[Prepared, int]:
+    def prepare(self, body: bytes, compressed: bool, rights: Rights) -> tuple[Prepared, int]:
         if not body.isdigit():
             raise UnreadableBody(f"{body!r} is no number")
         return Prepared(float(body), [], [], int(body)), len(body)

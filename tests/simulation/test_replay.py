@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from reelrank.benchmarks.refold import everything_in
 from reelrank.domain.clock import ManualClock
 from reelrank.domain.event import Event, Like, Served, decode_accepted
 from reelrank.features.definitions import COLUMN
@@ -125,3 +126,24 @@ def test_a_log_is_posted_in_order_and_what_became_of_it_is_added_up() -> None:
     assert recorder.bodies == [b"[1]", b"[2]"]
     assert (posted.accepted, len(posted.refused), len(posted.request_ms)) == (4, 2, 2)
     assert told == [3, 3]
+
+
+def test_what_lies_before_the_first_prediction_is_only_seen_and_leaves_the_same_state(tmp_path: Path, open_system: OpenSystem) -> None:
+    # the second is on its way when the third begins; the first and the third begin and end in one moment
+    data = write(tmp_path, [shown(5, 0, 0, 5, is_click=1), shown(6, 1, 100, 30, is_click=1, is_like=1), shown(5, 2, 110, 2), shown(6, 0, 200, 9)])
+    every = Replayed(open_system, data)
+    clock = ManualClock(BEGIN_MS / 1000 - 60)
+    system = open_system(clock, "later", storage={"partitions": 1})
+    system.catalog.publish(data.videos())
+    system.columns.refresh()
+    replay = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, lambda: None, 0.0)
+    replay.see(data.histories())
+    steps: list[int] = []
+    predictions = replay.run(data.exposures(), np.array([], dtype=np.int64), on_progress=steps.append, predict_from=2)
+    for head, values in predictions.heads.items():
+        assert np.isnan(values[:2]).all()
+        assert values[2:].tolist() == every.predictions.heads[head][2:].tolist()
+    assert sum(steps) == 4
+    events = [decode_accepted(record.value).event for record in system.log.read(EVENTS, 0, 0, 10_000)]
+    assert [bool(event.videos[0].features) for event in events if isinstance(event, Served)] == [False, False, True, True]
+    assert everything_in(system.store, system.counters) == everything_in(every.system.store, every.system.counters)

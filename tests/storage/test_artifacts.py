@@ -84,6 +84,15 @@ def test_a_file_that_was_changed_or_lost_is_found_out(artifacts: ArtifactStore) 
         artifacts.verify(artifact)
 
 
+def test_every_version_that_is_kept_can_be_read(artifacts: ArtifactStore) -> None:
+    published = [artifacts.publish("index", float(number), writes(str(number))) for number in range(4)]
+    assert artifacts.version("index", published[0].manifest.version) is None  # pushed out by newer ones
+    assert [artifacts.version("index", one.manifest.version) for one in published[1:]] == published[1:]
+    for no_version in ("current", "..", "", "never"):
+        assert artifacts.version("index", no_version) is None
+    assert artifacts.version("other", published[3].manifest.version) is None
+
+
 def test_a_version_can_be_rolled_back_to(artifacts: ArtifactStore) -> None:
     first = artifacts.publish("index", 1.0, writes("first"))
     second = artifacts.publish("index", 2.0, writes("second"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelrank.storage import counter_store
 from reelrank.storage.counter_store import CounterStore, Kind, Position
 from reelrank.storage.event_log import StorageError
 
@@ -62,6 +63,7 @@ def test_one_process_folds_and_another_takes_over_when_it_dies(store: CounterSto
     program = f"""
 import sys, time
 from pathlib import Path
+from reelrank.storage import counter_store
 from reelrank.storage.counter_store import CounterStore
 with CounterStore(Path({str(tmp_path / "counters")!r}), 2).claim():
     print("held", flush=True)
@@ -88,6 +90,7 @@ def test_a_killed_writer_leaves_whole_commits(store: CounterStore, tmp_path: Pat
     program = f"""
 from pathlib import Path
 import numpy as np
+from reelrank.storage import counter_store
 from reelrank.storage.counter_store import CounterStore, Kind
 store = CounterStore(Path({str(tmp_path / "counters")!r}), 2)
 print("open", flush=True)
@@ -122,3 +125,41 @@ def test_a_full_disk_is_an_error_and_changes_nothing(small_disk: Path) -> None:
         store.commit(at(1), at(2), {Kind.VIDEO: (np.arange(20_000), [bytes(500)] * 20_000)})
     assert store.read({Kind.VIDEO: keys(1)}) == ({Kind.VIDEO: [b"one"]}, (1, 0))
     store.close()
+
+
+def write(store: CounterStore, **wanted: list[int]) -> None:
+    before = store.position()
+    after = Position((before.origins[0] + 1, 0), before.signals)
+    store.commit(before, after, {Kind[kind]: (np.array(rows), [b"record"] * len(rows)) for kind, rows in wanted.items()})
+
+
+def test_who_follows_learns_what_was_touched_since(store: CounterStore) -> None:
+    since, _ = store.touched(0)
+    write(store, VIDEO=[4, 7], TAG=[1])
+    write(store, VIDEO=[7, 2**40])
+    after, touched = store.touched(since)
+    assert touched is not None
+    assert {kind: rows.tolist() for kind, rows in touched.items() if len(rows)} == {Kind.VIDEO: [4, 7, 2**40], Kind.TAG: [1]}
+    _, nothing = store.touched(after)
+    assert nothing is not None
+    assert all(len(rows) == 0 for rows in nothing.values())
+
+
+def test_who_comes_too_late_or_from_another_store_is_told_so(store: CounterStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counter_store, "_TOUCHED_KEPT", 3)
+    for row in range(10):
+        write(store, VIDEO=[row])
+    end, too_late = store.touched(0)
+    assert (end, too_late) == (10, None)
+    assert store.touched(99) == (10, None)
+    assert store.touched(-1) == (10, None)
+    _, lately = store.touched(7)
+    assert lately is not None
+    assert lately[Kind.VIDEO].tolist() == [7, 8, 9]
+
+
+def test_a_scan_can_be_cut_short_and_goes_on_behind_its_last_key(store: CounterStore) -> None:
+    write(store, VIDEO=[1, 3, 5], TAG=[2])
+    found, records = store.scan(Kind.VIDEO, at_most=2)
+    assert (found.tolist(), len(records)) == ([1, 3], 2)
+    assert store.scan(Kind.VIDEO, 4)[0].tolist() == [5]

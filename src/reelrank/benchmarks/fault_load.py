@@ -1,4 +1,4 @@
-"""What goes on while something is broken: people who watch what they are shown and tell it until it is acknowledged, and somebody who keeps asking for feeds."""
+"""Load that does not end: visits that are sent until they are acknowledged, and somebody who keeps asking for feeds."""
 
 import threading
 import time

@@ -63,7 +63,7 @@ def kill_process(process: str) -> Break:
 
 
 def take_away(server: Callable[[Servers], Server], killed: Callable[[int], bool] = lambda _: False, within_s: tuple[float, float] = _AWAY_S) -> Break:
-    """A server is stopped, or killed in the rounds that `killed` says, and started again; recovered once something new is acknowledged and everything folded."""
+    """A server is stopped (killed in the rounds that `killed` says) and started again; recovered once something new is acknowledged and all is folded."""
 
     def once(site: Site, number: int) -> float:
         assert site.servers is not None

@@ -17,13 +17,14 @@ from reelrank.domain.clock import ManualClock
 from reelrank.domain.params import FeedParams, fingerprint
 from reelrank.domain.user import Rows, User
 from reelrank.features.point_in_time import CoWatchAt
-from reelrank.features.served_slates import Chosen
+from reelrank.features.served_slates import EVERY_SLATE, Chosen
 from reelrank.features.skew import Skew, audit
 from reelrank.models.item_to_item import ItemToItem
 from reelrank.simulation.demo import Progress
-from reelrank.simulation.kuairand import Exposures, KuaiRand
-from reelrank.simulation.replay import Prequential, ReplayError
+from reelrank.simulation.kuairand import DataError, Exposures, KuaiRand
+from reelrank.simulation.replay import Prequential
 from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.event_log import StorageError
 from reelrank.wiring import Reelrank, open_reelrank, scratch_stores
 
 FEEDS = 300  # asked for during a replayed day
@@ -31,7 +32,7 @@ COUNT = 10  # videos in each of them
 _MODELS = 4  # held in memory at a time
 
 
-def audit_deployment(system: Reelrank, progress: Progress, chosen: Chosen = Chosen(), scratch: str | None = None) -> Skew:
+def audit_deployment(system: Reelrank, progress: Progress, chosen: Chosen = EVERY_SLATE, scratch: str | None = None) -> Skew:
     """Compares the slates in the log of a system, which may be running; `scratch` names a folder for what this needs on the way."""
     settings = system.settings
     with (
@@ -50,7 +51,8 @@ def audit_day(data: KuaiRand, exposures: Exposures, day: int, progress: Progress
     """
     of_day = np.flatnonzero(exposures.days == day)
     if len(of_day) == 0:
-        raise ReplayError(f"the log shows nothing on {day}; it has the days {exposures.days.min(initial=0)} to {exposures.days.max(initial=0)}")
+        before = f"it has {exposures.days.min()} to {exposures.days.max()}" if len(exposures) else "it has none"
+        raise DataError(f"the log shows nothing on {day}; of the days up to then {before}")
     first = int(of_day[0])
     ask_at = np.unique(np.linspace(first, len(exposures) - 1, min(feeds, len(of_day))).astype(np.int64))
     with tempfile.TemporaryDirectory(prefix="reelrank-audit-", dir=quick_folder(), ignore_cleanup_errors=True) as folder:
@@ -85,8 +87,13 @@ def co_watch_at(artifacts: ArtifactStore) -> CoWatchAt:
         artifact = artifacts.version(co_watched.ITEM_TO_ITEM, version)
         if artifact is None:
             return None
-        artifacts.verify(artifact)
-        return ItemToItem.load(artifact.folder / co_watched.FILE)
+        try:
+            artifacts.verify(artifact)
+            return ItemToItem.load(artifact.folder / co_watched.FILE)
+        except (StorageError, OSError):
+            if version in artifacts.versions(co_watched.ITEM_TO_ITEM):
+                raise
+            return None  # newer ones have pushed it out while it was read
 
     def strengths(models: Mapping[str, str], user: User, rows: Rows) -> NDArray[np.float64] | None:
         version = models.get(co_watched.ITEM_TO_ITEM)
@@ -106,5 +113,5 @@ def as_numbers(skew: Skew, began: float) -> dict[str, object]:
         "by_feature": dict(skew.by_feature.most_common()),
         "slates": skew.slates,
         "skipped": dict(skew.skipped.most_common()),
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(time.perf_counter() - began, 3),
     }

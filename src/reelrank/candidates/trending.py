@@ -1,39 +1,27 @@
 """Trending: what many engage with right now, everywhere, at a place, and under a tag."""
 
 import threading
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reelrank.candidates.rows import interleaved, strongest, unseen
-from reelrank.candidates.video_counters import video_counters
+from reelrank.candidates.tracked import HOURS, Seen, Tracked, Values
 from reelrank.domain.clock import Clock
 from reelrank.domain.user import Rows, User, no_rows
-from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
-from reelrank.features.windows import COUNTERS, Counter, Counters
+from reelrank.features.velocity import ratio
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.counter_store import Kind
 
-Values = NDArray[np.float64]
-
-_WORTH = {Counter.LONG_VIEWS: 1.0, Counter.LIKES: 3.0, Counter.SHARES: 4.0, Counter.COMMENTS: 2.0, Counter.FOLLOWS: 4.0, Counter.HIDES: -4.0}
-_HOURS = {"7d": 168.0, "1d": 24.0, "1h": 1.0, "5min": 1 / 12}  # longest first: each is the prior of the next
 _PRIOR = 10.0  # engagement that a window needs to be believed as much as the longer one
 _VELOCITY = 0.25  # power of now / lately: what doubles its pace gains a fifth
 _KEPT, _KEPT_AT_PLACE, _KEPT_PER_TAG = 1_000, 300, 100
+_TAGGED = 20_000  # best videos that the lists by tag are made from
+_TRACKED = {Kind.VIDEO: 2_000_000, Kind.TAG: 200_000, Kind.SOUND: 500_000, Kind.PLACE_VIDEO: 500_000}  # how many of each at most
 _TAGS = 6  # of a user
 _HALF_LIFE_WATCHES = 50
-
-
-def engagement(state: Counters, now: float) -> Values:
-    """What videos (n, WIDTH) drew in each window of `_HOURS`, and ever: (n, windows + 1)."""
-    worth = np.zeros(COUNTERS)
-    worth[list(_WORTH)] = list(_WORTH.values())
-    counted = [windows.window(state, name, now) for name in _HOURS] + [windows.totals(state)]
-    return np.stack([np.maximum(counts @ worth, 0.0) for counts in counted], axis=1)
 
 
 def trend(drawn: Values) -> Values:
@@ -43,24 +31,35 @@ def trend(drawn: Values) -> Values:
     of all engagement ever: minutes count where much happens, the week where little does.
     """
     ever = 1.0 + drawn[:, -1]
-    pace = lately = ever / ever.mean() * max(drawn[:, 0].mean() / _HOURS["7d"], 1e-6)
-    for place, (name, hours) in enumerate(_HOURS.items()):
+    pace = lately = ever / ever.mean() * max(drawn[:, 0].mean() / HOURS["7d"], 1e-6)
+    for place, (name, hours) in enumerate(HOURS.items()):
         pace = (drawn[:, place] + _PRIOR) / (hours + _PRIOR / pace)
         if name == "1d":
             lately = pace
     return pace * (pace / lately) ** _VELOCITY
 
 
-@dataclass(frozen=True, slots=True)
-class _Trends:
-    made_at: float = -np.inf
-    everywhere: Rows = field(default_factory=no_rows)  # best first
-    places: dict[int, Rows] = field(default_factory=dict)  # place row -> best first
-    tags: dict[int, Rows] = field(default_factory=dict)  # tag row -> best first
+class Trend(NamedTuple):
+    """How one video, tag or sound does."""
+
+    row: int
+    score: float  # engagement per hour, with the bonus for what speeds up
+    velocity: float  # features.velocity: its pace now over its pace lately
+
+
+class _Ranked(NamedTuple):
+    """Rows, best first, with their scores and velocities."""
+
+    rows: Rows
+    scores: Values
+    velocities: Values
+
+    def told(self, count: int) -> list[Trend]:
+        return [Trend(*one) for one in zip(self.rows[:count].tolist(), self.scores[:count].tolist(), self.velocities[:count].tolist(), strict=True)]
 
 
 class TrendingBoard:
-    """The rankings that the trending sources share, made anew at most once per `refresh_s`."""
+    """The rankings that the trending sources share, made anew at most once per `refresh_s`. Safe to read while it refreshes."""
 
     def __init__(self, reader: FeatureReader, columns: VideoColumns, clock: Clock, refresh_s: float = 5.0) -> None:
         self._reader = reader
@@ -68,51 +67,83 @@ class TrendingBoard:
         self._clock = clock
         self._refresh_s = refresh_s
         self._lock = threading.Lock()
-        self._trends = _Trends()
+        self._made_at = -np.inf
+        self._touched = -1
+        self._tracked = {kind: Tracked(reader, kind, most) for kind, most in _TRACKED.items()}
+        self._everywhere = _rank(Seen.nothing(), 0)
+        self._by_tag: dict[int, Rows] = {}  # tag row -> best first
+        self._at_places: dict[tuple[str, int], _Ranked] = {}  # what was asked for since the board was made
 
     def refresh(self) -> None:
-        """Ranks again if `refresh_s` have passed."""
+        """Ranks again if `refresh_s` have passed, or while the counters are read for the first time."""
         with self._lock:
             now = self._clock.now()
-            if abs(now - self._trends.made_at) >= self._refresh_s:  # a clock may be set back
-                self._trends = self._rank(now)
+            if abs(now - self._made_at) >= self._refresh_s or not all(tracked.filled for tracked in self._tracked.values()):  # a clock may be set back
+                self._touched, touched = self._reader.touched(self._touched)
+                for kind, tracked in self._tracked.items():
+                    if touched is None:
+                        tracked.begin_again()
+                    tracked.refresh(now, no_rows() if touched is None else touched[kind])
+                videos = self._servable(self._tracked[Kind.VIDEO].seen)
+                self._everywhere = _rank(videos, _KEPT)
+                self._by_tag = _by_tag(self._columns.tag_rows, _rank(videos, _TAGGED))
+                self._at_places = {}
+                self._made_at = now
 
     def everywhere(self) -> Rows:
-        """Best first."""
-        return self._trends.everywhere
+        """Videos, best first."""
+        return self._everywhere.rows
 
     def at(self, place: str) -> Rows:
         """What people at `place` engage with, best first; nothing at an unknown one."""
-        return self._trends.places.get(self._columns.places.get(place, -1), no_rows())
+        return self._at("videos", place).rows
 
     def under(self, tag_row: int) -> Rows:
         """The best of a tag, best first."""
-        return self._trends.tags.get(tag_row, no_rows())
+        return self._by_tag.get(tag_row, no_rows())
+
+    def videos(self, count: int, place: str | None = None) -> list[Trend]:
+        """The videos that trend, everywhere or at a place, best first."""
+        found = self._everywhere if place is None else self._at("videos", place)
+        up = ~self._columns.removed[found.rows]
+        return _Ranked(found.rows[up], found.scores[up], found.velocities[up]).told(count)
+
+    def tags(self, count: int, place: str | None = None) -> list[Trend]:
+        """The tags that trend, everywhere or at a place, best first."""
+        return (_rank(self._tracked[Kind.TAG].seen, count) if place is None else self._at("tags", place)).told(count)
+
+    def sounds(self, count: int, place: str | None = None) -> list[Trend]:
+        """The sounds that trend, everywhere or at a place, best first."""
+        return (_rank(self._tracked[Kind.SOUND].seen, count) if place is None else self._at("sounds", place)).told(count)
 
     def servable(self, rows: Rows, query: Query) -> Rows:
         """Those of `rows` that are still up and new to the user."""
         return rows[~self._columns.removed[rows] & unseen(rows, query.user.seen)]
 
-    def _rank(self, now: float) -> _Trends:
-        columns = self._columns
-        pieces = [(rows, engagement(state, now)) for rows, state in video_counters(self._reader, columns.count)]
-        if not pieces:
-            return _Trends(made_at=now)
-        rows, drawn = (np.concatenate(part) for part in zip(*pieces, strict=True))
-        scores = trend(drawn)
-        up = ~columns.removed[rows]
-        rows, scores = rows[up], scores[up]
-        best = rows[strongest(scores, _KEPT)]
-        return _Trends(
-            now, best, {place: self._rank_place(place, now) for place in set(columns.places.values())}, _by_tag(columns.tag_rows[rows], rows, scores)
-        )
+    def _servable(self, videos: Seen) -> Seen:
+        known = videos.take(videos.keys < self._columns.count)
+        return known.take(~self._columns.removed[known.keys])
 
-    def _rank_place(self, place_row: int, now: float) -> Rows:
-        keys, state = self._reader.scan(Kind.PLACE_VIDEO, place_row << 32, (place_row + 1) << 32)
-        rows = keys & 0xFFFFFFFF
-        known = rows < self._columns.count
-        rows, state = rows[known], state[known]
-        return rows[strongest(trend(engagement(state, now)), _KEPT_AT_PLACE)] if len(rows) else no_rows()
+    def _at(self, what: str, place: str) -> _Ranked:
+        """What trends at one place; ranked when somebody asks, once per refresh. Tags and sounds from the videos that are watched there."""
+        place_row, answers = self._columns.places.get(place, -1), self._at_places
+        if (what, place_row) not in answers:
+            seen = self._tracked[Kind.PLACE_VIDEO].seen.between(place_row << 32, (place_row + 1) << 32) if place_row >= 0 else Seen.nothing()
+            videos = self._servable(seen._replace(keys=seen.keys & 0xFFFFFFFF))
+            if what == "tags":
+                videos = videos.summed(self._columns.tag_rows[videos.keys])
+            elif what == "sounds":
+                videos = videos.summed(self._columns.sound_row[videos.keys, None])
+            answers[what, place_row] = _rank(videos, _KEPT_AT_PLACE)
+        return answers[what, place_row]
+
+
+def _rank(seen: Seen, count: int) -> _Ranked:
+    if len(seen.keys) == 0:
+        return _Ranked(no_rows(), np.empty(0), np.empty(0))
+    scores = trend(seen.drawn)
+    best = strongest(scores, count)
+    return _Ranked(seen.keys[best], scores[best], ratio(seen.now[best], seen.expected[best]))
 
 
 class TrendingSource:
@@ -168,11 +199,12 @@ def favourite_tags(user: User, columns: VideoColumns) -> list[int]:
     return names[best[liking[best] > 0]].tolist()
 
 
-def _by_tag(tags: Rows, rows: Rows, scores: Values) -> dict[int, Rows]:
-    """The best of `rows` (n,) under each of their `tags` (n, MAX_TAGS)."""
+def _by_tag(tag_rows: Rows, videos: _Ranked) -> dict[int, Rows]:
+    """The best videos under each of their tags; `tag_rows` (rows, MAX_TAGS) of the whole catalogue."""
+    tags = tag_rows[videos.rows]
     has = tags >= 0
-    names, owners = tags[has], np.repeat(np.arange(len(rows)), has.sum(axis=1))
-    order = np.lexsort((rows[owners], -scores[owners], names))
+    names, owners = tags[has], np.repeat(np.arange(len(videos.rows)), has.sum(axis=1))
+    order = np.lexsort((videos.rows[owners], -videos.scores[owners], names))
     distinct, starts = np.unique(names[order], return_index=True)
-    ranked = np.split(rows[owners[order]], starts)[1:]
+    ranked = np.split(videos.rows[owners[order]], starts)[1:]
     return {tag: best[:_KEPT_PER_TAG] for tag, best in zip(distinct.tolist(), ranked, strict=True)}

@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "stream": ("stream", "Play one role: fold the event log into the online store."),
     "lake": ("lake", "Play one role: join what was served with what came of it, copy the log to the lake."),
     "index": ("index", "Play one role: rebuild what recall reads from what people watched."),
+    "keys": ("keys", "Make, list and revoke API keys."),
     "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
     "replay": ("replay", "Replay a real log through the whole loop and measure it."),
     "audit": ("audit", "Compute the features of served slates again from the log alone and compare."),
@@ -24,7 +25,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Say what is installed, reachable and missing."),
 }
 
-_TO_MEND = {"ConfigError", "DataError", "PortTaken", "RoleFailed", "StorageError"}  # by name: their modules would have to be loaded for every --help
+_TO_MEND = {
+    "ConfigError",
+    "DataError",
+    "KeyProblem",
+    "PortTaken",
+    "RoleFailed",
+    "StorageError",
+}  # by name: --help should not load their modules
 
 
 class _Away(click.ClickException):

@@ -61,10 +61,9 @@ def skew(
             system.close()
     tell(f"Served features against the log: {found.rows:,} compared", as_numbers(found, began), as_json)
     if not as_json:
-        for example in found.examples:
-            click.echo(
-                f"{example.feature} of {example.video_id} in {example.request_id} for {example.user_id}: served {example.served!r}, should be {example.recomputed!r}"
-            )
+        for one in found.examples:
+            where = f"{one.feature} of {one.video_id} in {one.request_id} for {one.user_id}"
+            click.echo(f"{where}: served {one.served!r}, should be {one.recomputed!r}")
         if found.rows == 0:
             click.echo("nothing was served that can be compared")
     if found.differences:

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from reelrank.simulation.client import FeedClient
     from reelrank.simulation.demo import LivingWorld
 
+_OUR_KEY = "reelrank up"
 _MARKER = "brought-in.json"
 _KINDS = ("kuairand", "clips")
 
@@ -26,9 +29,10 @@ _KINDS = ("kuairand", "clips")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where everything is kept  [default: reelrank-data/NAME]")
 @click.option("--port", type=click.IntRange(1, 65_535), help="Where the feed answers  [default: 8000]")
 @click.option("--seed", type=int, default=7, show_default=True, help="Which demo world.")
+@click.option("--servers", is_flag=True, help="Keep everything in a Kafka, a Redis and a PostgreSQL that are started for it.")
 @click.option("--roles", metavar="ROLE[=N],…", help="Run these instead of the [roles] configured, such as serve,stream=3.")
 @config_option
-def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, seed: int, roles: str | None, config: Path | None) -> None:
+def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, seed: int, servers: bool, roles: str | None, config: Path | None) -> None:
     """Run everything on this machine: the feed, the stream, the lake and the index, restarted when they die.
 
     What was brought in stays in the data folder: the next start goes on where this one ended.
@@ -43,10 +47,16 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
         data_dir = Path(configured.data_dir)  # a deployment, not one of several things that are tried
     if kind != "empty" and not configured.roles.serve:
         raise click.ClickException("what is brought in goes through the role serve; let it run here as well")
+    data_dir = data_dir or Path(configured.data_dir) / (f"{kind}-on-servers" if servers else kind)
     settings, beginning = _prepare(configured, kind, path, data_dir, port)
     progress, stopping = TerminalProgress(), stop_signal()
     try:
-        with running(settings) as supervisor, FeedClient(supervisor.url) as client:
+        with (
+            _storage(settings, servers, progress) as settings,
+            running(settings) as supervisor,
+            _key_of_our_own(settings) as key,
+            FeedClient(supervisor.url, api_key=key) as client,
+        ):
             world = _bring_in(kind, path, beginning, settings, client, seed, progress)
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
@@ -92,6 +102,29 @@ def _what(demo: bool, data: str | None) -> tuple[str, Path]:
     return kind, path
 
 
+@contextmanager
+def _key_of_our_own(settings: "Settings") -> Iterator[str | None]:
+    """The secret of a key to bring data in with, where keys are asked for; it ends with us, or when we are started again."""
+    from reelrank.storage.keys import KeyProblem
+    from reelrank.wiring import is_guarded, open_reelrank
+
+    if not is_guarded(settings):
+        yield None
+        return
+    system = open_reelrank(settings)
+    try:
+        for left_over in [key for key in system.keys.all() if key.name == _OUR_KEY and key.revoked_at is None]:
+            system.keys.revoke(left_over.key_id, system.clock.now())
+        key, secret = system.keys.create(_OUR_KEY, ["admin"], system.clock.now())
+        yield secret
+        try:
+            system.keys.revoke(key.key_id, system.clock.now())
+        except KeyProblem:
+            pass  # somebody else has
+    finally:
+        system.close()
+
+
 class _BroughtIn(msgspec.Struct, frozen=True):
     """What a data folder remembers of its beginning: later starts go on from there."""
 
@@ -107,11 +140,28 @@ class _BroughtIn(msgspec.Struct, frozen=True):
         draft.replace(folder / _MARKER)
 
 
-def _prepare(settings: "Settings", kind: str, path: Path, data_dir: Path | None, port: int | None) -> tuple["Settings", _BroughtIn]:
+@contextmanager
+def _storage(settings: "Settings", servers: bool, progress: "TerminalProgress") -> "Iterator[Settings]":
+    """The settings as they are, or with servers of their own behind the storage, which run inside the block."""
+    if not servers:
+        yield settings
+        return
+    from reelrank.benchmarks.backends import local_servers
+    from reelrank.benchmarks.local_server import ServerMissing
+
+    try:
+        with local_servers(Path(settings.data_dir).absolute() / "servers") as own:
+            storage = msgspec.structs.replace(settings.storage, event_log=own.kafka.url, online_store=own.redis.url, catalog=own.postgresql.url)
+            progress.console.print(f"events go to Kafka, users to Redis, videos to PostgreSQL; their data lies in {settings.data_dir}/servers")
+            yield msgspec.structs.replace(settings, storage=storage)
+    except ServerMissing as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def _prepare(settings: "Settings", kind: str, path: Path, folder: Path, port: int | None) -> tuple["Settings", _BroughtIn]:
     """The settings of this deployment and its beginning. A log of the past shifts the clock, once and for all."""
     from reelrank.simulation.demo import last_moment
 
-    folder = data_dir or Path(settings.data_dir) / kind
     marker = folder / _MARKER
     try:
         if marker.exists():

@@ -181,12 +181,14 @@ class Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An event as the collector accepted it: what the log holds.
 
     `occurred_at` is the event's own, or the arrival's if it had none or a clock ran ahead by `clamped_s` seconds.
+    `imported`: no slate of this deployment vouches for it; it came from a sender who may tell what happened elsewhere.
     """
 
     event: Event
     received_at: float
     occurred_at: float
     clamped_s: float = 0.0
+    imported: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -12,6 +12,7 @@ from reelrank.domain.clock import Clock
 from reelrank.domain.event import Accepted, Served, VideoPublished, VideoRemoved, encode_accepted
 from reelrank.domain.video import Video
 from reelrank.events.dead_letters import DeadLetters
+from reelrank.events.rights import ALL_RIGHTS, Rights, SlateVerifier, admitted
 from reelrank.events.validation import Batch, Decoded, KnownIds, RefusalKind, Refused, quoted, refuse, unknown_id, with_unknown_id
 from reelrank.storage.catalog import Catalog, VideoConflict
 from reelrank.storage.event_log import EVENTS, EventLog, Record
@@ -57,46 +58,49 @@ class Prepared:
     accepted: list[Accepted]
     refused: list[Refused]
     repeated: int
+    rights: Rights = ALL_RIGHTS  # of who sent it
 
 
 class Collector:
     """Takes batches from any number of threads. What it has counted since the start is in `accepted` and `refused`."""
 
-    def __init__(self, log: EventLog, catalog: Catalog, known: KnownIds, clock: Clock, config: CollectorConfig | None = None) -> None:
+    def __init__(self, log: EventLog, catalog: Catalog, known: KnownIds, clock: Clock, slates: SlateVerifier, config: CollectorConfig | None = None) -> None:
         self._log = log
         self._catalog = catalog
         self._known = known
         self._clock = clock
+        self._slates = slates
         self._config = config or CollectorConfig()
         self._dead_letters = DeadLetters(log, self._config.dead_letter_bytes)
         self._counting = threading.Lock()
         self.accepted: Counter[str] = Counter()  # type of event -> how many, repeats not among them
         self.refused: Counter[RefusalKind] = Counter()
 
-    def accept(self, batch: Batch, complete: Complete | None = None, *, keep_refused: bool = True) -> Receipt:
+    def accept(self, batch: Batch, complete: Complete | None = None, *, keep_refused: bool = True, rights: Rights = ALL_RIGHTS) -> Receipt:
         """Appends the good events in one go and returns once they are durable; what is refused becomes dead letters.
 
-        `complete` fills in the slates before they are recorded. Raises StorageError when nothing could be made
+        `complete` fills in the slates before they are recorded; `rights` are the sender's. Raises StorageError when nothing could be made
         durable: then nothing is acknowledged and the batch may be sent again.
         """
-        return self.commit([self.prepare(batch, complete)], keep_refused=keep_refused)[0]
+        return self.commit([self.prepare(batch, complete, rights)], keep_refused=keep_refused)[0]
 
-    def prepare(self, batch: Batch, complete: Complete | None = None) -> Prepared:
+    def prepare(self, batch: Batch, complete: Complete | None = None, rights: Rights = ALL_RIGHTS) -> Prepared:
         """Checks and stamps a batch; videos that it publishes are in the catalogue afterwards, nothing is in the log."""
         received_at = self._clock.now()
         refused = list(batch.refused)
         events = _without_repeats(batch.events)
         repeated = len(batch.events) - len(events)
+        events, imported = admitted(events, refused, rights, self._slates)
         kinds = {type(decoded.event) for decoded in events}  # most batches are of the few kinds that need no more than a look at their videos
         if not kinds.isdisjoint(_OF_THE_CATALOGUE):
             events = self._uploaded_by_now(events, refused, received_at)
             events = self._into_catalogue(events, refused)
         events = self._known_to_catalogue(events, refused)
-        accepted = self._stamped(events, received_at)
+        accepted = self._stamped(events, received_at, imported)
         if complete is not None and Served in kinds:
             accepted = _completed(accepted, complete)
         refused.sort(key=lambda one: one.index)
-        return Prepared(received_at, accepted, refused, repeated)
+        return Prepared(received_at, accepted, refused, repeated, rights)
 
     def commit(self, batches: Sequence[Prepared], *, keep_refused: bool = True) -> list[Receipt]:
         """Appends batches together and returns their receipts once all are durable. Raises StorageError: then none of them is acknowledged."""
@@ -105,7 +109,7 @@ class Collector:
         if keep_refused:
             for batch in batches:
                 if batch.refused:
-                    self._dead_letters.record(batch.refused, batch.received_at)
+                    self._dead_letters.record(batch.refused, batch.received_at, batch.rights)
         kinds = Counter(type(one.event) for batch in batches for one in batch.accepted)
         with self._counting:
             self.accepted.update({str(kind.__struct_config__.tag): count for kind, count in kinds.items()})
@@ -164,18 +168,19 @@ class Collector:
                 refused.append(refuse(decoded, reason, "catalogue"))
         return [decoded for decoded in events if decoded.index not in bad]
 
-    def _stamped(self, events: list[Decoded], received_at: float) -> list[Accepted]:
+    def _stamped(self, events: list[Decoded], received_at: float, imported: frozenset[int]) -> list[Accepted]:
         latest = received_at + self._config.max_ahead_s
         stamped: list[Accepted] = []
         for decoded in events:
             event = decoded.event
             occurred_at = event.occurred_at
+            brought_in = decoded.index in imported
             if occurred_at is None:
-                stamped.append(Accepted(event, received_at, received_at))
+                stamped.append(Accepted(event, received_at, received_at, 0.0, brought_in))
             elif occurred_at > latest:
-                stamped.append(Accepted(event, received_at, received_at, clamped_s=occurred_at - received_at))
+                stamped.append(Accepted(event, received_at, received_at, occurred_at - received_at, brought_in))
             else:
-                stamped.append(Accepted(event, received_at, occurred_at))
+                stamped.append(Accepted(event, received_at, occurred_at, 0.0, brought_in))
         return stamped
 
 

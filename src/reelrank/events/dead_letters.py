@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from reelrank.events.rights import ALL_RIGHTS, Rights
 from reelrank.events.validation import Refused
 from reelrank.storage.event_log import DEAD_LETTERS, EventLog, Record
 
@@ -18,6 +19,7 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
     reason: str
     raw: bytes
     cut: bool = False
+    rights: Rights = ALL_RIGHTS  # of who sent it: sent again it may not do more
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -31,9 +33,10 @@ class DeadLetters:
         self._log = log
         self._max_bytes = max_bytes
 
-    def record(self, refused: Iterable[Refused], received_at: float) -> None:
+    def record(self, refused: Iterable[Refused], received_at: float, rights: Rights = ALL_RIGHTS) -> None:
         """Keeps them durably. Raises StorageError if that can't be done."""
-        letters = [DeadLetter(received_at, one.event_id, one.reason, one.raw[: self._max_bytes], cut=len(one.raw) > self._max_bytes) for one in refused]
+        most = self._max_bytes
+        letters = [DeadLetter(received_at, one.event_id, one.reason, one.raw[:most], cut=len(one.raw) > most, rights=rights) for one in refused]
         self._log.append(DEAD_LETTERS, [Record(letter.event_id, _encode(letter)) for letter in letters])
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from reelrank.events.collector import Collector
 from reelrank.events.dead_letters import DeadLetter
+from reelrank.events.rights import ALL_RIGHTS
 from reelrank.events.validation import Batch, Decoded, decode_one
 
 _AT_ONCE = 500
@@ -23,13 +24,15 @@ def resubmit(collector: Collector, letters: Iterable[DeadLetter]) -> Resubmitted
     """Sends dead letters through the collector again; what is refused again stays where it is.
 
     An event without a time of its own happened when it first arrived. Sending a letter twice changes nothing.
+    It may do what its sender might: what was refused for want of a right is refused again.
     """
     accepted = refused = 0
     waiting: list[Decoded] = []
+    rights = ALL_RIGHTS
 
     def send() -> None:
         nonlocal accepted, refused
-        receipt = collector.accept(Batch(waiting, []), keep_refused=False)
+        receipt = collector.accept(Batch(waiting, []), keep_refused=False, rights=rights)
         accepted, refused = accepted + receipt.accepted, refused + len(receipt.refused)
         waiting.clear()
 
@@ -41,6 +44,9 @@ def resubmit(collector: Collector, letters: Iterable[DeadLetter]) -> Resubmitted
             continue
         if event.occurred_at is None:
             event = msgspec.structs.replace(event, occurred_at=letter.received_at)
+        if waiting and letter.rights != rights:
+            send()
+        rights = letter.rights
         waiting.append(Decoded(len(waiting), event))
         if len(waiting) == _AT_ONCE:
             send()

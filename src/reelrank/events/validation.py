@@ -33,7 +33,7 @@ MAX_EVENTS = 1_000
 MAX_EVENT_BYTES = 1_000_000
 _SHOWN_CHARS = 80  # of a value that an error message quotes
 
-RefusalKind = Literal["unreadable", "content", "catalogue", "conflict"]
+RefusalKind = Literal["unreadable", "content", "catalogue", "conflict", "slate", "scope"]
 
 
 class KnownIds(Protocol):

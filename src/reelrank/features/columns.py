@@ -30,6 +30,8 @@ class VideoColumns:
         self.rows: dict[str, int] = {}  # video id -> row
         self.authors: dict[str, int] = {}
         self.places: dict[str, int] = {}
+        self.tags: dict[int, str] = {}  # tag row -> its name
+        self.sounds: dict[int, str] = {}
         self.author_row: Ints = np.empty(0, dtype=np.int64)
         self.sound_row: Ints = np.empty(0, dtype=np.int64)
         self.place_row: Ints = np.empty(0, dtype=np.int64)
@@ -85,6 +87,9 @@ class VideoColumns:
         best = video.rendition_for(None)
         self.height[at], self.bitrate_kbps[at] = (0, 0) if best is None else (best.height, best.bitrate_kbps)
         self.removed[at] = row.removed
+        self.tags.update(zip(row.tag_rows, video.tags, strict=True))
+        if row.sound_row >= 0:
+            self.sounds[row.sound_row] = video.sound_id
         self.authors[video.author_id] = row.author_row
         self.rows[video.video_id] = at  # last: from here on others find it
 

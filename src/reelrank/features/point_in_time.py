@@ -148,7 +148,7 @@ class PointInTime:
         owner = np.repeat(np.arange(len(known)), sizes)
         moments = np.array([slate.occurred_at for slate, *_ in known])[owner]
         contexts = [served.context or _NOWHERE for _, served, _ in known]
-        reading = reader.read(users, owner, np.concatenate([rows for *_, rows in known]))
+        reading = reader.read(users, owner, np.concatenate([rows for *_, rows in known]), contexts)
         by_params = {one: encode(reading, self._columns, moments, contexts, self._params[one]) for one in {slate.params for slate, *_ in known}}
         ends = np.cumsum(sizes).tolist()
         for (slate, served, rows), user, size, end in zip(known, users, sizes, ends, strict=True):

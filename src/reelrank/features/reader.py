@@ -84,9 +84,17 @@ class FeatureReader:
         """The counters of some videos: (n, WIDTH)."""
         return self._cache.unpacked(self._counters.read({Kind.VIDEO: rows}).records[Kind.VIDEO])
 
-    def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1) -> tuple[Keys, Counters]:
-        """Every key in [low, high) that has counters, ascending, with them: (n,), (n, WIDTH)."""
-        keys, records = self._counters.scan(kind, low, high)
+    def counters(self, kind: Kind, keys: Keys) -> Counters:
+        """The counters of some keys: (n, WIDTH). For many that nobody else asks for soon."""
+        return unpack(self._counters.read({kind: keys}).records[kind])
+
+    def touched(self, since: int) -> tuple[int, dict[Kind, Keys] | None]:
+        """Whose counters have changed since a number that this gave before, and the next number; None where that was too long ago."""
+        return self._counters.touched(since)
+
+    def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1, at_most: int = 2**63 - 1) -> tuple[Keys, Counters]:
+        """The keys in [low, high) that have counters, ascending, with them: (n,), (n, WIDTH), the first `at_most`."""
+        keys, records = self._counters.scan(kind, low, high, at_most)
         return keys, unpack(records)
 
     def read(self, users: Sequence[User], owner: Rows, rows: Rows, contexts: Sequence[Context] | None = None) -> Reading:

@@ -38,6 +38,9 @@ class Chosen(NamedTuple):
     limit: int = 200_000
 
 
+EVERY_SLATE = Chosen()
+
+
 class Found(NamedTuple):
     """The wanted slates in order of time, those left out by reason, and where the log ended after they were read."""
 

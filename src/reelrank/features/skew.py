@@ -13,7 +13,7 @@ from reelrank.domain.params import FeedParams
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import COLUMN, FEATURES, WIDTH
 from reelrank.features.point_in_time import CoWatchAt, OnProgress, PointInTime, Recomputed, ScratchStores, stored
-from reelrank.features.served_slates import Chosen, Slate, beyond, find_slates
+from reelrank.features.served_slates import EVERY_SLATE, Chosen, Slate, beyond, find_slates
 from reelrank.features.user_fold import StreamConfig
 from reelrank.storage.event_log import EVENTS, EventLog
 
@@ -97,7 +97,7 @@ def audit(
     params: Mapping[str, FeedParams],  # by fingerprint: slates made with others are left out
     repeat_window: int,
     config: StreamConfig | None = None,
-    chosen: Chosen = Chosen(),
+    chosen: Chosen = EVERY_SLATE,
     task: Task = _unseen,
 ) -> Skew:
     """Compares the chosen slates of a log, which may be growing, with what the log alone gives."""

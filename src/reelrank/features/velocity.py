@@ -19,12 +19,22 @@ def velocity(state: Counters, now: Column, worth: NDArray[np.int64] | None = Non
 
     A bucket whose middle is `a` seconds old weighs 0.5 ** (a / half-life). With the decayed count n and the decayed seconds s of
     the short window (half-life 5 min) and N, S of the long one (6 h), it is (n + 3) / (s * N / S + 3): the expected count stands
-    below, and both are drawn together where little is counted. What doubles its pace comes close to 2 within a quarter of an hour.
+    below, and both are drawn together where little is counted. What doubles its pace comes close to 2 within half an hour.
     What counts are outcomes (watches and skips), or whatever `worth` (COUNTERS,) gives to each counter.
     """
+    return ratio(*now_and_lately(state, now, worth))
+
+
+def now_and_lately(state: Counters, now: Column, worth: NDArray[np.int64] | None = None) -> tuple[Column, Column]:
+    """The decayed count n of now, and what it would be at the pace of lately, s * N / S: (n,), (n,). Those of several add up to that of all."""
     count, seconds = _decayed(state, _SHORT_RING, SHORT_HALF_LIFE_S, now, worth)
     lately, lately_seconds = _decayed(state, _LONG_RING, LONG_HALF_LIFE_S, now, worth)
-    return (count + _PRIOR) / (seconds * lately / lately_seconds + _PRIOR)
+    return count, seconds * lately / lately_seconds
+
+
+def ratio(count: Column, expected: Column) -> Column:
+    """Velocity from what `now_and_lately` gives."""
+    return (count + _PRIOR) / (expected + _PRIOR)
 
 
 def _decayed(state: Counters, ring: int, half_life_s: float, now: Column, worth: NDArray[np.int64] | None) -> tuple[Column, Column]:
@@ -33,10 +43,8 @@ def _decayed(state: Counters, ring: int, half_life_s: float, now: Column, worth:
     current = now.astype(np.int64) // bucket_s
     into_s = now - current * bucket_s
     held, counts = windows.buckets(state, ring)
-    if worth is None:
-        drawn = counts[:, :, Counter.CLICKS] + counts[:, :, Counter.SKIPS].astype(np.int64)
-    else:
-        drawn = np.maximum(counts @ worth, 0)
+    outcomes = counts[:, :, Counter.CLICKS] + counts[:, :, Counter.SKIPS].astype(np.int64)
+    drawn = outcomes if worth is None else np.maximum(counts @ worth, 0)
     back = current[:, None] - held  # (n, slots) how many buckets ago
     middles = 0.5 ** ((np.arange(1, slots) - 0.5) * bucket_s / half_life_s)  # of the buckets before the current one, when that begins
     weights = np.concatenate([[0.0], middles])[np.where((back > 0) & (back < slots), back, 0)]

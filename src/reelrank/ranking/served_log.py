@@ -2,18 +2,19 @@
 
 import logging
 import queue
+import secrets
 import threading
 import time
 
-import numpy as np
-
 from reelrank.domain.event import Accepted, Served, encode_accepted
+from reelrank.events.rights import slate_mac
 from reelrank.storage.event_log import EVENTS, EventLog, Record, StorageError, partition_of
 
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 500
 _LATE_S = 1.0  # an append that takes longer may never end
+_PARTS = (3, 4)  # of a request id: those of older logs do not end with what proves them
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0  # between two attempts while the log is away
 
 
@@ -100,15 +101,16 @@ class ServedLog:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def new_request_id(user_id: str, now: float, partitions: int, rng: np.random.Generator) -> str:
-    """A name for a slate that says where the log holds it: partition, milliseconds, and enough chance to be the only one."""
-    return f"{partition_of(user_id, partitions):x}-{int(now * 1000):x}-{int(rng.integers(2**48)):012x}"
+def new_request_id(user_id: str, now: float, partitions: int, secret: bytes) -> str:
+    """A name for a slate that says where the log holds it: partition, milliseconds, and enough chance to be the only one; and, by its end, that it is ours."""
+    name = f"{partition_of(user_id, partitions):x}-{int(now * 1000):x}-{secrets.token_hex(6)}"
+    return f"{name}-{slate_mac(secret, user_id, name)}"
 
 
 def parse_request_id(request_id: str) -> tuple[int, float] | None:
     """The partition of a slate and when it was served (UTC seconds); None if this is no request id."""
     parts = request_id.split("-")
-    if len(parts) != 3 or len(parts[2]) != 12 or not all(part.isalnum() and part.isascii() for part in parts):
+    if len(parts) not in _PARTS or len(parts[2]) != 12 or not all(part.isalnum() and part.isascii() for part in parts):
         return None
     try:
         return int(parts[0], 16), int(parts[1], 16) / 1000

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reelrank.serving.admission import RETRY, Door
 from reelrank.serving.answers import ErrorAnswer, encode, failed, refused
+from reelrank.serving.auth import REFRESH_S, Endpoint
 from reelrank.serving.events_api import EventsApi
 from reelrank.serving.feed_api import FeedApi
 from reelrank.serving.health_api import HealthApi
@@ -22,8 +23,10 @@ from reelrank.serving.openapi import OpenApi
 from reelrank.serving.pages import Pages
 from reelrank.serving.services import Services, ServingConfig
 from reelrank.serving.telemetry import Metrics
+from reelrank.serving.trending_api import TrendingApi
 from reelrank.serving.videos_api import VideosApi
 from reelrank.serving.why_api import WhyApi
+from reelrank.storage.keys import ADMIN
 
 logger = logging.getLogger(__name__)
 
@@ -37,17 +40,20 @@ def create_app(services: Services) -> Starlette:
     """The service over connected parts. They stay the caller's: stopping the app closes none of them."""
     services.metrics.follow(services.log, services.store, services.columns, services.collector)
     services.metrics.follow_doors([services.event_door, services.feed_door], services.connections, services.feed.served_log)
+    authenticator = services.authenticator
+    needs = _open if authenticator is None else authenticator.needs
     videos, health = VideosApi(services), HealthApi(services)
     routes = [
-        Route("/v1/events", EventsApi(services).post, methods=["POST"]),
-        Route("/v1/feed", FeedApi(services).get),
-        Route("/v1/videos/{video_id:path}/media", videos.get_media),
-        Route("/v1/videos/{video_id:path}", videos.get),
-        Route("/v1/why/{request_id}", WhyApi(services).get),
+        Route("/v1/events", needs("events:write", EventsApi(services).post), methods=["POST"]),
+        Route("/v1/feed", needs("feed:read", FeedApi(services).get)),
+        Route("/v1/videos/{video_id:path}/media", videos.get_media),  # the address is signed
+        Route("/v1/videos/{video_id:path}", needs("feed:read", videos.get)),
+        Route("/v1/trending", needs("feed:read", TrendingApi(services).get)),
+        Route("/v1/why/{request_id}", needs("feed:read", WhyApi(services).get)),
         Route("/-/live", health.get_live),
         Route("/-/ready", health.get_ready),
-        Route("/metrics", health.get_metrics),
-        Route("/openapi.json", OpenApi().get),
+        Route("/metrics", needs(ADMIN, health.get_metrics)),
+        Route("/openapi.json", OpenApi(authenticator is not None).get),
         *Pages().routes(),
     ]
 
@@ -58,6 +64,8 @@ def create_app(services: Services) -> Starlette:
             asyncio.create_task(_keep_doing(services.feed.refresh, _FEED_REFRESH_S)),
             asyncio.create_task(_watch_lag([services.event_door, services.feed_door])),
         ]
+        if authenticator is not None:
+            tasks.append(asyncio.create_task(_keep_doing(authenticator.refresh, REFRESH_S)))
         try:
             yield
         finally:
@@ -117,6 +125,11 @@ class _EveryAnswer:
             self._metrics.observe_request(getattr(route, "path", "none"), status, time.perf_counter() - began)
 
 
+def _open(_scope: str, endpoint: Endpoint) -> Endpoint:
+    """The endpoint for everybody."""
+    return endpoint
+
+
 async def _turn_away(send: Send, reason: str) -> None:
     body = encode(ErrorAnswer(reason))
     await send({"type": "http.response.start", "status": 429, "headers": [*_TURNED_AWAY, (b"content-length", b"%d" % len(body))]})
@@ -135,11 +148,18 @@ async def _watch_lag(doors: Sequence[Door]) -> None:
 
 async def _keep_doing(what: Callable[[], object], pause_s: float) -> None:
     """Calls `what` in a thread, again and again; when it fails, the next time may go better."""
+    failing = False
     while True:
         try:
             await asyncio.to_thread(what)
         except Exception:
-            logger.exception("%s failed and is tried again", getattr(what, "__qualname__", what))
+            if not failing:  # once: what is away stays away for many times
+                logger.exception("%s failed and is tried again", getattr(what, "__qualname__", what))
+            failing = True
+        else:
+            if failing:
+                logger.warning("%s works again", getattr(what, "__qualname__", what))
+            failing = False
         await asyncio.sleep(pause_s)
 
 

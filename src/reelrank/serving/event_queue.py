@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from typing import NamedTuple
 
 from reelrank.events.collector import Prepared, Receipt
+from reelrank.events.rights import ALL_RIGHTS, Rights
 
 _TOGETHER = 64
 _TOGETHER_BYTES = 4_000_000  # once a group has so many, what else waits is for the next one: bounds memory and the time to the first answer
@@ -16,6 +17,7 @@ _TOGETHER_BYTES = 4_000_000  # once a group has so many, what else waits is for 
 class _Waiting(NamedTuple):
     body: bytes
     compressed: bool
+    rights: Rights
     answer: "asyncio.Future[Receipt]"
 
 
@@ -26,7 +28,11 @@ class EventQueue:
     """
 
     def __init__(
-        self, prepare: Callable[[bytes, bool], tuple[Prepared, int]], commit: Callable[[list[Prepared]], list[Receipt]], executor: Executor, threads: int
+        self,
+        prepare: Callable[[bytes, bool, Rights], tuple[Prepared, int]],
+        commit: Callable[[list[Prepared]], list[Receipt]],
+        executor: Executor,
+        threads: int,
     ) -> None:
         self._prepare = prepare
         self._commit = commit
@@ -37,11 +43,11 @@ class EventQueue:
         self._at_it = 0
         self._turn = threading.Lock()  # to read batches: they would only take the interpreter from each other
 
-    async def put(self, body: bytes, compressed: bool) -> Receipt:
+    async def put(self, body: bytes, compressed: bool, rights: Rights = ALL_RIGHTS) -> Receipt:
         """Returns once the batch is durable. Raises what `prepare` or `commit` does."""
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         with self._lock:
-            self._waiting.append(_Waiting(body, compressed, answer))
+            self._waiting.append(_Waiting(body, compressed, rights, answer))
             one_more = self._at_it < self._threads
             self._at_it += one_more
         if one_more:
@@ -71,9 +77,9 @@ class EventQueue:
             with self._lock:
                 if not self._waiting:
                     break
-                body, compressed, answer = self._waiting.popleft()
+                body, compressed, rights, answer = self._waiting.popleft()
             try:
-                prepared, read = self._prepare(body, compressed)
+                prepared, read = self._prepare(body, compressed, rights)
             except BaseException as problem:
                 failed.append((answer, problem))
             else:

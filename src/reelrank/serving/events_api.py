@@ -11,10 +11,12 @@ from starlette.responses import Response
 
 from reelrank.domain.event import Served
 from reelrank.events.collector import Prepared, Receipt, Refusal
+from reelrank.events.rights import Rights
 from reelrank.events.validation import Batch, Decoded, TooManyEvents, UnreadableBody, decode_batch, refuse
 from reelrank.features.definitions import FEATURES
 from reelrank.serving.admission import RETRY, Door
 from reelrank.serving.answers import ErrorAnswer, Refuse, answer
+from reelrank.serving.auth import rights_of
 from reelrank.serving.event_queue import EventQueue
 from reelrank.serving.services import Services
 from reelrank.storage.event_log import StorageError
@@ -53,7 +55,7 @@ class EventsApi:
         try:
             body = await self._body(request, limit, held)
             self._door.check()  # others may have come in while this one was still arriving
-            receipt = await self._durable(body, compressed)
+            receipt = await self._durable(body, compressed, rights_of(request))
         except TooManyEvents as problem:
             raise Refuse(413, str(problem)) from None
         except UnreadableBody as problem:
@@ -89,19 +91,19 @@ class EventsApi:
             raise Refuse(413, f"the body has more than {limit:,} bytes; send the events as several batches", {"Connection": "close"})
         return b"".join(chunks)
 
-    async def _durable(self, body: bytes, compressed: bool) -> Receipt:
+    async def _durable(self, body: bytes, compressed: bool, rights: Rights) -> Receipt:
         size = len(body)
         self._door.begin(size)
         try:
-            return await self._queue.put(body, compressed)
+            return await self._queue.put(body, compressed, rights)
         finally:
             self._door.finish(size)
 
-    def _prepare(self, body: bytes, compressed: bool) -> tuple[Prepared, int]:
+    def _prepare(self, body: bytes, compressed: bool, rights: Rights) -> tuple[Prepared, int]:
         """What a thread does with a batch before it is written: unpack, decode, check, complete."""
         if compressed:
             body = unpacked(body, self._config.max_body_bytes)
-        return self._services.collector.prepare(_with_right_features(decode_batch(body)), self._complete), len(body)
+        return self._services.collector.prepare(_with_right_features(decode_batch(body)), self._complete, rights), len(body)
 
     def _complete(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates of other policies as this feed would have seen them; those with features stay as they are."""

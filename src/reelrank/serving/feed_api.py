@@ -16,6 +16,7 @@ from reelrank.domain.video import Id, Video
 from reelrank.events.validation import control_character, explain, quoted
 from reelrank.feed import FeedRequest, Slate, SlatePlace
 from reelrank.serving.answers import Refuse, answer, parameters
+from reelrank.serving.auth import MediaSigner
 from reelrank.serving.services import Services
 from reelrank.storage.event_log import partition_of
 
@@ -118,7 +119,8 @@ class FeedApi:
             services.metrics.failed_feeds.inc()
             places = _unranked(services.fallback_rows(query.count))
             partition = partition_of(query.user_id, services.log.partitions)
-            return self._told(Slate("", query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], places, {}), query)
+            request_id = services.feed.name_slate(query.user_id, now)  # what people do with it counts
+            return self._told(Slate(request_id, query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], places, {}), query)
         services.metrics.observe_feed(slate.stages, slate.degraded)
         return self._told(slate, query)
 
@@ -131,16 +133,17 @@ class FeedApi:
             offset=slate.offset,
             now=slate.now,
             degraded=slate.degraded,
-            videos=[_shown(place, known[place.row], query.bandwidth_kbps) for place in slate.places],
+            videos=[_shown(place, known[place.row], query.bandwidth_kbps, self._services.media_signer) for place in slate.places],
         )
 
 
-def media_url(video: Video, bandwidth_kbps: int | None) -> str | None:
+def media_url(video: Video, bandwidth_kbps: int | None, signer: MediaSigner | None) -> str | None:
     """Where a video's file is played from; None if it has none."""
     if not video.renditions:
         return None
     url = f"/v1/videos/{quote(video.video_id, safe='')}/media"
-    return url if bandwidth_kbps is None else f"{url}?bandwidth_kbps={bandwidth_kbps}"
+    url = url if bandwidth_kbps is None else f"{url}?bandwidth_kbps={bandwidth_kbps}"
+    return url if signer is None else signer.signed(video.video_id, url)
 
 
 def _query(request: Request) -> FeedQuery:
@@ -156,7 +159,7 @@ def _query(request: Request) -> FeedQuery:
         raise Refuse(400, explain(problem, given)) from None
 
 
-def _shown(place: SlatePlace, video: Video, bandwidth_kbps: int | None) -> FeedVideo:
+def _shown(place: SlatePlace, video: Video, bandwidth_kbps: int | None, signer: MediaSigner | None) -> FeedVideo:
     rendition = video.rendition_for(bandwidth_kbps)
     return FeedVideo(
         position=place.position,
@@ -170,7 +173,7 @@ def _shown(place: SlatePlace, video: Video, bandwidth_kbps: int | None) -> FeedV
         place=video.place,
         duration_s=video.duration_s,
         uploaded_at=video.uploaded_at,
-        media_url=media_url(video, bandwidth_kbps),
+        media_url=media_url(video, bandwidth_kbps, signer),
         width=None if rendition is None else rendition.width,
         height=None if rendition is None else rendition.height,
         liked=place.liked,

@@ -17,9 +17,12 @@ from reelrank.serving.answers import ErrorAnswer, answer
 from reelrank.serving.events_api import NoneAccepted
 from reelrank.serving.feed_api import FeedAnswer, FeedQuery
 from reelrank.serving.health_api import LiveAnswer, ReadyAnswer
+from reelrank.serving.trending_api import TrendingAnswer, TrendingQuery
 from reelrank.serving.videos_api import MediaQuery, VideoAnswer
 from reelrank.serving.why_api import WhyAnswer
+from reelrank.storage.keys import ADMIN
 
+_KEYS = {"bearer": {"type": "http", "scheme": "bearer"}, "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
 _REF = "#/components/schemas/{name}"
 
 
@@ -33,6 +36,7 @@ class Operation:
     answers: dict[int, type | str]
     query: type[msgspec.Struct] | None = None
     in_path: str | None = None
+    scope: str | None = None  # that a key needs, where keys are asked for
 
 
 OPERATIONS = (
@@ -41,9 +45,18 @@ OPERATIONS = (
         "/v1/events",
         "Collect events",
         {202: Receipt, 400: NoneAccepted, 408: ErrorAnswer, 413: ErrorAnswer, 415: NoneAccepted, 429: ErrorAnswer, 503: ErrorAnswer},
+        scope="events:write",
     ),
-    Operation("get", "/v1/feed", "The next videos for a user", {200: FeedAnswer, 400: ErrorAnswer, 429: ErrorAnswer}, query=FeedQuery),
-    Operation("get", "/v1/videos/{video_id}", "A video and its counters", {200: VideoAnswer, 400: ErrorAnswer, 404: ErrorAnswer}, in_path="video_id"),
+    Operation("get", "/v1/feed", "The next videos for a user", {200: FeedAnswer, 400: ErrorAnswer, 429: ErrorAnswer}, query=FeedQuery, scope="feed:read"),
+    Operation("get", "/v1/trending", "What trends now", {200: TrendingAnswer, 400: ErrorAnswer}, query=TrendingQuery, scope="feed:read"),
+    Operation(
+        "get",
+        "/v1/videos/{video_id}",
+        "A video and its counters",
+        {200: VideoAnswer, 400: ErrorAnswer, 404: ErrorAnswer},
+        in_path="video_id",
+        scope="feed:read",
+    ),
     Operation(
         "get",
         "/v1/videos/{video_id}/media",
@@ -52,15 +65,15 @@ OPERATIONS = (
         query=MediaQuery,
         in_path="video_id",
     ),
-    Operation("get", "/v1/why/{request_id}", "Why these videos", {200: WhyAnswer, 400: ErrorAnswer, 404: ErrorAnswer}, in_path="request_id"),
+    Operation("get", "/v1/why/{request_id}", "Why these videos", {200: WhyAnswer, 400: ErrorAnswer, 404: ErrorAnswer}, in_path="request_id", scope="feed:read"),
     Operation("get", "/-/live", "Whether the process runs", {200: LiveAnswer}),
     Operation("get", "/-/ready", "Whether a feed can be answered", {200: ReadyAnswer, 503: ErrorAnswer}),
-    Operation("get", "/metrics", "Metrics for Prometheus", {200: "text/plain"}),
+    Operation("get", "/metrics", "Metrics for Prometheus", {200: "text/plain"}, scope=ADMIN),
 )
 
 
-def description() -> dict[str, Any]:
-    """The whole API as OpenAPI 3.1."""
+def description(guarded: bool = False) -> dict[str, Any]:
+    """The whole API as OpenAPI 3.1; `guarded` where keys are asked for."""
     structs: list[Any] = [kind for operation in OPERATIONS for kind in operation.answers.values() if not isinstance(kind, str)]
     queries = [operation.query for operation in OPERATIONS if operation.query is not None]
     schemas, components = msgspec.json.schema_components([Event, Id, *structs, *queries], ref_template=_REF)
@@ -68,32 +81,36 @@ def description() -> dict[str, Any]:
     fields = {query.__name__: components.pop(query.__name__) for query in queries}
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _described(operation, fields, identifier)
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation, fields, identifier, guarded)
     paths["/v1/events"]["post"]["requestBody"] = _batch(event)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Reelrank", "version": reelrank.__version__, "summary": "The For You feed of a short-video app: events in, a personal feed out."},
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components} | ({"securitySchemes": _KEYS} if guarded else {}),
     }
 
 
 class OpenApi:
     """The description, made once."""
 
-    def __init__(self) -> None:
-        self._description = description()
+    def __init__(self, guarded: bool = False) -> None:
+        self._description = description(guarded)
 
     async def get(self, _request: Request) -> Response:
         """The description as JSON."""
         return answer(self._description)
 
 
-def _described(operation: Operation, fields: dict[str, Any], identifier: dict[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "summary": operation.summary,
-        "responses": {str(status): _response(status, kind) for status, kind in operation.answers.items()},
-    }
+def _described(operation: Operation, fields: dict[str, Any], identifier: dict[str, Any], guarded: bool) -> dict[str, Any]:
+    answers: dict[int, type | str] = dict(operation.answers)
+    described: dict[str, Any] = {"summary": operation.summary}
+    if guarded and operation.scope is not None:
+        answers |= {401: ErrorAnswer, 403: ErrorAnswer, 503: ErrorAnswer}
+        described["security"] = [{name: [operation.scope]} for name in _KEYS]
+    elif guarded and operation.query is MediaQuery:
+        answers[403] = ErrorAnswer
+    described["responses"] = {str(status): _response(status, kind) for status, kind in sorted(answers.items())}
     parameters: list[dict[str, Any]] = []
     if operation.in_path is not None:
         parameters.append({"name": operation.in_path, "in": "path", "required": True, "schema": identifier})

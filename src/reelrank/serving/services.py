@@ -5,17 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from reelrank.candidates.trending import TrendingBoard
 from reelrank.domain.clock import Clock
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
 from reelrank.feed import Feed
 from reelrank.serving.admission import Connections, Door
+from reelrank.serving.auth import Authenticator, MediaSigner
 from reelrank.serving.telemetry import Metrics
 from reelrank.storage.catalog import Catalog
 from reelrank.storage.event_log import EventLog
@@ -29,6 +31,8 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """How the HTTP service is set up."""
 
     host: str = "127.0.0.1"
+    auth: Literal["auto", "on", "off"] = "auto"  # whether keys are asked for; auto: unless only this machine can reach the service
+    secret: str = ""  # what slates and files are signed with; without one it is made and kept next to the keys
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     media: str = "media"  # the folder of the videos' files; a relative path lies below data_dir
     max_compressed_bytes: Annotated[int, Meta(ge=1)] = 5_000_000  # of a body as it travels, when it is compressed
@@ -62,8 +66,11 @@ class Services:
     reader: FeatureReader
     collector: Collector
     feed: Feed
+    trending: TrendingBoard
     media_root: Path | None = None
     config: ServingConfig = field(default_factory=ServingConfig)
+    authenticator: Authenticator | None = None  # nobody is asked for a key without it
+    media_signer: MediaSigner | None = None
     metrics: Metrics = field(default_factory=Metrics)
     fallback_rows: Callable[[int], Sequence[int]] = _nothing  # at most so many videos to show when the feed itself fails
 
@@ -95,5 +102,7 @@ class Services:
 
     def stop(self) -> None:
         """Lets the threads finish what they are at."""
+        if self.authenticator is not None:
+            self.authenticator.close()
         self.event_threads.shutdown()
         self.feed_threads.shutdown()

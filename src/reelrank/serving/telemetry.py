@@ -28,6 +28,7 @@ class Metrics:
         self._candidates = Histogram("reelrank_source_candidates", "Videos a source proposed", ["source"], buckets=_COUNTS, registry=self.registry)
         self._degraded = Counter("reelrank_feed_degraded", "Feeds answered without a part, by part and what was wrong", ["part"], registry=self.registry)
         self.failed_feeds = Counter("reelrank_feed_failed", "Feeds that failed and showed what is popular", registry=self.registry)
+        self.unauthorized = Counter("reelrank_unauthorized", "Requests refused for want of a key, by what was wrong", ["reason"], registry=self.registry)
         self.unscored_slates = Counter("reelrank_unscored_slates", "Slates of other policies recorded without features", registry=self.registry)
 
     def observe_request(self, route: str, status: int, seconds: float) -> None:

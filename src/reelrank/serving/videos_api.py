@@ -27,6 +27,8 @@ class MediaQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The parameters of a request for a video's file."""
 
     bandwidth_kbps: Annotated[int, Meta(ge=0, le=100_000_000, description="picks the best rendition that plays without stalls")] | None = None
+    until: Annotated[int, Meta(ge=0, le=2**53, description="when the address ends to be good, as media_url says it")] | None = None
+    sign: Annotated[str, Meta(max_length=64, description="the signature of the address, as media_url says it")] | None = None
 
 
 class VideoAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,8 @@ class VideosApi:
             query = msgspec.convert(given, MediaQuery, strict=False)
         except msgspec.ValidationError as problem:
             raise Refuse(400, explain(problem, given)) from None
+        if self._services.media_signer is not None:
+            self._services.media_signer.check(request.path_params["video_id"], query.until or 0, query.sign or "")
         video = self._services.columns.videos[self._row(request)]
         rendition = video.rendition_for(query.bandwidth_kbps)
         if rendition is None:
@@ -88,7 +92,7 @@ class VideosApi:
         return VideoAnswer(
             video=services.columns.videos[row],
             removed=bool(services.columns.removed[row]),
-            media_url=media_url(services.columns.videos[row], None),
+            media_url=media_url(services.columns.videos[row], None, services.media_signer),
             counters={name: _named(figures[0].tolist()) for name, figures in counted.items()},
         )
 

@@ -37,14 +37,15 @@ class FeedClient:
     Event ids make repeats harmless.
     """
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", timeout_s: float = 10.0, retries: int = 4, connections: int = 8) -> None:
+    def __init__(self, url: str = "http://127.0.0.1:8000", timeout_s: float = 10.0, retries: int = 4, connections: int = 8, api_key: str | None = None) -> None:
         self.url = url.rstrip("/")
+        self._key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         # 0.1 s, 0.2 s, 0.4 s … between the attempts, or what Retry-After says
         self._retry = Retry(total=retries, status_forcelist={408, 429, 503}, allowed_methods=None, backoff_factor=0.1, raise_on_status=False, redirect=0)
         self._pool = urllib3.PoolManager(maxsize=connections, timeout=Timeout(connect=min(timeout_s, 3.0), read=timeout_s))
 
     def feed(self, user_id: str, count: int = 10, **context: object) -> dict[str, Any]:
-        """A slate for a user. `context` are the feed's other parameters: surface, device, place, network, bandwidth_kbps, local_hour, local_weekday, seed, exploration."""
+        """A slate for a user. `context` are the feed's other parameters: surface, device, place, network, bandwidth_kbps, local_hour, …"""
         asked = {"user_id": user_id, "count": count, **{name: value for name, value in context.items() if value is not None}}
         return self._json("GET", "/v1/feed?" + urlencode({name: str(value) for name, value in asked.items()}))
 
@@ -117,7 +118,7 @@ class FeedClient:
 
     def _request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         try:
-            return self._pool.request(method, self.url + path, body=body, headers=dict(headers), retries=self._retry)
+            return self._pool.request(method, self.url + path, body=body, headers={**self._key, **headers}, retries=self._retry)
         except urllib3.exceptions.HTTPError as error:
             raise FeedError(f"{method} {self.url}{path} got no answer ({error}); is `reelrank serve` running there?") from error
 

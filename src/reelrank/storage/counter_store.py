@@ -16,8 +16,12 @@ from reelrank.storage.event_log import StorageError
 
 Keys = NDArray[np.int64]  # dense rows; for PLACE_VIDEO place row << 32 | video row
 
-_COUNTER, _OFFSETS, _FORMAT = b"c", b"o", b"f"
+_COUNTER, _OFFSETS, _FORMAT, _TOUCHED = b"c", b"o", b"f", b"t"
+_TOUCHED_KEPT = 4_096  # commits whose keys are remembered for those who follow along
 _KEY_BYTES = 10  # prefix, kind, key
+
+
+_TOUCHED_DTYPE = np.dtype([("kind", "u1"), ("key", "<i8")])
 
 
 class Kind(IntEnum):
@@ -70,8 +74,18 @@ class CounterStore:
             records = {kind: [get(name, b"") for name in _stored_keys(kind, wanted)] for kind, wanted in keys.items()}
             return CounterSnapshot(records, self._position(transaction).origins)
 
-    def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1) -> tuple[Keys, list[bytes]]:
-        """Every key in [low, high) that has a record, ascending, with it."""
+    def touched(self, since: int) -> tuple[int, dict[Kind, Keys] | None]:
+        """Which keys the commits from number `since` on have written, and the number to go on with; None where too much has happened since."""
+        with self._env.begin() as transaction:
+            end = self._touched_end(transaction)
+            if not max(0, end - _TOUCHED_KEPT) <= since <= end:
+                return end, None
+            commits = [transaction.get(_TOUCHED + number.to_bytes(8, "big"), b"") for number in range(since, end)]
+        names = np.frombuffer(b"".join(commits), dtype=_TOUCHED_DTYPE)
+        return end, {kind: np.unique(names["key"][names["kind"] == kind]).astype(np.int64) for kind in Kind}
+
+    def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1, at_most: int = 2**63 - 1) -> tuple[Keys, list[bytes]]:
+        """The keys in [low, high) that have a record, ascending, with it: all of them, or the first `at_most`."""
         first, last = _stored_key(kind, low), _stored_key(kind, high)
         names: list[bytes] = []
         records: list[bytes] = []
@@ -79,7 +93,7 @@ class CounterStore:
             cursor = transaction.cursor()
             if cursor.set_range(first):
                 for name, record in cursor.iternext():
-                    if name >= last:
+                    if name >= last or len(names) >= at_most:
                         break
                     names.append(name[2:])
                     records.append(record)
@@ -99,6 +113,7 @@ class CounterStore:
                 cursor = transaction.cursor()
                 for kind, (keys, values) in records.items():
                     cursor.putmulti(list(zip(_stored_keys(kind, keys), values, strict=True)))
+                self._touch(transaction, records)
                 transaction.put(_OFFSETS, np.array(after, dtype="<i8").tobytes())
         except lmdb.Error as problem:
             raise StorageError(f"the counters at {self._path} can't be written: {problem}; is the disk full?") from problem
@@ -127,6 +142,23 @@ class CounterStore:
             return Position((0,) * self.partitions, (0,) * self.partitions)
         origins, signals = np.frombuffer(stored, dtype="<i8").reshape(2, self.partitions).tolist()
         return Position(tuple(origins), tuple(signals))
+
+    def _touched_end(self, transaction: "lmdb.Transaction[bytes]") -> int:
+        cursor = transaction.cursor()
+        last = cursor.last() and cursor.key()  # nothing sorts behind this prefix
+        return int.from_bytes(last[1:], "big") + 1 if last and last[:1] == _TOUCHED else 0
+
+    def _touch(self, transaction: "lmdb.Transaction[bytes]", records: Mapping[Kind, tuple[Keys, Sequence[bytes]]]) -> None:
+        """Remembers what this commit writes, and forgets what one long ago has written."""
+        names = np.empty(sum(len(keys) for keys, _ in records.values()), dtype=_TOUCHED_DTYPE)
+        at = 0
+        for kind, (keys, _) in records.items():
+            names["kind"][at : at + len(keys)], names["key"][at : at + len(keys)] = kind, keys
+            at += len(keys)
+        number = self._touched_end(transaction)
+        transaction.put(_TOUCHED + number.to_bytes(8, "big"), names.tobytes())
+        if number >= _TOUCHED_KEPT:
+            transaction.delete(_TOUCHED + (number - _TOUCHED_KEPT).to_bytes(8, "big"))
 
     def _check_format(self) -> None:
         mine = f"2 partitions={self.partitions}".encode()

@@ -59,7 +59,7 @@ class EventLog(Protocol):
     def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
         """Appends the records and returns (partition, offset) of each once all are durable.
 
-        Records of one call to one partition keep their order and follow one another. Raises StorageError when they can't be made durable (in time):
+        Records of one call to one partition keep their order. Raises StorageError when they can't be made durable (in time):
         then none counts as acknowledged, though some may be in the log: who sends them again makes repeats.
         """
         ...

@@ -1,7 +1,6 @@
 """Readers share the partitions of a topic through a Kafka consumer group; what they have read they keep account of themselves."""
 
 import threading
-import time
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -17,16 +16,13 @@ class KafkaMembership:
     """A consumer that fetches nothing and commits nothing: it only takes part in the division.
 
     Rebalancing is cooperative: a partition that moves is given to its next member after `partitions` was called here
-    and has answered without it. A member that the cluster has lost sight of, mostly because the cluster was away, goes
-    on with what it had until there is a new division: whatever is written bears that two believe a partition theirs.
+    and has answered without it.
     """
 
     def __init__(self, servers: str, config: KafkaConfig, group: str, name: str) -> None:
         self._name = name
         self._mine: set[int] = set()
-        self._lost_ones: set[int] = set()
-        self._lost_until = 0.0  # in `time.monotonic` seconds; later than any division should take
-        self._divided_within_s = 2 * config.session_timeout_s
+        self._until_divided: set[int] = set()  # lost, and perhaps nobody else's
         self._lock = threading.Lock()
         self.closed = False
         settings: dict[str, Any] = config.connection(servers) | {
@@ -61,16 +57,14 @@ class KafkaMembership:
                             break
                 except KafkaException as problem:
                     log.warning("%s: %s", self._name, problem)
-            if self._lost_ones and time.monotonic() > self._lost_until:
-                self._lost_ones.clear()
-            return frozenset(self._mine | self._lost_ones)
+            return frozenset(self._mine | self._until_divided)
 
     def close(self) -> None:
         with self._lock:
             if not self.closed:
                 self.closed = True
                 self._mine.clear()
-                self._lost_ones.clear()
+                self._until_divided.clear()
                 self._consumer.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -79,14 +73,15 @@ class KafkaMembership:
         if places:
             consumer.pause(places)
         self._mine |= {place.partition for place in partitions}
-        self._lost_ones.clear()
+        self._until_divided.clear()
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_unassign(partitions)
         self._mine -= {place.partition for place in partitions}
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        lost = {place.partition for place in partitions}
-        log.warning("%s: out of touch with its group, this member goes on with the partitions %s until they are divided anew", self._name, sorted(lost))
+        log.warning("lost partitions %s of %s: this member was not heard of", sorted(place.partition for place in partitions), self._name)
+        # When it was the cluster that was away nobody else has them, and dividing anew takes seconds: until that is done
+        # this member goes on. If somebody else does have them, what both write bears it.
+        self._until_divided |= self._mine
         self._revoked(consumer, partitions)
-        self._lost_ones, self._lost_until = lost, time.monotonic() + self._divided_within_s

@@ -1,5 +1,6 @@
 // Everything the page asks the server: feed, why, one video; and the context that goes along.
 
+import { fetchAuthorized } from "/page/access.js";
 import { wide } from "/page/dom.js";
 
 let clockAhead = 0; // seconds the server's clock runs ahead of ours: a log of the past is served in its own time
@@ -17,7 +18,7 @@ export class ApiError extends Error {
 async function getJson(path, signal) {
   let response;
   try {
-    response = await fetch(path, { headers: { accept: "application/json" }, signal });
+    response = await fetchAuthorized(path, { headers: { accept: "application/json" }, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError("The server cannot be reached.", 0);

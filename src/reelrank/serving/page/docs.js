@@ -1,5 +1,6 @@
 // The API reference: /openapi.json as a page to read, with a form to try each GET.
 
+import { fetchAuthorized } from "/page/access.js";
 import { element } from "/page/dom.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
@@ -84,7 +85,7 @@ function tryIt(path, parameters) {
 async function ask(address) {
   try {
     const begun = performance.now();
-    const response = await fetch(address);
+    const response = await fetchAuthorized(address);
     const kind = response.headers.get("content-type") ?? "";
     const text = /json|text/.test(kind) ? await response.text() : `(${kind || "no content"})`;
     const body = kind.includes("json") ? JSON.stringify(JSON.parse(text), null, 2) : text;

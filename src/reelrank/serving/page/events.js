@@ -1,5 +1,6 @@
 // The event queue: small batches, retried with the same event_id until accepted, kept over reloads and offline hours.
 
+import { authorized, fetchAuthorized, open } from "/page/access.js";
 import { forget, keys, newId, read, write } from "/page/store.js";
 
 const SOON_MS = 300;
@@ -44,7 +45,7 @@ export class EventQueue {
   /** Hands everything to the browser to deliver after the page is gone; it stays kept, as nobody hears the answer. */
   sayGoodbye() {
     let batch = [];
-    const deliver = () => batch.length && navigator.sendBeacon("/v1/events", new Blob([`[${batch.join(",")}]`], { type: "application/json" }));
+    const deliver = () => batch.length && farewell(`[${batch.join(",")}]`);
     for (const event of this.#waiting) {
       const text = JSON.stringify(event);
       if (batch.join().length + text.length > BEACON_CHARS) {
@@ -79,7 +80,7 @@ export class EventQueue {
     if (answer.status === 413 && batch.length > 1) {
       this.#most = Math.ceil(batch.length / 2);
       this.#schedule(0);
-    } else if (answer.status === 0 || answer.status === 408 || answer.status === 429 || answer.status >= 500) {
+    } else if (answer.status === 0 || answer.status === 401 || answer.status === 408 || answer.status === 429 || answer.status >= 500) {
       this.#schedule(Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#retries++));
     } else {
       this.#retries = 0;
@@ -101,10 +102,16 @@ export class EventQueue {
   }
 }
 
+/** A beacon can't carry a key. */
+function farewell(body) {
+  if (open()) navigator.sendBeacon("/v1/events", new Blob([body], { type: "application/json" }));
+  else fetch("/v1/events", { method: "POST", headers: authorized({ "content-type": "application/json" }), body, keepalive: true }).catch(() => {});
+}
+
 async function post(batch) {
   try {
     const body = JSON.stringify(batch);
-    const response = await fetch("/v1/events", { method: "POST", headers: { "content-type": "application/json" }, body, keepalive: body.length < BEACON_CHARS });
+    const response = await fetchAuthorized("/v1/events", { method: "POST", headers: { "content-type": "application/json" }, body, keepalive: body.length < BEACON_CHARS });
     const answer = await response.json().catch(() => ({}));
     return { status: response.status, refused: answer.refused ?? [] };
   } catch {
