@@ -18,6 +18,7 @@ from reelrank.storage.event_log_kafka_writer import KafkaWriter
 _EARLIEST: Any = OffsetSpec.earliest()
 _LATEST: Any = OffsetSpec.latest()
 _AGAIN_S = 0.05  # between two attempts within a request's timeout
+_LOOK_S = 0.3  # for a look whether a partition that is quiet has something after all
 _READERS = 4  # positions of a partition that are fetched ahead of at the same time
 
 
@@ -67,6 +68,7 @@ class KafkaEventLog:
             reader.stand_at({partition: offset})
         found = reader.fetched(partition, offset, at_most, time.monotonic() + self._config.request_timeout_s)
         if not found:
+            reader.stand_at({partition: offset})  # who asks again shall not wait for the same answer
             raise StorageError(f"{self._away()}: records of {self._name(topic)} from {offset} to {end} of partition {partition} did not come")
         return found
 
@@ -81,7 +83,17 @@ class KafkaEventLog:
             if ready := frozenset(partition for partition in astray if ends[partition] > offsets[partition]):
                 return ready
             reader.stand_at(ends)  # not after the end: nothing could be fetched from there
-        return reader.news(offsets, deadline)
+        if found := reader.news(offsets, deadline):
+            return found
+        quiet = reader.quiet(offsets)
+        try:
+            ends = self._offsets(topic, quiet, _LATEST, _LOOK_S) if quiet else {}
+        except StorageError:  # then there is no news either
+            return frozenset()
+        kept = {partition: offsets[partition] for partition in quiet if ends[partition] > offsets[partition]}
+        if kept:
+            reader.stand_at(kept)
+        return frozenset(kept)
 
     def end(self, topic: str, partition: int) -> int:
         return self._offsets(topic, [partition], _LATEST)[partition]
@@ -127,16 +139,16 @@ class KafkaEventLog:
                 return readers[-1]
             return min(readers, key=lambda reader: reader.last_asked(offsets))
 
-    def _offsets(self, topic: str, partitions: Iterable[int], which: Any) -> dict[int, int]:
+    def _offsets(self, topic: str, partitions: Iterable[int], which: Any, within_s: float | None = None) -> dict[int, int]:
         """The first or the next offset of each partition, in one request."""
         name = self._name(topic)
         asked = {TopicPartition(name, partition): which for partition in partitions}
-        deadline = time.monotonic() + self._config.request_timeout_s
+        deadline = time.monotonic() + (within_s or self._config.request_timeout_s)
         while True:
             left_s = max(0.1, deadline - time.monotonic())
             try:
                 answers = self._admin.list_offsets(asked, request_timeout=left_s)
-                return {place.partition: future.result(left_s + 1).offset for place, future in answers.items()}
+                return {place.partition: future.result(left_s + (1 if within_s is None else 0)).offset for place, future in answers.items()}
             except (KafkaException, TimeoutError) as problem:  # mostly a leader that has just changed, or is about to come back
                 if time.monotonic() + _AGAIN_S > deadline:
                     raise StorageError(f"{self._away()} where {name} ends: {problem}") from problem

@@ -13,19 +13,21 @@ from reelrank.storage.event_log_kafka_client import log
 from reelrank.storage.event_log_kafka_config import KafkaConfig
 
 _AT_ONCE = 5_000  # records taken over from the client at once
+_QUIET_S = 1.0  # without news; then the end is looked at
 _SLICE_S = 0.02  # how long one thread waits for the client before another one may change what is fetched
 
 
 class _Ahead:
     """What has been fetched of a partition: every record at or after `start` and before `end`."""
 
-    __slots__ = ("asked", "bytes", "end", "records", "start")
+    __slots__ = ("asked", "bytes", "end", "heard_at", "records", "start")
 
     def __init__(self, start: int, asked: int) -> None:
         self.start = self.end = start
         self.records: list[StoredRecord] = []
         self.bytes = 0
         self.asked = asked
+        self.heard_at = time.monotonic()  # when it was last known that nothing is kept from us
 
 
 class KafkaReader:
@@ -124,6 +126,18 @@ class KafkaReader:
                 return self.ready(offsets)
         return found
 
+    def quiet(self, offsets: Mapping[int, int]) -> list[int]:
+        """The partitions that nothing has come of for so long that the end should be looked at; each is told once in that time.
+
+        A client that has lost its broker does not always begin to fetch again when it is back.
+        """
+        now = time.monotonic()
+        with self._state:
+            found = [partition for partition in offsets if (ahead := self._ahead.get(partition)) and now - ahead.heard_at > _QUIET_S]
+            for partition in found:
+                self._ahead[partition].heard_at = now
+        return found
+
     def close(self) -> None:
         with self._state:
             self._closed = True
@@ -173,6 +187,7 @@ class KafkaReader:
                         offset, value = message.offset(), message.value() or b""
                         ahead.records.append(StoredRecord(offset, value))  # pyright: ignore[reportArgumentType]
                         ahead.end = offset + 1  # pyright: ignore[reportOptionalOperand]
+                        ahead.heard_at = time.monotonic()
                         ahead.bytes += len(value)
                 self._make_room()
                 self._state.notify_all()
