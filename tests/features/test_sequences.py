@@ -138,7 +138,7 @@ def made_watch(rng: np.random.Generator, at: float) -> bytes:
 
 
 def test_of_slates_the_last_videos_are_kept() -> None:
-    entries = [sequences.served_entry(NOW + place // 8, place) for place in range(100)]
+    entries = [entry for place in range(100) for entry in sequences.served_entries(NOW + place // 8, [place])]
     kept = b""
     for start in range(0, 100, 8):
         kept = sequences.merge_served(kept, entries[start : start + 8])
@@ -159,10 +159,12 @@ def test_a_full_record_stays_below_6_kib() -> None:
             authors=sequences.merge_signals(
                 b"", [sequences.signal_entry(NOW + at * 4e5, Signal.FOLLOW, int(rng.integers(10**5)), True) for at in range(10)], 99
             ),
-            served=sequences.merge_served(b"", [sequences.served_entry(NOW + at // 8, int(rng.integers(10**6))) for at in range(64)]),
+            served=sequences.merge_served(
+                b"", [entry for slate in range(8) for entry in sequences.served_entries(NOW + slate, rng.integers(10**6, size=8).tolist())]
+            ),
             seen=sequences.merge_seen(b"", rng.choice(1_000_000, 2_000, replace=False).tolist()),
             counts=sequences.merge_counts((), [(counter, 1_000) for counter in range(COUNTERS)]),
-            place=sequences.place_entry(NOW, "Ljubljana"),
+            place=sequences.place_entry(sequences.milliseconds(NOW), "Ljubljana"),
         )
     )
     assert len(record) < 6_144
@@ -176,7 +178,7 @@ def test_what_is_added_to_counts_is_added_once() -> None:
 
 
 def test_a_moment_before_1970_is_the_beginning_of_time() -> None:
-    assert decoded(served=sequences.merge_served(b"", [sequences.served_entry(-0.5, 3)])).served_at.tolist() == [0.0]
+    assert decoded(served=sequences.merge_served(b"", sequences.served_entries(-0.5, [3]))).served_at.tolist() == [0.0]
 
 
 def test_follows_and_blocks_are_told_apart_and_can_be_taken_back() -> None:
@@ -189,7 +191,7 @@ def test_follows_and_blocks_are_told_apart_and_can_be_taken_back() -> None:
 
 
 def test_the_newest_place_counts() -> None:
-    entries = [sequences.place_entry(NOW + 1, "Øsaka"), sequences.place_entry(NOW, "Rome")]
+    entries = [sequences.place_entry(sequences.milliseconds(at), name) for at, name in ((NOW + 1, "Øsaka"), (NOW, "Rome"))]
     assert decoded(place=max(entries)).place == "Øsaka"
 
 

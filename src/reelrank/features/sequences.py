@@ -82,14 +82,20 @@ def signal_entry(occurred_at: float, signal: Signal, target_row: int, on: bool) 
     return _SIGNAL.pack(*_split_ms(occurred_at), target_row, signal, on)
 
 
-def served_entry(occurred_at: float, video_row: int) -> bytes:
-    """One video of a slate."""
-    return _SERVED.pack(*_split_ms(occurred_at), video_row)
+def served_entries(occurred_at: float, video_rows: Iterable[int]) -> list[bytes]:
+    """The videos of a slate."""
+    high, low = _split_ms(occurred_at)
+    return [_SERVED.pack(high, low, row) for row in video_rows]
 
 
-def place_entry(occurred_at: float, place: str) -> bytes:
-    """Where a user was; the newest one counts."""
-    return struct.pack(">HI", *_split_ms(occurred_at)) + place.encode()
+def place_entry(at_ms: int, place: str) -> bytes:
+    """Where a user was at so many `milliseconds`; the newest one counts."""
+    return at_ms.to_bytes(6, "big") + place.encode()
+
+
+def milliseconds(occurred_at: float) -> int:
+    """A moment as histories keep it."""
+    return max(round(occurred_at * 1000), 0)  # what lies before 1970 has no place in the order
 
 
 def merge_newest(kept: bytes, new: Iterable[bytes], size: int, keep: int) -> bytes:
@@ -200,5 +206,5 @@ def _seconds(entries: NDArray[np.void]) -> NDArray[np.float64]:
 
 
 def _split_ms(occurred_at: float) -> tuple[int, int]:
-    milliseconds = max(round(occurred_at * 1000), 0)  # what lies before 1970 has no place in the order
-    return milliseconds >> 32, milliseconds & 0xFFFFFFFF
+    at_ms = milliseconds(occurred_at)
+    return at_ms >> 32, at_ms & 0xFFFFFFFF

@@ -164,7 +164,7 @@ class _UserChanges:
         self.served: list[bytes] = []
         self.seen: list[int] = []
         self.counts: list[tuple[Counter, int]] = []
-        self.place = b""
+        self.place = (0, "")  # the newest one named: milliseconds, name
 
     def applied_to(self, stored: bytes | None, history: int) -> bytes:
         """The record with these changes."""
@@ -177,7 +177,7 @@ class _UserChanges:
                 served=sequences.merge_served(before.served, self.served),
                 seen=sequences.merge_seen(before.seen, self.seen) if self.seen else before.seen,
                 counts=sequences.merge_counts(before.counts, self.counts) if self.counts else before.counts,
-                place=max(before.place, self.place),
+                place=max(before.place, sequences.place_entry(*self.place)) if self.place[1] else before.place,
             )
         )
 
@@ -220,7 +220,7 @@ class _Batch:
 
     def served(self, event: _Served, occurred_at: float) -> None:
         rows = [self._row(shown.video_id) for shown in event.videos]
-        self._changes(event, occurred_at).served += [sequences.served_entry(occurred_at, row) for row in rows]
+        self._changes(event, occurred_at).served += sequences.served_entries(occurred_at, rows)
 
     def impression(self, event: Impression, occurred_at: float) -> None:
         row = self._row(event.video_id)
@@ -293,7 +293,9 @@ class _Batch:
         changes = self._users[event.user_id]
         context = event.context
         if context is not None and context.place:
-            changes.place = max(changes.place, sequences.place_entry(occurred_at, context.place))
+            place = (sequences.milliseconds(occurred_at), context.place)
+            if place > changes.place:
+                changes.place = place
         return changes
 
     def _count(self, event: Any, changes: "_UserChanges", row: int, occurred_at: float, increments: Sequence[tuple[Counter, int]]) -> None:
