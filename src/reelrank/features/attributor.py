@@ -45,13 +45,17 @@ class Attributor:
     def step(self, partition: int) -> int:
         """Takes the next records of a partition; returns how many, 0 at the end of the log.
 
-        Raises StorageError if the log is away; a later call goes on where this one ended.
+        Raises StorageError if the log or the catalogue is away; a later call goes on where this one ended.
         """
         held = self._partitions.get(partition) or self._open(partition)
         self._append(held)  # what could not be appended the last time
         records = self._log.read(EVENTS, partition, held.offset, self._config.batch)
         for record in records:
-            self._fold(held, record)
+            try:
+                self._fold(held, record)
+            except BaseException:  # half of it is folded; begins again from what it has written
+                del self._partitions[partition]
+                raise
             if len(held.waiting) >= self._config.batch:
                 self._append(held)
         self._append(held)
