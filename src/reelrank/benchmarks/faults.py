@@ -114,6 +114,7 @@ def _run(site: Site, scenario: _Scenario, rounds: int, on_progress: Callable[[in
     system, load, rng = site.system, site.load, site.rng
     counts: Counter[str] = Counter()
     recover_ms: list[float] = []
+    different: set[str] = set()
     for number in range(rounds):
         load.start()
         try:
@@ -122,8 +123,8 @@ def _run(site: Site, scenario: _Scenario, rounds: int, on_progress: Callable[[in
             time.sleep(float(rng.uniform(0.2, 0.6)))
         finally:
             load.stop()
-        system.wait_folded()
-        counts.update(_checked(system, load, number))
+        system.wait_at_rest()
+        counts.update(_checked(system, load, number, different))
         on_progress(1)
     examples = ("examples_missing", "examples_double", "examples_compared", "lake_missing", "lake_double")
     return {
@@ -132,6 +133,7 @@ def _run(site: Site, scenario: _Scenario, rounds: int, on_progress: Callable[[in
         "lost": counts["lost"],
         "state_mismatches": counts["state_mismatches"],
         **{name: counts[name] for name in examples},
+        "different": sorted(different),
         "records_compared": counts["records_compared"],
         "restarts": {name: system.supervisor.restarts(name) for name in system.supervisor.names},
         "sent_again": load.sent_again,
@@ -143,11 +145,12 @@ def _run(site: Site, scenario: _Scenario, rounds: int, on_progress: Callable[[in
     }
 
 
-def _checked(system: Scratch, load: Load, number: int) -> dict[str, int]:
-    """What is wrong with a system at rest."""
+def _checked(system: Scratch, load: Load, number: int, different: set[str]) -> dict[str, int]:
+    """What is wrong with a system at rest; the names of some records that differ go to `different`."""
     inside = system.inside
-    different, looked_at = refold.mismatches(inside, Path(inside.settings.data_dir) / f"folded-again-{number}")
+    state = refold.mismatches(inside, Path(inside.settings.data_dir) / f"folded-again-{number}")
     log, lake, columns, config = inside.log, inside.lake, inside.columns, inside.settings.attribution
+    different.update(state.names)
     deadline = time.monotonic() + _EXAMPLES_WITHIN_S
     # attribution tells of nothing where nothing was to tell of, so only what it made shows that it has come to the end
     while check_examples(log, None, columns, config).missing and time.monotonic() < deadline:
@@ -159,8 +162,8 @@ def _checked(system: Scratch, load: Load, number: int) -> dict[str, int]:
     examples, events = check_examples(log, lake, columns, config), check_events(log, lake)
     return {
         "lost": len(load.acknowledged - _in_log(system)),
-        "state_mismatches": different,
-        "records_compared": looked_at,
+        "state_mismatches": state.different,
+        "records_compared": state.compared,
         "examples_missing": examples.missing,
         "examples_double": examples.double,
         "examples_compared": examples.compared,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,8 @@ from reelrank.features.user_fold import UserFold
 from reelrank.storage.counter_store import CounterStore, Kind
 from reelrank.storage.online_store import OnlineStore
 from reelrank.wiring import Reelrank, open_reelrank
+
+_NAMED = 10
 
 Records = dict[tuple[str, str | int], bytes]  # (what, whose) -> the record
 
@@ -33,8 +36,16 @@ def user_fold_into(system: Reelrank, beside: Reelrank) -> UserFold:
     return UserFold(system.log, beside.store, system.columns, settings.storage.repeat_window, settings.stream, signals_log=beside.log)
 
 
-def mismatches(system: Reelrank, folder: Path) -> tuple[int, int]:
-    """How many records of a system that stands still differ in any bit from what one uninterrupted fold makes, and of how many."""
+class Compared(NamedTuple):
+    """How many of the records differ in any bit, how many there are, and the names of some that differ."""
+
+    different: int
+    compared: int
+    names: list[str]
+
+
+def mismatches(system: Reelrank, folder: Path) -> Compared:
+    """Compares a system that stands still with what one uninterrupted fold makes."""
     with embedded_beside(system, folder) as beside:
         fold = user_fold_into(system, beside)
         for partition in range(system.log.partitions):
@@ -46,10 +57,11 @@ def mismatches(system: Reelrank, folder: Path) -> tuple[int, int]:
         return differences(everything_in(system.store, system.counters), everything_in(beside.store, beside.counters))
 
 
-def differences(one: Records, other: Records) -> tuple[int, int]:
-    """How many records differ in any bit, and how many there are."""
+def differences(one: Records, other: Records) -> Compared:
+    """Compares records by their names."""
     names = one.keys() | other.keys()
-    return sum(one.get(name) != other.get(name) for name in names), len(names)
+    different = [f"{what} {whose}" for what, whose in names if one.get((what, whose)) != other.get((what, whose))]
+    return Compared(len(different), len(names), sorted(different)[:_NAMED])
 
 
 def everything_in(store: OnlineStore, counters: CounterStore) -> Records:

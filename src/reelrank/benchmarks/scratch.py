@@ -1,9 +1,11 @@
 """A system of its own for a measurement: real processes, in a temporary folder, on a free port."""
 
 import shutil
+import re
 import socket
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ from reelrank.supervisor import Supervisor, running
 from reelrank.wiring import Reelrank, open_reelrank
 
 _ROOM_BYTES = 8 << 30
+
+
+_SLATES_WAITING = re.compile(rb"^reelrank_slates_waiting ([0-9.e+]+)", re.MULTILINE)
 
 
 class TooSlow(Exception):
@@ -54,6 +59,22 @@ class Scratch:
                 raise TooSlow(f"users are folded to {users} and counters to {counters} of {ends} after {within_s:.0f} s; see {folder}/logs/stream.log")
             time.sleep(0.001)
         return time.perf_counter()
+
+    def wait_at_rest(self, within_s: float = 120.0) -> None:
+        """Returns once nothing is on its way any more, of a system that nobody talks to: slates are written, and everything is folded."""
+        deadline = time.monotonic() + within_s
+        while True:
+            ends = self.ends()
+            with urllib.request.urlopen(f"{self.supervisor.url}/metrics", timeout=within_s) as answer:
+                waiting = _SLATES_WAITING.search(answer.read())
+            self.wait_folded(max(1.0, deadline - time.monotonic()))
+            if waiting is not None and float(waiting[1]) == 0 and self.ends() == ends:
+                return
+            if time.monotonic() > deadline:
+                raise TooSlow(
+                    f"slates are still waiting for the log after {within_s:.0f} s; the end of the log of serve:\n{self.supervisor.last_lines('serve')}"
+                )
+            time.sleep(0.05)
 
 
 @contextmanager
