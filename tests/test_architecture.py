@@ -29,7 +29,7 @@ DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "core", "mana
 HEAVY = {
     "confluent_kafka",
     "redis",
-    "psycopg",
+    "pg8000",
     "alembic",
     "torch",
     "faiss",

@@ -45,7 +45,7 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes):
 
 
 def test_a_section_that_is_given_as_a_value_is_named():
-    with pytest.raises(ConfigError, match="serving is 'x'"):
+    with pytest.raises(ConfigError, match="serving was given as a value"):
         load(None, {"REELRANK_SERVING": "x", "REELRANK_SERVING__PORT": "9000"})
 
 
@@ -64,3 +64,24 @@ def test_a_child_process_gets_exactly_the_same_settings():
 
 def test_variables_for_other_purposes_are_no_settings():
     assert load(None, {"REELRANK_DATA": "/somewhere", "REELRANK_SUPERVISED": "1", "HOME": "/root"}) == Settings()
+
+
+def test_what_is_wrong_with_a_setting_never_shows_its_value() -> None:
+    environment = {"REELRANK_STORAGE__CATALOG": "postgresql://u:S3CRET@h/db", "REELRANK_STORAGE__CATALOG__X": "1"}
+    with pytest.raises(ConfigError) as found:
+        load(environment=environment)
+    assert "S3CRET" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "url"),
+    [("log", "kafka:u:S3CRET@127.0.0.1:1"), ("database", "postgresql://127.0.0.1:1/db?user=u&password=S3CRET"), ("store", "redis://u:S3CRET@h:x")],
+)
+def test_no_store_shows_its_password_in_an_error(part: str, url: str) -> None:
+    from reelrank.storage.event_log import StorageError
+    from reelrank.wiring import open_reelrank
+
+    name = {"log": "EVENT_LOG", "database": "CATALOG", "store": "ONLINE_STORE"}[part]
+    with pytest.raises((ConfigError, StorageError)) as found:
+        getattr(open_reelrank(load(environment={f"REELRANK_STORAGE__{name}": url})), part)
+    assert "S3CRET" not in str(found.value)

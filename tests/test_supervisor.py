@@ -97,3 +97,16 @@ def test_a_data_folder_that_can_not_be_written_to_is_named(tmp_path: Path, free_
     (tmp_path / "file").touch()
     with pytest.raises(RoleFailed, match="can't start in the data folder"):
         Supervisor(settings(tmp_path / "file", free_port)).start()
+
+
+def test_a_role_that_cant_be_started_for_a_while_is_started_later(tmp_path: Path, free_port: int):
+    with running(settings(tmp_path, free_port), roles=("stream",)) as supervisor:
+        logs = (tmp_path / "logs").rename(tmp_path / "away")
+        (tmp_path / "logs").write_bytes(b"")
+        before = supervisor.pid("stream")
+        supervisor.kill("stream")
+        time.sleep(0.5)
+        assert supervisor.pid("stream") == before
+        (tmp_path / "logs").unlink()
+        logs.rename(tmp_path / "logs")
+        until(lambda: supervisor.pid("stream") != before)

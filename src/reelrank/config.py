@@ -102,5 +102,5 @@ def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
-            raise ConfigError(f"{parent} is {tree!r}, and {last} can't be set in it; {parent} is a section, not a value")
+            raise ConfigError(f"{parent} was given as a value, and {last} can't be set in it; {parent} can't be both a section and a value")
     tree[last] = value

@@ -1,6 +1,7 @@
 """Runs the roles (serve, stream, lake, index) as processes, as many of each as configured, and restarts the ones that die."""
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 from reelrank.config import RolesConfig, Settings, as_environment
+
+logger = logging.getLogger(__name__)
 
 COMMANDS = {  # in the order in which they start; they stop the other way round, the feed first
     "stream": ("stream",),
@@ -59,8 +62,12 @@ class _Role:
             self._pause_s = min(2 * self._pause_s, _AWAY_PAUSE_S if self.waits else _LONGEST_PAUSE_S)
         if time.monotonic() >= self._start_at:
             self._start_at = 0.0
+            try:
+                self.process = self._start()
+            except OSError as problem:  # no memory, no room for its log: it may be there the next time, and the other roles need us
+                logger.error("%s can't be started and is tried again: %s", self.name, problem)
+                return
             self.restarts += 1
-            self.process = self._start()
 
     @property
     def waits(self) -> bool:

@@ -61,7 +61,10 @@ class Reelrank:
         if scheme == "kafka":
             from reelrank.storage.event_log_kafka import KafkaEventLog  # a client library is loaded where its URL asks for it
 
-            log = KafkaEventLog(servers.removeprefix("//"), storage.partitions, storage.kafka)
+            servers = servers.removeprefix("//")
+            if not servers or "@" in servers:  # it would be shown in errors
+                raise ConfigError("storage.event_log names no brokers, or an account; write kafka:host:port,host:port and the account as storage.kafka.sasl_…")
+            log = KafkaEventLog(servers, storage.partitions, storage.kafka)
         else:
             log = EmbeddedEventLog(self._file("event log", storage.event_log, "file, kafka"), storage.partitions)
         self._open.callback(log.close)
@@ -73,7 +76,10 @@ class Reelrank:
         if storage.online_store.partition(":")[0] in {"redis", "rediss", "redis-cluster", "rediss-cluster"}:
             from reelrank.storage.online_store_redis import RedisOnlineStore
 
-            store = RedisOnlineStore(storage.online_store, storage.partitions, storage.repeat_window, storage.redis_prefix)
+            try:
+                store = RedisOnlineStore(storage.online_store, storage.partitions, storage.repeat_window, storage.redis_prefix)
+            except ValueError as problem:
+                raise ConfigError(f"storage.online_store: {problem}") from None
         else:
             path = self._file("online store", storage.online_store, "file, redis, rediss, redis-cluster")
             store = EmbeddedOnlineStore(path, storage.partitions, storage.repeat_window)

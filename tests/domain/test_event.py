@@ -108,3 +108,9 @@ def test_an_unknown_type_is_refused_by_name() -> None:
 def test_a_watch_is_long_or_complete(watched_s: float, duration_s: float, long_view: bool, completion: bool) -> None:
     assert is_long_view(watched_s, duration_s) is long_view
     assert is_completion(watched_s, duration_s) is completion
+
+
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), -1.0, 1e12])
+def test_a_record_with_a_moment_that_is_none_can_not_be_read(moment: float) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode_accepted(encode_accepted(Accepted(Like(event_id="1", user_id="u", video_id="v"), 0.0, moment)))

@@ -191,3 +191,13 @@ def test_a_batch_read_at_once_is_the_batch_read_event_by_event(names: list[tuple
     at_once, one_by_one = decode_batch(body), decode_batch(body, max_event_bytes=len(body) - 1)
     assert at_once.events == one_by_one.events
     assert [(refused.index, refused.reason) for refused in at_once.refused] == [(refused.index, refused.reason) for refused in one_by_one.refused]
+
+
+@pytest.mark.parametrize("body", [b"[NaN," + b"{}," * 1_000_000 + b"{}]", b"[" + b"1," * 1_000_000 + b"1]"])
+def test_too_many_are_refused_before_anything_is_done_for_each_of_them(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_value: object) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr("reelrank.events.validation.json.dumps", never)
+    with pytest.raises(TooManyEvents, match="1,000,00"):
+        decode_batch(body)

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,3 +99,12 @@ def test_a_block_is_what_comes_before_an_origin_and_what_comes_from_it_on(origin
         assert (before.origin_from, before.origin_to) == (10, min(max(origin, 10), 41))
         assert (after.origin_from, after.origin_to) == (min(max(origin, 10), 41), 41)
         world.close()
+
+
+@pytest.mark.parametrize("columns", [{"origins": b"abc"}, {"target_kinds": b"\x63"}, {"amount_counters": b"\x63"}, {"target_entries": b"\x09\0\0\0"}])
+def test_a_block_that_contradicts_itself_is_refused(columns: dict[str, bytes]) -> None:
+    one = {"origins": bytes(4), "seconds": bytes(4), "target_entries": bytes(4), "target_kinds": b"\x01", "target_keys": bytes(8)}
+    one |= {"amount_entries": bytes(4), "amount_counters": b"\0", "amounts": bytes(4)}
+    assert decode_block(msgspec.msgpack.encode([1, 0, 1, *one.values()])).origin_to == 1
+    with pytest.raises(UnknownSignals):
+        decode_block(msgspec.msgpack.encode([1, 0, 1, *(one | columns).values()]))

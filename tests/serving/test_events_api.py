@@ -149,3 +149,9 @@ def test_on_a_full_disk_nothing_more_is_acknowledged_and_all_that_was_is_there(s
         assert service.get("/v1/feed?user_id=ana").status == 200
         assert sorted(one.event.event_id for one in service.stored() if isinstance(one.event, Watch)) == sorted(acknowledged)
     assert acknowledged
+
+
+def test_a_gzip_of_very_many_members_takes_no_time() -> None:
+    with pytest.raises(UnreadableBody, match="more than 1,000 members"):
+        unpacked(gzip.compress(b"") * 250_000, 10_000_000)
+    assert unpacked(gzip.compress(b"x" * 100_000) * 20, 10_000_000) == b"x" * 2_000_000

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from reelrank.serving.admission import Connections
 from reelrank.serving.server import PortTaken, Server, listen
 from serving.running_service import Service, running, watch, with_videos, within
 
@@ -136,3 +137,23 @@ def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
     for service in running(tmp_path):
         assert "e-1" in service.stored_ids()
         assert service.get("/v1/videos/v-1").status == 200
+
+
+def test_a_client_that_takes_nothing_of_its_answers_loses_its_place() -> None:
+    there, bounds = threading.Event(), Connections(take_within_s=0.3)
+    app = Starlette(routes=[Route("/", lambda _request: PlainTextResponse("x" * 20_000_000))])
+    server = Server(app, port=0, ready=lambda _url: there.set(), connections=bounds)
+    thread = threading.Thread(target=server.serve_until_stopped)
+    thread.start()
+    try:
+        assert there.wait(10)
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            deadline = time.monotonic() + 10
+            while bounds.given_up == 0 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert (bounds.given_up, bounds.open) == (1, 0)
+        assert len(urllib3.request("GET", server.url, retries=False).data) == 20_000_000
+    finally:
+        server.stop()
+        thread.join(10)

@@ -1,12 +1,12 @@
 """The catalogue on a PostgreSQL that stops, dies, hangs and comes back."""
 
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from reelrank.benchmarks.local_postgresql import LocalPostgresql
@@ -151,8 +151,8 @@ os.kill(os.getpid(), signal.SIGKILL)
     problem = ""
     while "refused" not in problem and time.monotonic() < deadline:
         try:
-            psycopg.connect(url, connect_timeout=2).close()
-        except psycopg.OperationalError as refusal:
+            socket.create_connection(("127.0.0.1", int(url.split(":")[3].split("/")[0])), 2).close()
+        except OSError as refusal:
             problem = str(refusal)
         time.sleep(0.05)
     shutil.rmtree((tmp_path / "server" / "postgresql").resolve())  # what could not be removed by who was killed

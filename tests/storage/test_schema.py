@@ -74,7 +74,7 @@ def test_a_catalogue_of_a_newer_release_is_left_alone(database: Database) -> Non
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(postgresql: LocalPostgresql) -> None:
     url = postgresql.new_database()
-    engine = sql.create_engine(sql.make_url(url).set(drivername="postgresql+psycopg"))
+    engine = sql.create_engine(sql.make_url(url).set(drivername="postgresql+pg8000"))
     with engine.begin() as connection:
         connection.execute(sql.text("CREATE TABLE names (theirs integer)"))
     with pytest.raises(StorageError, match=r'can\'t be used: .*"names" already exists'):

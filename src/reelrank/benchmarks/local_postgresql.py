@@ -13,10 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
+from pg8000 import OperationalError
 
 from reelrank.benchmarks.local_server import ServerMissing
+from reelrank.storage.postgresql_connection import PostgresqlConnection, connect
+from reelrank.storage.postgresql_url import PostgresqlUrl
 
 _USER = "reelrank"
 _SETTINGS = {
@@ -53,8 +54,8 @@ class LocalPostgresql:
     def new_database(self) -> str:
         """The URL of a database that nobody has used yet."""
         name = f"test_{secrets.token_hex(6)}"
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} STRATEGY wal_log").format(sql.Identifier(name)))
+        with self._connected(_READY_S) as connection:
+            connection.execute_simple(f"CREATE DATABASE {name} STRATEGY wal_log")
         return self._url(name)
 
     def start(self) -> None:
@@ -150,10 +151,13 @@ class LocalPostgresql:
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self.url, connect_timeout=2).close()
-        except psycopg.OperationalError:
+            self._connected(2).close()
+        except OperationalError:
             return False
         return True
+
+    def _connected(self, answer_s: float) -> PostgresqlConnection:
+        return connect(PostgresqlUrl.parsed(f"{self.url}?options=&connect_timeout=2"), answer_s)
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:

@@ -21,7 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
     "replay": ("replay", "Replay a real log through the whole loop and measure it."),
     "audit": ("audit", "Compute the features of served slates again from the log alone and compare."),
-    "bench": ("bench", "Measure this machine: reaction, faults, feed."),
+    "bench": ("bench", "Measure this machine: speed, freshness, overload, faults."),
     "doctor": ("doctor", "Say what is installed, reachable and missing."),
 }
 
@@ -58,10 +58,10 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as problem:
-            name = type(problem).__name__
-            if name not in _TO_MEND:
+            names = {kind.__name__ for kind in type(problem).__mro__}  # RedisAway is a StorageError, too
+            if names.isdisjoint(_TO_MEND):
                 raise
-            raise (_Away if name == "StorageError" else click.ClickException)(str(problem)) from problem
+            raise (_Away if "StorageError" in names else click.ClickException)(str(problem)) from problem
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs, in the order of the loop"):

@@ -4,11 +4,19 @@ import importlib.metadata
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reelrank.cli.options import config_option, json_option, settings_from
+
+if TYPE_CHECKING:
+    from reelrank.config import Settings
+
+Finding = tuple[str, bool, str, str]  # what, whether it is there, what was found, what to do if it is not
+_BEYOND_ALL = 2**62  # a revision that no catalogue reaches
 
 
 @click.command
@@ -25,14 +33,15 @@ def doctor(config: Path | None, as_json: bool) -> None:
     data_dir = Path(settings.data_dir).absolute()
     home = next(folder for folder in (data_dir, *data_dir.parents) if folder.exists())
     data = os.environ.get("REELRANK_DATA", "")
-    findings = [
+    findings: list[Finding] = [
         ("python", sys.version_info >= (3, 11), sys.version.split()[0], "Reelrank needs Python 3.11 or newer"),
         *(_package(requirement) for requirement in _requirements()),
         ("data folder", os.access(home, os.W_OK), str(data_dir), f"{home} can't be written; set data_dir to a folder that can"),
         ("disk", shutil.disk_usage(home).free > 2 << 30, f"{shutil.disk_usage(home).free >> 30} GiB free", "less than 2 GiB are free; give data_dir more room"),
     ]
+    findings += _servers(settings)
     extras = [
-        ("feed", is_ready(url), url, "nothing answers there; `reelrank up` starts it"),
+        ("feed", is_ready(url), url, f"nothing answers at {url}; `reelrank up` starts it"),
         ("chromium", bool(shutil.which("chromium")), shutil.which("chromium") or "", "tests of the page skip; scripts/install-chromium gets it"),
         ("data sets", bool(data) and Path(data).is_dir(), data, "REELRANK_DATA names no folder; tests on real data skip"),
     ]
@@ -51,6 +60,32 @@ def doctor(config: Path | None, as_json: bool) -> None:
                 click.echo(f"  {mark} {name:<18} {found if good else advice}")
     if missing:
         sys.exit(1)
+
+
+def _servers(settings: "Settings") -> list[Finding]:
+    """Whether each server that the storage is in answers. Files need nobody to."""
+    from reelrank.storage.event_log import EVENTS
+    from reelrank.wiring import open_reelrank
+
+    system = open_reelrank(settings)
+    asked: dict[str, tuple[str, Callable[[], object]]] = {
+        "event log": (settings.storage.event_log, lambda: system.log.end(EVENTS, 0)),
+        "online store": (settings.storage.online_store, lambda: system.store.offsets()),
+        "catalogue": (settings.storage.catalog, lambda: system.catalog.changes(_BEYOND_ALL, at_most=1)),
+    }
+    found: list[Finding] = []
+    try:
+        for name, (url, ask) in asked.items():
+            if url.startswith("file:"):
+                continue
+            try:
+                ask()
+                found.append((name, True, f"{url.partition(':')[0]} answers", ""))
+            except Exception as problem:  # whatever it is, it is what this is to find out
+                found.append((name, False, "", str(problem)))
+    finally:
+        system.close()
+    return found
 
 
 def _requirements() -> list[str]:

@@ -9,6 +9,8 @@ import click
 if TYPE_CHECKING:
     from reelrank.config import Settings
 
+SERVERS_FILE = "servers.toml"  # in a data folder: where the servers are that `reelrank up --servers` started for it
+
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--config FILE."""
@@ -37,11 +39,13 @@ def installation_from(config: Path | None, data_dir: Path | None) -> "Settings":
     """The settings of an installation that is there, or a clean end that names the ones there are."""
     import msgspec
 
+    if config is None and data_dir is not None and (data_dir / SERVERS_FILE).exists():
+        config = data_dir / SERVERS_FILE
     settings = settings_from(config)
     settings = msgspec.structs.replace(settings, data_dir=str(data_dir or settings.data_dir))
     home = Path(settings.data_dir)
-    if not (home / "log").is_dir():
-        others = ", ".join(str(log.parent) for log in sorted(home.glob("*/log")))
+    if settings.storage.event_log.startswith("file:") and not (home / settings.storage.event_log.removeprefix("file:")).is_dir():
+        others = ", ".join(sorted({str(mark.parent) for kind in ("log", SERVERS_FILE) for mark in home.glob(f"*/{kind}")}))
         raise click.ClickException(f"no installation in {home}; {f'there are: {others}' if others else 'reelrank up makes one'} (--data-dir names it)")
     return settings
 

@@ -1,5 +1,7 @@
 """reelrank up: everything on one machine, with a demo world, a folder of clips or a real log in it."""
 
+import json
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from reelrank.cli.options import config_option, settings_from
+from reelrank.cli.options import SERVERS_FILE, config_option, settings_from
 
 if TYPE_CHECKING:
     from reelrank.cli.progress import TerminalProgress
@@ -49,7 +51,8 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
         raise click.ClickException("what is brought in goes through the role serve; let it run here as well")
     data_dir = data_dir or Path(configured.data_dir) / (f"{kind}-on-servers" if servers else kind)
     settings, beginning = _prepare(configured, kind, path, data_dir, port)
-    progress, stopping = TerminalProgress(), stop_signal()
+    progress = TerminalProgress()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until all is brought in either ends it at once, in good order
     try:
         with (
             _storage(settings, servers, progress) as settings,
@@ -60,6 +63,7 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
             world = _bring_in(kind, path, beginning, settings, client, seed, progress)
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
+            stopping = stop_signal()
             if world is not None:
                 threading.Thread(target=_go_on, args=(world, stopping), name="living-world", daemon=True).start()
             stopping.wait()
@@ -152,7 +156,11 @@ def _storage(settings: "Settings", servers: bool, progress: "TerminalProgress") 
     try:
         with local_servers(Path(settings.data_dir).absolute() / "servers") as own:
             storage = msgspec.structs.replace(settings.storage, event_log=own.kafka.url, online_store=own.redis.url, catalog=own.postgresql.url)
-            progress.console.print(f"events go to Kafka, users to Redis, videos to PostgreSQL; their data lies in {settings.data_dir}/servers")
+            note = Path(settings.data_dir) / SERVERS_FILE
+            note.touch(0o600)  # it holds passwords
+            urls = {name: getattr(storage, name) for name in ("event_log", "online_store", "catalog")}
+            note.write_text("\n".join(["[storage]", *(f"{name} = {json.dumps(url)}" for name, url in urls.items()), ""]))
+            progress.console.print(f"events go to Kafka, users to Redis, videos to PostgreSQL; {note} says where they are")
             yield msgspec.structs.replace(settings, storage=storage)
     except ServerMissing as problem:
         raise click.ClickException(str(problem)) from None

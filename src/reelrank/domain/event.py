@@ -185,8 +185,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """
 
     event: Event
-    received_at: float
-    occurred_at: float
+    received_at: UtcSeconds  # checked again when read: others may write to a log, too, and a time without a number stops a fold for good
+    occurred_at: UtcSeconds
     clamped_s: float = 0.0
     imported: bool = False
 

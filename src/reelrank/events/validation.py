@@ -201,11 +201,11 @@ def _may_hold_controls(body: bytes) -> bool:
 
 def _raw_events(body: bytes) -> list[bytes]:
     try:
-        raws = [bytes(raw) for raw in (_decode_raw_list(body) if _is_array(body) else _decode_raw_body(body).events)]
+        raws = _decode_raw_list(body) if _is_array(body) else _decode_raw_body(body).events
     except _NO_JSON as problem:
-        raws = _lenient_events(body, problem)
-    _check_count(len(raws))
-    return raws
+        return _lenient_events(body, problem)
+    _check_count(len(raws))  # before anything is done for each of them: a small gzip holds millions
+    return [bytes(raw) for raw in raws]
 
 
 def _lenient_events(body: bytes, problem: Exception) -> list[bytes]:
@@ -218,6 +218,7 @@ def _lenient_events(body: bytes, problem: Exception) -> list[bytes]:
     events = loaded.get("events") if isinstance(loaded, dict) and loaded.keys() == {"events"} else loaded
     if not isinstance(events, list):
         raise UnreadableBody(f"the body is {quoted(loaded)}; {shape}") from problem
+    _check_count(len(events))
     return [json.dumps(event).encode() for event in events]
 
 

@@ -156,10 +156,16 @@ class VideoFinder:
 
 
 def last_example(log: EventLog, partition: int) -> Example | None:
-    """The last record of a partition of EXAMPLES."""
+    """The last record of a partition of EXAMPLES that can be read."""
     end = log.end(EXAMPLES, partition)
-    records = log.read(EXAMPLES, partition, max(0, end - 1), 1)
-    return decode_example(records[-1].value) if records else None
+    while end > 0:
+        end -= 1
+        for record in log.read(EXAMPLES, partition, end, 1):
+            try:
+                return decode_example(record.value)
+            except msgspec.DecodeError as problem:  # what somebody else has written there must not stop us
+                logger.error("the example at offset %d can't be read: %s", record.offset, problem)
+    return None
 
 
 def read_examples(log: EventLog, partition: int, offset: int, at_most: int, origins: Origins) -> tuple[list[Example], int]:

@@ -17,6 +17,7 @@ from reelrank.features.windows import Counter
 from reelrank.storage.counter_store import Kind
 
 _FORMAT = 1
+_KINDS = frozenset(map(int, Kind))
 
 Ints = NDArray[np.int64]
 
@@ -131,6 +132,8 @@ def decode_block(record: bytes) -> Block:
         raise UnknownSignals(f"a record of signals can't be read: {problem}") from problem
     if stored.format != _FORMAT:
         raise UnknownSignals(f"a record of signals has format {stored.format}; this release reads {_FORMAT}: bring it up to date")
+    if not _fits(stored):
+        raise UnknownSignals("a record of signals contradicts itself; something else has written to this topic")
     return Block(
         stored.origin_from,
         stored.origin_to,
@@ -142,6 +145,21 @@ def decode_block(record: bytes) -> Block:
         _ints(stored.amount_entries, "<u4"),
         _ints(stored.amount_counters, "u1"),
         _ints(stored.amounts, "<i4"),
+    )
+
+
+def _fits(stored: _Stored) -> bool:
+    """Whether the columns of a block belong together: one that does not would stop the fold of all the others for good."""
+    entries, targets, increments = len(stored.origins) // 4, len(stored.target_kinds), len(stored.amount_counters)
+    return (
+        0 <= stored.origin_from <= stored.origin_to
+        and len(stored.origins) == len(stored.seconds) == 4 * entries
+        and len(stored.target_entries) == 4 * targets
+        and len(stored.target_keys) == 8 * targets
+        and len(stored.amount_entries) == len(stored.amounts) == 4 * increments
+        and frozenset(stored.target_kinds) <= _KINDS
+        and max(stored.amount_counters, default=0) < len(Counter)
+        and all(len(of) == 0 or int(_ints(of, "<u4").max()) < entries for of in (stored.target_entries, stored.amount_entries))
     )
 
 

@@ -29,6 +29,7 @@ from reelrank.domain.event import (
     is_long_view,
 )  # fmt: skip
 from reelrank.domain.user import Signal
+from reelrank.domain.video import UtcSeconds
 from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
@@ -61,8 +62,8 @@ class _Served(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="serv
 
 class _Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True):
     event: _Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow | History | VideoPublished | VideoRemoved
-    received_at: float
-    occurred_at: float
+    received_at: UtcSeconds
+    occurred_at: UtcSeconds
 
 
 _decode = msgspec.msgpack.Decoder(_Accepted).decode
@@ -164,7 +165,7 @@ class _UserChanges:
         self.served: list[bytes] = []
         self.seen: list[int] = []
         self.counts: list[tuple[Counter, int]] = []
-        self.place = (0, "")  # the newest one named: milliseconds, name
+        self.place: tuple[int, str] = (0, "")  # the newest one named: milliseconds, name
 
     def applied_to(self, stored: bytes | None, history: int) -> bytes:
         """The record with these changes."""

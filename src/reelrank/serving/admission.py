@@ -103,6 +103,7 @@ class Connections:
     at_most: int = 2_000
     head_within_s: float = 10.0  # from the first byte of a request (or from connecting) to the end of its headers
     body_within_s: float = 15.0
+    take_within_s: float = 60.0  # for the client to take anything of an answer that is waiting for it
     open: int = field(default=0, init=False)
     refused: int = field(default=0, init=False)  # they were one too many
     given_up: int = field(default=0, init=False)  # they were too slow

@@ -23,6 +23,8 @@ from reelrank.storage.event_log import StorageError
 
 logger = logging.getLogger(__name__)
 
+_MAX_MEMBERS = 1_000  # of a gzip body: each costs time, and 20 bytes are enough to make one
+_PIECE_BYTES = 65_536  # of a gzip body, unpacked at a time: what follows a member is copied
 _DRAINED_BODIES = 4  # of a body that is too large, so many times the limit are still taken from the wire, so that the client reads the answer
 
 
@@ -156,18 +158,24 @@ def _with_right_features(batch: Batch) -> Batch:
 def unpacked(body: bytes, limit: int) -> bytes:
     """A gzip body of one or more members, of which no more than `limit` bytes are ever unpacked."""
     parts: list[bytes] = []
-    room = limit + 1
-    while body and room > 0:
+    room, at, members = limit + 1, 0, 0
+    packed = memoryview(body)
+    while at < len(packed) and room > 0:
+        members += 1
+        if members > _MAX_MEMBERS:
+            raise UnreadableBody(f"the gzip of the body has more than {_MAX_MEMBERS:,} members; compress the batch as one")
         stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            part = stream.decompress(body, room)
-        except zlib.error as problem:
-            raise UnreadableBody(f"the body is no gzip, as its Content-Encoding says: {problem}") from None
-        room -= len(part)
-        parts.append(part)
+        while at < len(packed) and room > 0 and not stream.eof:
+            piece = packed[at : at + _PIECE_BYTES]
+            try:
+                part = stream.decompress(piece, room)
+            except zlib.error as problem:
+                raise UnreadableBody(f"the body is no gzip, as its Content-Encoding says: {problem}") from None
+            at += len(piece) - len(stream.unused_data)
+            room -= len(part)
+            parts.append(part)
         if room > 0 and not stream.eof:
             raise UnreadableBody("the gzip of the body ends too early; send it whole")
-        body = stream.unused_data
     if room <= 0:
         raise TooManyEvents(f"the body has more than {limit:,} bytes once it is unpacked; send the events as several batches")
     return b"".join(parts)

@@ -45,6 +45,8 @@ class _Guarded(HttpToolsProtocol):
     _head_bytes: int | None = None  # of the head that is being read
     _owing: asyncio.TimerHandle | None = None  # rings when what the client has to send is overdue
     _counted = False
+    _untaken: asyncio.TimerHandle | None = None  # looks whether the client takes what is waiting for it
+    _untaken_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -59,6 +61,9 @@ class _Guarded(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._settle()
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
         if self._counted:
             self._bounds.open -= 1
             self._counted = False
@@ -91,6 +96,31 @@ class _Guarded(HttpToolsProtocol):
         super().on_response_complete()
         if self.cycle.more_body and self._owing is None and not self.transport.is_closing():  # nobody reads it any more, but it has to come
             self._owe(self._bounds.body_within_s)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_taking()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._watch_taking()  # it closes once everything was taken
+
+    def _watch_taking(self) -> None:
+        """Gives up on a client that takes nothing more of its answers: it would keep its place for ever."""
+        if self._untaken is None:
+            self._untaken_bytes = self.transport.get_write_buffer_size()
+            self._untaken = self.loop.call_later(self._bounds.take_within_s, self._look_at_taking)
+
+    def _look_at_taking(self) -> None:
+        self._untaken = None
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == 0:
+            return
+        if waiting == self._untaken_bytes:
+            self._bounds.given_up += 1
+            self.transport.abort()
+        else:
+            self._watch_taking()
 
     @property
     def _bounds(self) -> Connections:

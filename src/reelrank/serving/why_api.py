@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -51,6 +51,7 @@ class WhyApi:
 
     def __init__(self, services: Services) -> None:
         self._log = services.log
+        self._limiter = CapacityLimiter(1)  # a name that nobody gave has the log searched for long: not by all threads at once
 
     async def get(self, request: Request) -> Response:
         """The explanation of one slate."""
@@ -59,7 +60,7 @@ class WhyApi:
         place = parse_request_id(request_id) if len(request_id) <= 64 else None
         if place is None or place[0] >= self._log.partitions:
             raise Refuse(404, f"{quoted(request_id)} is no request id of this feed; take it from the answer of /v1/feed")
-        found = await run_in_threadpool(find_served, self._log, request_id, *place)
+        found = await to_thread.run_sync(find_served, self._log, request_id, *place, limiter=self._limiter)
         if found is None:
             raise Refuse(404, f"the log holds no slate {quoted(request_id)}; if it was served just now it is still being written: ask again in a moment")
         return answer(_explained(request_id, found))

@@ -10,7 +10,7 @@ _CHANGING = re.compile(r"#\w+-\d+|\(after .*|\d+")  # in lines that say the same
 
 
 class _NowAndThen(logging.Filter):
-    """Lets the same line through every few seconds: librdkafka tells of every attempt to connect."""
+    """Lets the same line through every few seconds: librdkafka tells of every attempt to connect, and warns of properties that we chose."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,6 +18,8 @@ class _NowAndThen(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if "is experimental" in record.getMessage():
+            return False
         line, now = _CHANGING.sub("", record.getMessage()), time.monotonic()
         with self._lock:
             if now - self._said.get(line, -_EVERY_S) < _EVERY_S:
