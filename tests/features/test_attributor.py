@@ -16,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.slate_log import BreakingLog, SlateLog, open_slate_log, visits
-from features.slates import clock, event, served, watched
+from features.slates import VIDEOS, clock, event, served, watched
 from reelrank.benchmarks.example_check import check_examples
 from reelrank.domain.event import Impression
 from reelrank.domain.example import Origins
 from reelrank.features.attribution import AttributionConfig
 from reelrank.features.attributor import Attributor, all_examples, last_example, read_examples
+from reelrank.features.columns import VideoColumns
+from reelrank.storage.catalog_sqlite import SqliteCatalog
 from reelrank.storage.event_log import EVENTS, EXAMPLES, Record, StorageError
 
 CONFIG = AttributionConfig(window_s=60, lateness_s=5, remember_s=300, max_slates=40, progress_every=50, batch=20)
@@ -48,6 +50,35 @@ def test_examples_lie_in_the_partition_of_their_events(slates: SlateLog) -> None
     missing, double, compared = checked(slates)
     assert (missing, double) == (0, 0)
     assert compared > 100
+
+
+class _AwayColumns(VideoColumns):
+    """Columns of a catalogue that is away for the first `times` looks at it."""
+
+    times = 0
+
+    def refresh(self) -> int:
+        if self.times:
+            self.times -= 1
+            raise StorageError("the catalogue is away")
+        return super().refresh()
+
+
+def test_what_comes_while_the_catalogue_is_away_becomes_examples_when_it_is_back(slates: SlateLog, tmp_path: Path) -> None:
+    catalog = SqliteCatalog(tmp_path / "empty.sqlite")
+    columns = _AwayColumns(catalog)
+    catalog.publish(list(VIDEOS.values()))
+    columns.times = 3
+    slates.append(*visits(0, 60))
+    attributor = Attributor(slates.log, columns, CONFIG)
+    for _ in range(3):
+        with pytest.raises(StorageError, match="the catalogue is away"):
+            attributor.catch_up()
+    attributor.catch_up()
+    missing, double, compared = checked(slates)
+    assert (missing, double) == (0, 0)
+    assert compared > 50
+    catalog.close()
 
 
 @settings(max_examples=60, deadline=None)
