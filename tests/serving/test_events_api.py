@@ -155,3 +155,9 @@ def test_a_gzip_of_very_many_members_takes_no_time() -> None:
     with pytest.raises(UnreadableBody, match="more than 1,000 members"):
         unpacked(gzip.compress(b"") * 250_000, 10_000_000)
     assert unpacked(gzip.compress(b"x" * 100_000) * 20, 10_000_000) == b"x" * 2_000_000
+
+
+def test_a_page_of_another_site_can_not_post_where_no_key_is_asked_for(service: Service) -> None:
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 202), ("none", 202)):
+        answer = service.post([watch(f"e-{site}")], **{"Sec-Fetch-Site": site})
+        assert answer.status == status, site

@@ -1,6 +1,7 @@
 """What only the embedded event log promises: whole batches, shared commits, and full disks."""
 
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -102,3 +103,11 @@ def test_a_folder_that_is_no_log_is_named(open_log: Opener, tmp_path: Path) -> N
     (tmp_path / "log" / "data.mdb").write_bytes(b"something else" * 1_000)
     with pytest.raises(StorageError, match=f"can't open the event log at {tmp_path}/log"):
         open_log(tmp_path / "log")
+
+
+def test_nothing_is_acknowledged_once_the_file_is_gone(open_log: Opener, tmp_path: Path) -> None:
+    log = open_log(tmp_path / "log", 1)
+    log.append(EVENTS, [Record("a", b"1")])
+    shutil.rmtree(tmp_path / "log")
+    with pytest.raises(StorageError, match="removed or replaced while it was in use"):
+        log.append(EVENTS, [Record("a", b"2")])

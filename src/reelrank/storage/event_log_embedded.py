@@ -1,5 +1,6 @@
 """The event log in one memory-mapped LMDB file: many writing and reading processes, no server."""
 
+import os
 import struct
 import threading
 import time
@@ -45,6 +46,7 @@ class EmbeddedEventLog:
             self._env = lmdb.open(str(path), map_size=max_bytes, max_readers=1024, max_dbs=tables, metasync=durable, sync=durable, readahead=False)
         except lmdb.Error as problem:
             raise StorageError(f"can't open the event log at {path}: {problem}") from problem
+        self._inode = os.stat(path / "data.mdb").st_ino
         self._env.reader_check()  # frees what killed readers left behind
         self._check_layout()
         self._tables: dict[str, list[lmdb._Database]] = {}  # pyright: ignore[reportPrivateUsage]
@@ -130,6 +132,7 @@ class EmbeddedEventLog:
                             raise StorageError(f"{added} of {len(values)} records went in at {begin} of partition {partition} of {pending.topic}")
                         cursors[place] = cursor, begin + len(values)
                         begins[-1][partition] = begin
+            self._check_there()
         except BaseException as problem:  # whatever it was: nobody who waits may take it for done
             for pending in group:
                 pending.error = StorageError(f"the event log at {self._path} can't be written: {problem}; is the disk full?")
@@ -138,6 +141,15 @@ class EmbeddedEventLog:
             return
         for pending, found in zip(group, begins, strict=True):
             pending.begins = found
+
+    def _check_there(self) -> None:
+        """Raises StorageError when the file was removed or replaced: what is written to it then is in no folder any more."""
+        try:
+            there = os.stat(self._path / "data.mdb").st_ino == self._inode
+        except FileNotFoundError:
+            there = False
+        if not there:
+            raise StorageError("its file was removed or replaced while it was in use; start this process again")
 
     def _table(self, topic: str, partition: int) -> "lmdb._Database":  # pyright: ignore[reportPrivateUsage]
         return self._tables_of(topic)[partition]
