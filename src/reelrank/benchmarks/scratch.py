@@ -1,7 +1,7 @@
 """A system of its own for a measurement: real processes, in a temporary folder, on a free port."""
 
-import shutil
 import re
+import shutil
 import socket
 import tempfile
 import time
