@@ -65,8 +65,8 @@ class Stream:
         if not mine and following.claim is not None:
             topic, offsets = SIGNALS, self._counter_fold.waiting_at()
         ready = self._log.wait(topic, offsets, self._config.poll_s)
-        for partition in ready if topic == EVENTS else ():
-            self.users.fold_once(partition)
+        if topic == EVENTS:
+            self.users.fold(sorted(ready))
         if following.claim is not None:
             self._counter_fold.fold_once(sorted(self._log.wait(SIGNALS, self._counter_fold.waiting_at(), 0.0)))
 
