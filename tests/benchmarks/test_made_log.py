@@ -11,7 +11,7 @@ from reelrank.domain.event import Served
 
 def test_every_user_makes_an_event_and_the_most_active_make_most_of_them():
     each = events_each(10_000, 1_000)
-    assert each.sum() == 10_000 and each.min() == 1
+    assert each.sum() == 10_000 and each.min() >= 1
     assert each[0] > 1_000 and each[:100].sum() > 5_000
     with pytest.raises(ValueError, match="too few"):
         events_each(10, 11)
