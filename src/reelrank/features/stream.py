@@ -88,8 +88,10 @@ class Stream:
             while not stopping():
                 with self._patience():
                     ready = self._log.wait(SIGNALS, self._counter_fold.waiting_at(), self._config.poll_s)
+                    began = time.monotonic()
                     if ready:
                         self._counter_fold.fold_once(sorted(ready))
+                        time.sleep(max(0.0, began + self._config.count_every_s - time.monotonic()))
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
