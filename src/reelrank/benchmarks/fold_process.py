@@ -39,6 +39,7 @@ _STAGES = {
     ("reelrank.features.user_fold", "", "_decoded"): "users: decode events",
     ("reelrank.features.user_fold", "_Batch", "take"): "users: go through events",
     ("reelrank.features.user_fold", "_Batch", "records"): "users: new records",
+    ("reelrank.features.user_changes", "", "applied_to"): "users: new records",
     ("reelrank.features.signals", "BlockBuilder", "block"): "users: make signals",
     ("reelrank.features.signals", "", "encode_block"): "users: make signals",
     ("reelrank.features.signals", "", "decode_block"): "counters: decode signals",

@@ -74,8 +74,8 @@ class Stream:
                     before, mine = mine, membership.partitions()
                     for partition in before - mine:
                         self.users.forget(partition)
-                    for partition in self._log.wait(EVENTS, {partition: self.users.offset(partition) for partition in mine}, self._config.poll_s):
-                        self.users.fold_once(partition)
+                    ready = self._log.wait(EVENTS, {partition: self.users.offset(partition) for partition in mine}, self._config.poll_s)
+                    self.users.fold(sorted(ready))
         finally:
             membership.close()
 

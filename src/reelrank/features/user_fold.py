@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -34,12 +34,14 @@ from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
 from reelrank.features.signals import BlockBuilder, encode_block
+from reelrank.features.user_changes import UserChanges
 from reelrank.features.windows import Counter
 from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Record, StoredRecord
 from reelrank.storage.online_store import FoldConflict, OnlineStore
 
 logger = logging.getLogger(__name__)
 
+_BACKLOG = 1_000  # records at once: then there are more, and a larger batch costs less for each
 _ENTRIES = 5_000  # in one block of signals: about 700 kB
 
 
@@ -111,35 +113,55 @@ class UserFold:
         """The offset of a partition that is folded next."""
         return self._window(partition).offset
 
-    def fold_once(self, partition: int, until: int | None = None) -> int:
-        """Folds the next batch of a partition (up to the offset `until`); returns how many records it held, 0 when there is none.
+    def fold(self, partitions: Iterable[int]) -> int:
+        """Folds the next batch of each of these partitions; returns how many records they held, 0 when there is none.
 
-        Raises StorageError when a store is away; then nothing has happened that would not happen again in the same way.
+        Their signals go out together: that takes the log about as long as those of one. Raises StorageError when a
+        store is away; then nothing has happened that would not happen again in the same way.
         """
+        return self._finished([one for partition in partitions if (one := self._begun(partition, None)) is not None])
+
+    def fold_once(self, partition: int, until: int | None = None) -> int:
+        """The same for one partition, and only up to the offset `until`."""
+        begun = self._begun(partition, until)
+        return 0 if begun is None else self._finished([begun])
+
+    def _begun(self, partition: int, until: int | None) -> "_Begun | None":
+        """The next batch of a partition, gone through; None where there is nothing to fold."""
         window = self._window(partition)
         offset = window.offset
         at_most = self._config.batch if until is None else min(self._config.batch, until - offset)
         records = self._log.read(EVENTS, partition, offset, at_most) if at_most > 0 else []
+        while _BACKLOG <= len(records) < at_most and (more := self._log.read(EVENTS, partition, records[-1].offset + 1, at_most - len(records))):
+            records += more
         if until is not None and records and records[-1].offset >= until:  # a log may leave offsets out
             records = [record for record in records if record.offset < until]
         if not records:
-            return 0
+            return None
         del self._windows[partition]  # until all of this has worked, what it knows is not to be trusted
-        end = records[-1].offset + 1
         batch = _Batch(self._columns, self._config.history)
         fingerprints = batch.take(records, window)
         stored = self._store.read(batch.user_ids)
         if any(seen != offset for seen in stored.offsets):  # somebody else has just folded these
-            return 0
+            return None
+        end = records[-1].offset + 1
         blocks = batch.signals.block(offset, end).split(_ENTRIES)
-        self._signals_log.append(SIGNALS, [Record("", encode_block(block), partition) for block in blocks])
-        try:
-            self._store.commit(partition, offset, end, batch.records(stored.users), fingerprints)
-        except FoldConflict as conflict:
-            logger.info("partition %d: %s", partition, conflict)
-            return 0
-        self._windows[partition] = window
-        return len(records)
+        signals = [Record("", encode_block(block), partition) for block in blocks]
+        return _Begun(partition, window, offset, end, len(records), batch.records(stored.users), fingerprints, signals)
+
+    def _finished(self, begun: Sequence["_Begun"]) -> int:
+        """Sends the signals of some batches and commits their users; returns how many records were folded."""
+        self._signals_log.append(SIGNALS, [record for one in begun for record in one.signals])
+        folded = 0
+        for one in begun:
+            try:
+                self._store.commit(one.partition, one.offset, one.end, one.users, one.fingerprints)
+            except FoldConflict as conflict:
+                logger.info("partition %d: %s", one.partition, conflict)
+            else:
+                self._windows[one.partition] = one.window
+                folded += one.records
+        return folded
 
     def forget(self, partition: int) -> None:
         """Lets go of a partition that another process folds from now on."""
@@ -154,34 +176,17 @@ class UserFold:
         return window
 
 
-class _UserChanges:
-    """What a batch adds to one user's record."""
+class _Begun(NamedTuple):
+    """A batch on its way: from `offset` to `end` of a partition."""
 
-    __slots__ = ("authors", "counts", "place", "seen", "served", "signals", "watches")
-
-    def __init__(self) -> None:
-        self.watches: list[bytes] = []
-        self.signals: list[bytes] = []
-        self.authors: list[bytes] = []
-        self.served: list[bytes] = []
-        self.seen: list[int] = []
-        self.counts: list[tuple[Counter, int]] = []
-        self.place: tuple[int, str] = (0, "")  # the newest one named: milliseconds, name
-
-    def applied_to(self, stored: bytes | None, history: int) -> bytes:
-        """The record with these changes."""
-        before = sequences.EMPTY if stored is None else sequences.decode_record(stored)
-        return sequences.encode_record(
-            sequences.UserRecord(
-                watches=sequences.merge_watches(before.watches, self.watches, history),
-                signals=sequences.merge_signals(before.signals, self.signals, sequences.KEEP_SIGNALS) if self.signals else before.signals,
-                authors=sequences.merge_signals(before.authors, self.authors, sequences.KEEP_AUTHORS) if self.authors else before.authors,
-                served=sequences.merge_served(before.served, self.served),
-                seen=sequences.merge_seen(before.seen, self.seen) if self.seen else before.seen,
-                counts=sequences.merge_counts(before.counts, self.counts) if self.counts else before.counts,
-                place=max(before.place, sequences.place_entry(*self.place)) if self.place[1] else before.place,
-            )
-        )
+    partition: int
+    window: RepeatWindow
+    offset: int
+    end: int
+    records: int
+    users: dict[str, bytes]
+    fingerprints: bytes
+    signals: list[Record]
 
 
 class _Batch:
@@ -190,7 +195,7 @@ class _Batch:
     def __init__(self, columns: VideoColumns, history: int) -> None:
         self._columns = columns
         self._history = history
-        self._users: defaultdict[str, _UserChanges] = defaultdict(_UserChanges)
+        self._users: defaultdict[str, UserChanges] = defaultdict(UserChanges)
         self._offset = 0  # of the event at hand
         self.signals = BlockBuilder(columns)
 
@@ -291,7 +296,7 @@ class _Batch:
             changes.signals.append(sequences.signal_entry(occurred_at - (len(liked) - place) / 1000, Signal.LIKE, row, on=True))
             self._count(event, changes, row, 0.0, _BASE_LIKE)
 
-    def _changes(self, event: Any, occurred_at: float) -> "_UserChanges":
+    def _changes(self, event: Any, occurred_at: float) -> UserChanges:
         changes = self._users[event.user_id]
         context = event.context
         if context is not None and context.place:
@@ -300,7 +305,7 @@ class _Batch:
                 changes.place = place
         return changes
 
-    def _count(self, event: Any, changes: "_UserChanges", row: int, occurred_at: float, increments: Sequence[tuple[Counter, int]]) -> None:
+    def _count(self, event: Any, changes: UserChanges, row: int, occurred_at: float, increments: Sequence[tuple[Counter, int]]) -> None:
         context = event.context
         changes.counts += increments
         self.signals.video(self._offset, occurred_at, row, -1 if context is None else self._columns.places.get(context.place, -1), increments)
