@@ -10,7 +10,7 @@ def rest(seconds: float) -> None:
 
 
 def test_time_goes_to_the_innermost_function_that_has_a_name():
-    with StackSamples(lambda _module, function: {"rest": "resting"}.get(function), every_s=0.002) as samples:
+    with StackSamples(lambda _module, function: {"rest": "resting"}.get(function), {"MainThread"}, every_s=0.002) as samples:
         rest(0.3)
         time.sleep(0.1)
     seconds = samples.seconds()

@@ -15,6 +15,7 @@ import numpy as np
 
 from reelrank.benchmarks.stack_samples import StackSamples
 from reelrank.config import Settings
+from reelrank.features.stream import FOLLOWERS
 from reelrank.storage.counter_store import CounterStore, Keys, Kind, Position
 from reelrank.storage.event_log import EVENTS, EventLog
 from reelrank.storage.online_store import OnlineStore
@@ -151,7 +152,7 @@ def _figures(system: _Watched) -> dict[str, Any]:
     ends = _ends(system.log)
     events = sum(ends) - sum(store.folded)
     began, cpu_began = time.perf_counter(), time.process_time()
-    with StackSamples(stage_of) as samples:
+    with StackSamples(stage_of, FOLLOWERS) as samples:
         stream.follow(lambda: all(map(ge, store.folded, ends)) and all(map(ge, counters.folded, ends)))
         cpu_s = time.process_time() - cpu_began
     profile = samples.seconds()

@@ -1,24 +1,26 @@
-"""Where a thread spends its time: looks at its stack many times a second, and sorts what it sees into stages."""
+"""Where threads spend their time: looks at their stacks many times a second, and sorts what it sees into stages."""
 
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import FrameType
 
 Classify = Callable[[str, str], str | None]  # (module, qualified name of a function) -> the stage that it is, None if it is part of its caller's
 
 
 class StackSamples:
-    """Watches the thread that enters the block. What it sees is what the thread was doing, waiting included."""
+    """Watches the threads of these names while the block runs. What it sees is what they were doing, waiting included."""
 
-    def __init__(self, classify: Classify, every_s: float = 0.005) -> None:
+    def __init__(self, classify: Classify, threads: Collection[str], every_s: float = 0.005) -> None:
         self._classify = classify
+        self._names = threads
+        self._looks = 0
         self._every_s = every_s
         self._stages: Counter[str] = Counter()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, args=(threading.get_ident(),), name="stack-samples", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="stack-samples", daemon=True)
 
     def __enter__(self) -> "StackSamples":
         self._began = time.perf_counter()
@@ -32,13 +34,15 @@ class StackSamples:
 
     def seconds(self) -> dict[str, float]:
         """Of each stage, the longest first; what belongs to none is "other"."""
-        seen = self._stages.total() or 1
-        return {stage: round(self._took_s * times / seen, 3) for stage, times in self._stages.most_common()}
+        return {stage: round(self._took_s * times / (self._looks or 1), 3) for stage, times in self._stages.most_common()}
 
-    def _watch(self, thread: int) -> None:
+    def _watch(self) -> None:
         while not self._stopping.wait(self._every_s):
-            frame: FrameType | None = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage]
-            self._stages[self._stage(frame)] += 1
+            self._looks += 1
+            watched = {thread.ident for thread in threading.enumerate() if thread.name in self._names}
+            for ident, frame in sys._current_frames().items():  # pyright: ignore[reportPrivateUsage]
+                if ident in watched:
+                    self._stages[self._stage(frame)] += 1
 
     def _stage(self, frame: FrameType | None) -> str:
         while frame is not None:

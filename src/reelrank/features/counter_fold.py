@@ -15,7 +15,7 @@ from reelrank.storage.event_log import SIGNALS, EventLog
 logger = logging.getLogger(__name__)
 
 _BLOCKS = 64  # of a partition that are read at a time
-_EVENTS = 50_000  # once blocks of so many events are there, they are folded: bounds memory
+_EVENTS = 100_000  # once blocks of so many events are there, they are folded: bounds memory
 
 
 class CounterFold:

@@ -1,19 +1,20 @@
 """The stream: the process that folds the log, its share of the partitions into users and every signal into this machine's counters."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from reelrank.features.counter_fold import CounterFold
 from reelrank.features.user_fold import StreamConfig, UserFold
 from reelrank.storage.counter_store import CounterStore
-from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Membership, StorageError
+from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, StorageError
 
 logger = logging.getLogger(__name__)
 
 GROUP = "stream"
+FOLLOWERS = ("users-follower", "counters-follower")  # the names of the threads
 
 
 class Stream:
@@ -30,20 +31,29 @@ class Stream:
         self._config = config or StreamConfig()
 
     def follow(self, stopping: Callable[[], bool], *, users: bool = True, counters: bool = True) -> None:
-        """Folds what comes until `stopping` says so: users, counters, or both. While a store is away it tries again and again."""
-        with ExitStack() as held:
-            following = _Following(self._log.join(GROUP) if users else None, None)
-            if following.membership is not None:
-                held.callback(following.membership.close)
-            while not stopping():
-                try:
-                    if counters and following.claim is None and (claim := self._counters.claim()) is not None:
-                        held.enter_context(claim)
-                        following.claim = claim
-                    self._turn(following)
-                except StorageError as problem:
-                    logger.warning("the stream waits: %s", problem)
-                    time.sleep(self._config.pause_s)
+        """Folds what comes until `stopping` says so: users, counters, or both. While a store is away it tries again and again.
+
+        Each has a thread of its own: users do not wait for counters, and counting is array work that leaves the interpreter to others.
+        """
+        failed: list[BaseException] = []
+
+        def ended() -> bool:
+            return stopping() or bool(failed)
+
+        def run(follow: Callable[[Callable[[], bool]], None]) -> None:
+            try:
+                follow(ended)
+            except BaseException as problem:  # is raised in the thread that asked
+                failed.append(problem)
+
+        jobs = [job for job in zip(FOLLOWERS, (self._follow_users, self._follow_counters), (users, counters), strict=True) if job[2]]
+        threads = [threading.Thread(target=run, args=(follow,), name=name) for name, follow, _ in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failed:
+            raise failed[0]
 
     def catch_up(self) -> int:
         """Folds every partition to the end of the log as it is now; returns how many records that took."""
@@ -55,26 +65,39 @@ class Stream:
             pass
         return folded
 
-    def _turn(self, following: "_Following") -> None:
-        """Folds what is there; waits a moment for news when there is none."""
-        mine = frozenset[int]() if following.membership is None else following.membership.partitions()
-        for partition in following.mine - mine:
-            self.users.forget(partition)
-        following.mine = mine
-        topic, offsets = EVENTS, {partition: self.users.offset(partition) for partition in mine}
-        if not mine and following.claim is not None:
-            topic, offsets = SIGNALS, self._counter_fold.waiting_at()
-        ready = self._log.wait(topic, offsets, self._config.poll_s)
-        if topic == EVENTS:
-            self.users.fold(sorted(ready))
-        if following.claim is not None:
-            self._counter_fold.fold_once(sorted(self._log.wait(SIGNALS, self._counter_fold.waiting_at(), 0.0)))
+    def _follow_users(self, stopping: Callable[[], bool]) -> None:
+        membership = self._log.join(GROUP)
+        mine: frozenset[int] = frozenset()
+        try:
+            while not stopping():
+                with self._patience():
+                    before, mine = mine, membership.partitions()
+                    for partition in before - mine:
+                        self.users.forget(partition)
+                    ready = self._log.wait(EVENTS, {partition: self.users.offset(partition) for partition in mine}, self._config.poll_s)
+                    self.users.fold(sorted(ready))
+        finally:
+            membership.close()
 
+    def _follow_counters(self, stopping: Callable[[], bool]) -> None:
+        while (claim := self._counters.claim()) is None:  # another process of this machine has it
+            if stopping():
+                return
+            time.sleep(self._config.poll_s)
+        with claim:
+            while not stopping():
+                with self._patience():
+                    ready = self._log.wait(SIGNALS, self._counter_fold.waiting_at(), self._config.poll_s)
+                    began = time.monotonic()
+                    if ready:
+                        self._counter_fold.fold_once(sorted(ready))
+                        time.sleep(max(0.0, began + self._config.count_every_s - time.monotonic()))
 
-@dataclass
-class _Following:
-    """What a stream holds while it follows."""
-
-    membership: Membership | None
-    claim: AbstractContextManager[None] | None  # on this machine's counters
-    mine: frozenset[int] = frozenset()
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """A store that is away is waited for."""
+        try:
+            yield
+        except StorageError as problem:
+            logger.warning("the stream waits: %s", problem)
+            time.sleep(self._config.pause_s)

@@ -81,6 +81,7 @@ class StreamConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     batch: Annotated[int, Meta(ge=1)] = 20_000  # records of a partition folded in one commit, at most
     history: Annotated[int, Meta(ge=1)] = 256  # watches kept per user
     poll_s: Annotated[float, Meta(ge=0)] = 0.05  # how long to wait for news before looking after other things
+    count_every_s: Annotated[float, Meta(ge=0)] = 0.05  # videos' counters are folded so often at most: what comes together is one commit
     pause_s: Annotated[float, Meta(ge=0)] = 0.2  # before the next try when a store is away
 
 

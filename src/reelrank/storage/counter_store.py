@@ -17,7 +17,9 @@ from reelrank.storage.event_log import StorageError
 Keys = NDArray[np.int64]  # dense rows; for PLACE_VIDEO place row << 32 | video row
 
 _COUNTER, _OFFSETS, _FORMAT, _TOUCHED = b"c", b"o", b"f", b"t"
-_TOUCHED_KEPT = 4_096  # commits whose keys are remembered for those who follow along
+_TOUCHED_KEPT = 1_024  # commits whose keys are remembered for those who follow along
+_TOUCHED_MOST = 4_096  # keys; of a commit with more only that is remembered: who follows along then looks at everything
+_TOO_MANY = b"*"
 _KEY_BYTES = 10  # prefix, kind, key
 
 
@@ -81,6 +83,8 @@ class CounterStore:
             if not max(0, end - _TOUCHED_KEPT) <= since <= end:
                 return end, None
             commits = [transaction.get(_TOUCHED + number.to_bytes(8, "big"), b"") for number in range(since, end)]
+        if _TOO_MANY in commits:
+            return end, None
         names = np.frombuffer(b"".join(commits), dtype=_TOUCHED_DTYPE)
         return end, {kind: np.unique(names["key"][names["kind"] == kind]).astype(np.int64) for kind in Kind}
 
@@ -156,7 +160,7 @@ class CounterStore:
             names["kind"][at : at + len(keys)], names["key"][at : at + len(keys)] = kind, keys
             at += len(keys)
         number = self._touched_end(transaction)
-        transaction.put(_TOUCHED + number.to_bytes(8, "big"), names.tobytes())
+        transaction.put(_TOUCHED + number.to_bytes(8, "big"), names.tobytes() if len(names) <= _TOUCHED_MOST else _TOO_MANY)
         if number >= _TOUCHED_KEPT:
             transaction.delete(_TOUCHED + (number - _TOUCHED_KEPT).to_bytes(8, "big"))
 
