@@ -22,7 +22,7 @@ def test_a_kill_of_either_process_loses_nothing_and_the_state_is_what_the_log_sa
 
 
 def test_a_full_disk_loses_nothing_and_feeds_say_that_the_log_is_away(small_disk: object):
-    scenario = measure(rounds=1, videos=40, users=20, only=("disk",))["scenarios"]["disk"]
+    scenario = measure(rounds=1, videos=200, users=60, only=("disk",))["scenarios"]["disk"]
     assert_nothing_is_wrong(scenario)
     assert scenario["refusals"]["503"] > 0
     assert scenario["feeds_while_away"] > 0 and scenario["feeds_failed"] == 0
@@ -31,7 +31,7 @@ def test_a_full_disk_loses_nothing_and_feeds_say_that_the_log_is_away(small_disk
 
 @pytest.mark.parametrize("name", ["stream", "redis", "kafka"])
 def test_servers_and_processes_on_them_may_go_and_come_back(name: str, servers: None):
-    scenario = measure("servers", rounds=1, videos=40, users=20, only=(name,))["scenarios"][name]
+    scenario = measure("servers", rounds=1, videos=200, users=60, only=(name,))["scenarios"][name]
     assert_nothing_is_wrong(scenario)
     if name in {"redis", "kafka"}:
         assert scenario["feeds_while_away"] > 0
