@@ -61,13 +61,15 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
             FeedClient(supervisor.url, api_key=key) as client,
         ):
             world = _bring_in(kind, path, beginning, settings, client, seed, progress)
+            stopping = stop_signal()  # from here on it ends when it is asked to, and says so
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
-            stopping = stop_signal()
             if world is not None:
                 threading.Thread(target=_go_on, args=(world, stopping), name="living-world", daemon=True).start()
             stopping.wait()
             progress.console.print("stopping …")
+    except KeyboardInterrupt:  # before all was there
+        progress.console.print("stopped; what was not finished is done again at the next start")
     except RoleFailed as problem:
         raise click.ClickException(str(problem)) from None
 
