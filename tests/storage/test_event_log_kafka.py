@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # pyright: ignore[reportPrivateImportUsage]
 
 from reelrank.benchmarks.local_kafka import LocalKafka
+from reelrank.storage import event_log_kafka_writer
 from reelrank.storage.event_log import EVENTS, SIGNALS, Record, StorageError
 from reelrank.storage.event_log_kafka import KafkaEventLog
 from reelrank.storage.event_log_kafka_config import KafkaConfig
@@ -218,3 +220,39 @@ def test_a_password_is_never_shown() -> None:
     assert settings.connection("kafka:9093")["sasl.password"] == "hush"
     assert "hush" not in repr(settings)
     assert "reelrank" in repr(settings)
+
+
+def test_a_producer_that_lost_its_way_is_replaced_while_the_cluster_answers(kafka: LocalKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Producer] = []
+
+    def first_astray(settings: dict[str, object], **options: Any) -> Producer:
+        wrong = {} if made else {"bootstrap.servers": "127.0.0.1:9"}  # where nobody listens
+        made.append(Producer(settings | wrong, **options))
+        return made[-1]
+
+    monkeypatch.setattr(event_log_kafka_writer, "Producer", first_astray)
+    with opened(kafka, delivery_timeout_s=0.5) as log:
+        with pytest.raises(StorageError, match="timed out"):
+            log.append(EVENTS, [Record("a", b"lost", 0)])
+        failed_at = time.monotonic()
+        while True:
+            try:
+                assert log.append(EVENTS, [Record("a", b"found", 0)]) == [(0, 0)]
+                break
+            except StorageError:
+                assert time.monotonic() - failed_at < RECOVERED_WITHIN_S
+        assert len(made) == 2
+        log.append(EVENTS, [Record("a", b"more", 0)])
+    assert len(made) == 2
+
+
+def test_a_broker_that_is_away_does_not_cost_the_producer(own_kafka: LocalKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Producer] = []
+    monkeypatch.setattr(event_log_kafka_writer, "Producer", lambda settings, **options: made.append(Producer(settings, **options)) or made[-1])
+    with opened(own_kafka, delivery_timeout_s=0.5) as log:
+        own_kafka.kill()
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            with pytest.raises(StorageError):
+                log.append(EVENTS, [Record("a", b"lost", 0)])
+    assert len(made) == 1

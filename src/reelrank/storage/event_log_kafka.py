@@ -35,14 +35,15 @@ class KafkaEventLog:
         self._config = config or KafkaConfig()
         self._names = {topic: self._config.topic_prefix + topic for topic in topics}
         self._readers: dict[str, list[KafkaReader]] = {topic: [] for topic in topics}
-        self._readers_lock = threading.Lock()
+        self._clients_lock = threading.Lock()
         self._memberships: list[KafkaMembership] = []
+        self._admin_since = time.monotonic()
         try:
-            self._admin: Any = AdminClient(self._config.connection(servers), logger=log)
+            self._admin = self._new_admin()
         except (KafkaException, ValueError) as problem:
             raise StorageError(f"can't use Kafka at {servers}: {problem}; see [storage.kafka] in the configuration") from problem
         self._make_topics()
-        self._writer = KafkaWriter(servers, partitions, self._config, self._names, self.read)
+        self._writer = KafkaWriter(servers, partitions, self._config, self._names, self.read, self._has_leaders)
 
     def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
         self._name(topic)
@@ -68,7 +69,7 @@ class KafkaEventLog:
             reader.stand_at({partition: offset})
         found = reader.fetched(partition, offset, at_most, time.monotonic() + self._config.request_timeout_s)
         if not found:
-            reader.stand_at({partition: offset})  # who asks again shall not wait for the same answer
+            self._discard(topic, reader)  # who asks again shall not wait for the same answer
             raise StorageError(f"{self._away()}: records of {self._name(topic)} from {offset} to {end} of partition {partition} did not come")
         return found
 
@@ -101,14 +102,14 @@ class KafkaEventLog:
     def join(self, group: str, topic: str = EVENTS) -> KafkaMembership:
         name = self._name(topic)
         membership = KafkaMembership(self._servers, self._config, f"{self._config.topic_prefix}{group}.{topic}", name)
-        with self._readers_lock:
+        with self._clients_lock:
             self._memberships = [member for member in self._memberships if not member.closed]
             self._memberships.append(membership)
         return membership
 
     def close(self) -> None:
         self._writer.close()
-        with self._readers_lock:
+        with self._clients_lock:
             for membership in self._memberships:
                 membership.close()
             for reader in (reader for readers in self._readers.values() for reader in readers):
@@ -126,7 +127,7 @@ class KafkaEventLog:
     def _reader(self, topic: str, offsets: Mapping[int, int]) -> KafkaReader:
         """The reader that stands where is asked for; else one that is free, a new one, or the one that was longest not asked."""
         self._name(topic)
-        with self._readers_lock:
+        with self._clients_lock:
             readers = self._readers[topic]
             best = max(readers, key=lambda reader: reader.stands_at_how_many(offsets), default=None)
             if best is not None and best.stands_at_how_many(offsets):
@@ -138,6 +139,12 @@ class KafkaEventLog:
                 readers.append(KafkaReader(self._servers, self._config, self._names[topic]))
                 return readers[-1]
             return min(readers, key=lambda reader: reader.last_asked(offsets))
+
+    def _discard(self, topic: str, reader: KafkaReader) -> None:
+        """Lets go of a reader that gets nothing although there is something: it may have lost the leader of a partition for good."""
+        with self._clients_lock:
+            self._readers[topic] = [other for other in self._readers[topic] if other is not reader]
+        reader.close()
 
     def _offsets(self, topic: str, partitions: Iterable[int], which: Any, within_s: float | None = None) -> dict[int, int]:
         """The first or the next offset of each partition, in one request."""
@@ -151,9 +158,18 @@ class KafkaEventLog:
                 return {place.partition: future.result(left_s + (1 if within_s is None else 0)).offset for place, future in answers.items()}
             except (KafkaException, TimeoutError) as problem:  # mostly a leader that has just changed, or is about to come back
                 if time.monotonic() + _AGAIN_S > deadline:
+                    self._renew_admin()
                     raise StorageError(f"{self._away()} where {name} ends: {problem}") from problem
                 self._learn_leaders(left_s)
                 time.sleep(_AGAIN_S)
+
+    def _has_leaders(self) -> bool:
+        """Whether the cluster answers and could take records of every topic."""
+        try:
+            there = self._partitions_by_topic()
+        except StorageError:
+            return False
+        return all(there.get(name, 0) for name in self._names.values())
 
     def _learn_leaders(self, within_s: float) -> None:
         """A client that only asks for offsets would go on with what it knew before a broker was started again."""
@@ -161,6 +177,15 @@ class KafkaEventLog:
             self._admin.list_topics(timeout=within_s)
         except KafkaException as problem:
             log.info("Kafka at %s is away: %s", self._servers, problem.args[0].str())
+
+    def _renew_admin(self) -> None:
+        """Now and then: what the client knows of leaders may be wrong for good."""
+        with self._clients_lock:
+            if time.monotonic() - self._admin_since > self._config.request_timeout_s:
+                self._admin, self._admin_since = self._new_admin(), time.monotonic()
+
+    def _new_admin(self) -> Any:
+        return AdminClient(self._config.connection(self._servers), logger=log)
 
     def _make_topics(self) -> None:
         deadline = time.monotonic() + self._config.request_timeout_s

@@ -1,6 +1,7 @@
 """Appends to Kafka: threads that append at once share batches, and one acknowledgement stands for a run of records."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -12,6 +13,7 @@ from reelrank.storage.event_log_kafka_config import KafkaConfig
 _HEADERS: list[tuple[str, str | bytes | None]] = [("schema", b"1")]  # version of what the values mean; readers that don't know it must stop
 _AT_ONCE = 10_000  # records of one append that are under way at the same time
 _GRACE_S = 2.0  # librdkafka looks for overdue records once a second
+_LOOK_S = 1.0  # between two looks whether the cluster answers, while appends fail
 
 Read = Callable[[str, int, int, int], list[StoredRecord]]
 
@@ -59,17 +61,24 @@ class _Pending:
 
 
 class KafkaWriter:
-    """An idempotent producer. `read` tells where records went whose run was parted by another process."""
+    """An idempotent producer, and another one when it has given up or lost its way.
 
-    def __init__(self, servers: str, partitions: int, config: KafkaConfig, names: Mapping[str, str], read: Read) -> None:
+    `read` tells where records went whose run was parted by another process, `answers` whether the cluster could take records.
+    """
+
+    def __init__(self, servers: str, partitions: int, config: KafkaConfig, names: Mapping[str, str], read: Read, answers: Callable[[], bool]) -> None:
         self._servers = servers
         self._partitions = partitions
         self._config = config
         self._names = names
         self._read = read
+        self._answers = answers
         self._sending = threading.Lock()
         self._fatal = False
         self._closing = False
+        self._overdue: set[tuple[str, int]] = set()  # topics and partitions whose latest append was not acknowledged in time
+        self._look_at = 0.0
+        self._answering_since: float | None = None
         self._producer = self._new_producer()
         self._hearing = threading.Thread(target=self._hear, name="kafka-acknowledgements", daemon=True)
         self._hearing.start()
@@ -92,10 +101,15 @@ class KafkaWriter:
             runs[partition].values.append((key, value))
         pending.expect()
         self._send(topic, runs)
+        places = {(topic, partition) for partition in runs}
         if not pending.done.acquire(timeout=self._config.delivery_timeout_s + _GRACE_S):
+            self._overdue |= places
             raise StorageError(f"{self._refused(topic)}: no answer within {self._config.delivery_timeout_s:g} s; is Kafka running?")
         if pending.error is not None:
+            if pending.error.code() == KafkaError._MSG_TIMED_OUT:
+                self._overdue |= places
             raise StorageError(f"{self._refused(topic)}: {pending.error.str()}; is Kafka running?")
+        self._overdue -= places
         offsets = {partition: iter(self._places(topic, partition, run)) for partition, run in runs.items()}
         return [(partition, next(offsets[partition])) for partition in placed]
 
@@ -114,10 +128,6 @@ class KafkaWriter:
         with self._sending:
             if self._closing:
                 raise StorageError(f"{self._refused(topic)}: it is closed")
-            if self._fatal:
-                log.warning("the producer has given up and is replaced")
-                self._producer.purge()
-                self._producer, self._fatal = self._new_producer(), False
             produce = self._producer.produce
             try:
                 for partition, run in runs.items():
@@ -163,6 +173,35 @@ class KafkaWriter:
         """Lets acknowledgements in; also the client's log lines and errors."""
         while not self._closing:
             self._producer.poll(0.2)
+            if self._fatal or self._is_lost():
+                self._replace()
+
+    def _is_lost(self) -> bool:
+        """Whether the cluster has answered for longer than an append may take, and records still don't arrive.
+
+        A producer that hears in the answer to a request that a partition has no leader any more, as from a broker that is about to
+        stop, never asks for another (librdkafka 2.5 to 2.16 at least), and says nothing but that messages timed out.
+        """
+        now = time.monotonic()
+        if not self._overdue:
+            self._answering_since = None
+        elif now >= self._look_at:
+            if not self._answers():
+                self._answering_since = None
+            elif self._answering_since is None:
+                self._answering_since = now
+            self._look_at = time.monotonic() + _LOOK_S
+        return self._answering_since is not None and now - self._answering_since > self._config.delivery_timeout_s + _GRACE_S
+
+    def _replace(self) -> None:
+        log.warning("the producer has %s and is replaced", "given up" if self._fatal else "lost its way")
+        with self._sending:
+            given_up, self._producer = self._producer, self._new_producer()
+            self._fatal = False
+        self._overdue.clear()
+        self._answering_since = None
+        given_up.purge()
+        given_up.flush(_GRACE_S)  # who waits for it learns that it was in vain
 
     def _failed(self, error: KafkaError) -> None:
         if error.fatal():  # of the rest the client writes a line itself
