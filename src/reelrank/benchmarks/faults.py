@@ -18,7 +18,7 @@ from reelrank.benchmarks.example_check import check_events, check_examples
 from reelrank.benchmarks.fault_load import THREADS, FeedWatch, Load
 from reelrank.benchmarks.fault_scenarios import Break, Site, fill_disk, kill_process, take_away
 from reelrank.benchmarks.report import spread
-from reelrank.benchmarks.scratch import Scratch, TooSlow, scratch_system
+from reelrank.benchmarks.scratch import Scratch, TooSlow, patiently, scratch_system
 from reelrank.benchmarks.small_disk import NoSmallDisk, SmallDisk, small_disk
 from reelrank.config import Settings
 from reelrank.domain.event import decode_accepted
@@ -148,18 +148,18 @@ def _run(site: Site, scenario: _Scenario, rounds: int, on_progress: Callable[[in
 def _checked(system: Scratch, load: Load, number: int, different: set[str]) -> dict[str, int]:
     """What is wrong with a system at rest; the names of some records that differ go to `different`."""
     inside = system.inside
-    state = refold.mismatches(inside, Path(inside.settings.data_dir) / f"folded-again-{number}")
+    state = patiently(lambda: refold.mismatches(inside, Path(inside.settings.data_dir) / f"folded-again-{number}"))
     log, lake, columns, config = inside.log, inside.lake, inside.columns, inside.settings.attribution
     different.update(state.names)
     deadline = time.monotonic() + _EXAMPLES_WITHIN_S
     # attribution tells of nothing where nothing was to tell of, so only what it made shows that it has come to the end
-    while check_examples(log, None, columns, config).missing and time.monotonic() < deadline:
+    while patiently(lambda: check_examples(log, None, columns, config)).missing and time.monotonic() < deadline:
         time.sleep(0.2)
-    while any(_not_copied(system, topic) for topic in TABLE_OF):
+    while patiently(lambda: any(_not_copied(system, topic) for topic in TABLE_OF)):
         if time.monotonic() > deadline:
             raise TooSlow(f"the lake has not copied everything after {_EXAMPLES_WITHIN_S:.0f} s; the end of its log:\n{system.supervisor.last_lines('lake')}")
         time.sleep(0.1)
-    examples, events = check_examples(log, lake, columns, config), check_events(log, lake)
+    examples, events = patiently(lambda: check_examples(log, lake, columns, config)), patiently(lambda: check_events(log, lake))
     return {
         "lost": len(load.acknowledged - _in_log(system)),
         "state_mismatches": state.different,

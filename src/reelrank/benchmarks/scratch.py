@@ -6,11 +6,12 @@ import socket
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import ge
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -18,12 +19,13 @@ from reelrank.config import Settings
 from reelrank.domain.event import VideoPublished
 from reelrank.domain.video import Video
 from reelrank.simulation.client import FeedClient
-from reelrank.storage.event_log import EVENTS
+from reelrank.storage.event_log import EVENTS, StorageError
 from reelrank.supervisor import Supervisor, running
 from reelrank.wiring import Reelrank, open_reelrank
 
-_ROOM_BYTES = 8 << 30
+Answer = TypeVar("Answer")
 
+_ROOM_BYTES = 8 << 30
 
 _SLATES_WAITING = re.compile(rb"^reelrank_slates_waiting ([0-9.e+]+)", re.MULTILINE)
 
@@ -47,12 +49,12 @@ class Scratch:
     def ends(self) -> tuple[int, ...]:
         """Per partition, where the log ends now."""
         log = self.inside.log
-        return tuple(log.end(EVENTS, partition) for partition in range(log.partitions))
+        return patiently(lambda: tuple(log.end(EVENTS, partition) for partition in range(log.partitions)))
 
     def wait_folded(self, within_s: float = 120.0) -> float:
         """Returns once the log as it is now is folded in; the answer is the moment that was seen, in `time.perf_counter` seconds."""
         ends, deadline = self.ends(), time.monotonic() + within_s
-        while not (all(map(ge, self.inside.store.offsets(), ends)) and all(map(ge, self.inside.counters.position().origins, ends))):
+        while not (all(map(ge, patiently(self.inside.store.offsets), ends)) and all(map(ge, self.inside.counters.position().origins, ends))):
             if time.monotonic() > deadline:
                 users, counters = self.inside.store.offsets(), self.inside.counters.position().origins
                 folder = self.supervisor.settings.data_dir
@@ -75,6 +77,18 @@ class Scratch:
                     f"slates are still waiting for the log after {within_s:.0f} s; the end of the log of serve:\n{self.supervisor.last_lines('serve')}"
                 )
             time.sleep(0.05)
+
+
+def patiently(question: Callable[[], Answer], within_s: float = 30.0) -> Answer:
+    """The answer of a store that may be just coming back: whoever looks from outside waits for it as the system does."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return question()
+        except StorageError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 @contextmanager

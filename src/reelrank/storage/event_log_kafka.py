@@ -18,7 +18,9 @@ from reelrank.storage.event_log_kafka_writer import KafkaWriter
 _EARLIEST: Any = OffsetSpec.earliest()
 _LATEST: Any = OffsetSpec.latest()
 _AGAIN_S = 0.05  # between two attempts within a request's timeout
+_ATTEMPT_S = 1.0  # for one of them
 _LOOK_S = 0.3  # for a look whether a partition that is quiet has something after all
+_ANSWER_S = 0.5  # for a look whether the cluster answers at all
 _READERS = 4  # positions of a partition that are fetched ahead of at the same time
 
 
@@ -152,36 +154,28 @@ class KafkaEventLog:
         asked = {TopicPartition(name, partition): which for partition in partitions}
         deadline = time.monotonic() + (within_s or self._config.request_timeout_s)
         while True:
-            left_s = max(0.1, deadline - time.monotonic())
+            left_s = min(_ATTEMPT_S, max(0.1, deadline - time.monotonic()))
             try:
                 answers = self._admin.list_offsets(asked, request_timeout=left_s)
                 return {place.partition: future.result(left_s + (1 if within_s is None else 0)).offset for place, future in answers.items()}
             except (KafkaException, TimeoutError) as problem:  # mostly a leader that has just changed, or is about to come back
+                self._renew_admin()
                 if time.monotonic() + _AGAIN_S > deadline:
-                    self._renew_admin()
                     raise StorageError(f"{self._away()} where {name} ends: {problem}") from problem
-                self._learn_leaders(left_s)
                 time.sleep(_AGAIN_S)
 
     def _has_leaders(self) -> bool:
         """Whether the cluster answers and could take records of every topic."""
         try:
-            there = self._partitions_by_topic()
+            there = self._partitions_by_topic(_ANSWER_S)
         except StorageError:
             return False
         return all(there.get(name, 0) for name in self._names.values())
 
-    def _learn_leaders(self, within_s: float) -> None:
-        """A client that only asks for offsets would go on with what it knew before a broker was started again."""
-        try:
-            self._admin.list_topics(timeout=within_s)
-        except KafkaException as problem:
-            log.info("Kafka at %s is away: %s", self._servers, problem.args[0].str())
-
     def _renew_admin(self) -> None:
-        """Now and then: what the client knows of leaders may be wrong for good."""
+        """A client that only asks for offsets goes on with what it knew of leaders before a broker was started again, at times for good."""
         with self._clients_lock:
-            if time.monotonic() - self._admin_since > self._config.request_timeout_s:
+            if time.monotonic() - self._admin_since > _ANSWER_S:
                 self._admin, self._admin_since = self._new_admin(), time.monotonic()
 
     def _new_admin(self) -> Any:
@@ -211,10 +205,10 @@ class KafkaEventLog:
                     f"set storage.partitions = {there[name]}, or start a new log with another topic_prefix in [storage.kafka]"
                 )
 
-    def _partitions_by_topic(self) -> dict[str, int]:
+    def _partitions_by_topic(self, within_s: float | None = None) -> dict[str, int]:
         """How many partitions each topic has; 0 while one of them has no leader."""
         try:
-            found: Any = self._admin.list_topics(timeout=self._config.request_timeout_s).topics
+            found: Any = self._admin.list_topics(timeout=within_s or self._config.request_timeout_s).topics
         except KafkaException as problem:
             raise StorageError(f"{self._away()}: {problem.args[0].str()}; is it running?") from problem
         parts = {name: topic.partitions for name, topic in found.items() if topic.error is None}
