@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from reelrank.config import RolesConfig, Settings, StorageConfig
+from reelrank.simulation.client import FeedClient
 from reelrank.storage.event_log import EVENTS, Record
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
@@ -74,6 +75,12 @@ def test_a_role_that_ends_because_a_store_is_away_is_tried_again_soon(tmp_path: 
         began = time.monotonic()
         until(lambda: supervisor.restarts("stream") >= 6, within_s=60.0)
         assert time.monotonic() - began < 20.0  # and not five seconds between them
+
+
+def test_a_feed_may_listen_on_the_other_loopback(tmp_path: Path, free_port: int):
+    there = msgspec.convert({"data_dir": str(tmp_path), "serving": {"host": "::1", "port": free_port}}, Settings)
+    with running(there, roles=("serve",)) as supervisor, FeedClient(supervisor.url) as client:
+        assert client.feed("ana")["videos"] == []
 
 
 def test_a_role_that_nobody_plays_is_named(tmp_path: Path, free_port: int):

@@ -99,7 +99,8 @@ class Supervisor:
 
     def __init__(self, settings: Settings, roles: Sequence[str] | None = None) -> None:
         self.settings = settings
-        self.url = f"http://{settings.serving.host}:{settings.serving.port}"
+        host = settings.serving.host
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
         self.names = tuple(processes(settings.roles) if roles is None else roles)
         self._roles: dict[str, _Role] = {}
         self._stopping = threading.Event()
