@@ -1,6 +1,8 @@
 """Real processes, really killed."""
 
 import os
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +16,7 @@ from reelrank.simulation.client import FeedClient
 from reelrank.storage.event_log import EVENTS, Record
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
-from reelrank.supervisor import RoleFailed, Supervisor, is_ready, processes, running
+from reelrank.supervisor import RoleFailed, Supervisor, alone_on, is_ready, processes, running
 
 
 def settings(folder: Path, port: int) -> Settings:
@@ -104,6 +106,29 @@ def test_a_data_folder_that_can_not_be_written_to_is_named(tmp_path: Path, free_
     (tmp_path / "file").touch()
     with pytest.raises(RoleFailed, match="can't start in the data folder"):
         Supervisor(settings(tmp_path / "file", free_port)).start()
+    with pytest.raises(RoleFailed, match="can't start in the data folder"), alone_on(tmp_path / "file"):
+        pass
+
+
+def test_a_folder_is_one_processes_alone_until_that_ends(tmp_path: Path):
+    program = """
+import sys, time
+from pathlib import Path
+from reelrank.supervisor import alone_on
+with alone_on(Path(sys.argv[1])):
+    print(flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "data")], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline()
+        with pytest.raises(RoleFailed, match=rf"{tmp_path}/data is in use by process {holder.pid}; end that, or choose another"), alone_on(tmp_path / "data"):
+            pass
+        with alone_on(tmp_path / "other"):
+            pass
+        holder.kill()
+    for _ in range(2):
+        with alone_on(tmp_path / "data"):
+            assert (tmp_path / "data" / "up.lock").read_text() == str(os.getpid())
 
 
 def test_a_role_that_cant_be_started_for_a_while_is_started_later(tmp_path: Path, free_port: int):

@@ -1,6 +1,7 @@
 """Runs the roles (serve, stream, lake, index) as processes, as many of each as configured, and restarts the ones that die."""
 
 import ctypes
+import fcntl
 import logging
 import os
 import signal
@@ -113,7 +114,7 @@ class Supervisor:
         try:
             self._roles = {name: _Role(name, self.settings) for name in self.names}
         except OSError as problem:
-            raise RoleFailed(f"can't start in the data folder {self.settings.data_dir}: {problem}; choose one that can be written to") from None
+            raise _unwritable(self.settings.data_dir, problem) from None
         self._tending.start()
         if "serve" in self._roles:
             self._wait_ready(ready_within_s)
@@ -199,6 +200,30 @@ def running(settings: Settings, roles: Sequence[str] | None = None) -> Iterator[
         yield supervisor
     finally:
         supervisor.stop()
+
+
+@contextmanager
+def alone_on(folder: Path) -> Iterator[None]:
+    """Holds a data folder for this process; raises RoleFailed that names the one that has it. The kernel lets go when a holder ends, however it does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "up.lock").open("a+")
+    except OSError as problem:
+        raise _unwritable(folder, problem) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise RoleFailed(f"the data folder {folder} is in use by process {lock.read()}; end that, or choose another folder (--data-dir)") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _unwritable(folder: str | Path, problem: OSError) -> RoleFailed:
+    return RoleFailed(f"can't start in the data folder {folder}: {problem}; choose one that can be written to")
 
 
 def is_ready(url: str, timeout_s: float = 2.0) -> bool:
