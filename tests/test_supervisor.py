@@ -1,6 +1,7 @@
 """Real processes, really killed."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -129,6 +130,28 @@ with alone_on(Path(sys.argv[1])):
     for _ in range(2):
         with alone_on(tmp_path / "data"):
             assert (tmp_path / "data" / "up.lock").read_text() == str(os.getpid())
+
+
+def test_a_long_log_is_put_away_while_its_process_goes_on_writing(tmp_path: Path, free_port: int):
+    log, old = tmp_path / "logs" / "serve.log", tmp_path / "logs" / "serve.log.1"
+
+    def complain() -> None:
+        with socket.create_connection(("127.0.0.1", free_port)) as wire:
+            wire.sendall(b"this is no HTTP\r\n\r\n")
+            assert wire.recv(1_000)
+
+    with running(settings(tmp_path, free_port), roles=("serve",)) as supervisor:
+        serving = supervisor.pid("serve")
+        for _ in range(2):  # the second time there is something to replace
+            complain()
+            until(lambda: log.stat().st_size > 0)
+            told = log.read_bytes()
+            assert told.startswith(b"Invalid HTTP request")  # and not behind a hole where the rest was
+            with log.open("ab") as end:
+                end.write(b"x" * (16 << 20))
+            until(lambda: log.stat().st_size == 0)
+            assert old.read_bytes() == told + b"x" * (16 << 20)
+        assert supervisor.pid("serve") == serving
 
 
 def test_a_role_that_cant_be_started_for_a_while_is_started_later(tmp_path: Path, free_port: int):

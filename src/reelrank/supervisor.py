@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -29,6 +29,7 @@ COMMANDS = {  # in the order in which they start; they stop the other way round,
 }
 AWAY = 75  # what a process ends with when a store that it needs is away: nothing is wrong with itself
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _AWAY_PAUSE_S, _HEALTHY_S = 0.05, 5.0, 0.5, 2.0
+_LONGEST_LOG_BYTES, _PIECE_BYTES, _LOGS_EVERY_S = 16 << 20, 1 << 16, 1.0
 _GRACE_S = 10.0  # to finish what is under way when asked to stop
 _PR_SET_PDEATHSIG = 1
 
@@ -69,6 +70,19 @@ class _Role:
                 logger.error("%s can't be started and is tried again: %s", self.name, problem)
                 return
             self.restarts += 1
+
+    def shorten_log(self) -> None:
+        """Moves what a long log holds to `.log.1`, in place of what was there.
+
+        The process goes on writing through the descriptor that it was given, so the file is copied and emptied, not renamed:
+        only what it writes between the last piece and that is lost, some milliseconds on a busy machine.
+        """
+        with suppress(OSError):  # no room for a copy, or somebody took the log away: there is a next time
+            if self.log_file.stat().st_size > _LONGEST_LOG_BYTES:
+                with self.log_file.open("rb+", buffering=0) as log, Path(f"{self.log_file}.1").open("wb", buffering=0) as old:
+                    while piece := log.read(_PIECE_BYTES):
+                        old.write(piece)
+                    log.truncate(0)
 
     @property
     def waits(self) -> bool:
@@ -160,9 +174,14 @@ class Supervisor:
                 raise RoleFailed(f"can't listen on {host}:{port}: {problem.strerror}; end what listens there, or choose another port (--port)") from None
 
     def _tend(self) -> None:
+        logs_at = time.monotonic()
         while not self._stopping.wait(0.02):
             for role in self._roles.values():
                 role.tend()
+            if time.monotonic() >= logs_at:
+                logs_at = time.monotonic() + _LOGS_EVERY_S
+                for role in self._roles.values():
+                    role.shorten_log()
 
     def _wait_ready(self, within_s: float) -> None:
         deadline = time.monotonic() + within_s
