@@ -1,7 +1,6 @@
 """What all tests share: real deployments in temporary folders, and the real data where it is."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from reelrank.benchmarks.local_server import free_port
 from reelrank.config import Settings
 from reelrank.domain.clock import Clock
 from reelrank.simulation.client import FeedClient
@@ -37,12 +37,10 @@ def open_system(tmp_path: Path) -> Iterator[Callable[..., Reelrank]]:
         system.close()
 
 
-@pytest.fixture
-def free_port() -> int:
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
@@ -79,11 +77,8 @@ class _Quiet:
 @pytest.fixture(scope="session")
 def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     """The demo as `reelrank up` runs it, smaller: every role a process, 44 videos with their films, some people's past."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("demo")
-    settings = msgspec.convert({"data_dir": str(folder), "serving": {"port": port}}, Settings)
+    settings = msgspec.convert({"data_dir": str(folder), "serving": {"port": free_port()}}, Settings)
     with running(settings) as supervisor, FeedClient(supervisor.url) as client:
         world = LivingWorld(World.from_seed(3, videos=44, users=200, now=float(int(time.time()))), client, folder / "media")
         world.open(_Quiet(), films=44)

@@ -1,6 +1,9 @@
 """Real processes, really killed."""
 
 import os
+import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -10,10 +13,11 @@ import msgspec
 import pytest
 
 from reelrank.config import RolesConfig, Settings, StorageConfig
+from reelrank.simulation.client import FeedClient
 from reelrank.storage.event_log import EVENTS, Record
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
-from reelrank.supervisor import RoleFailed, Supervisor, is_ready, processes, running
+from reelrank.supervisor import RoleFailed, Supervisor, alone_on, is_ready, processes, running
 
 
 def settings(folder: Path, port: int) -> Settings:
@@ -76,6 +80,12 @@ def test_a_role_that_ends_because_a_store_is_away_is_tried_again_soon(tmp_path: 
         assert time.monotonic() - began < 20.0  # and not five seconds between them
 
 
+def test_a_feed_may_listen_on_the_other_loopback(tmp_path: Path, free_port: int):
+    there = msgspec.convert({"data_dir": str(tmp_path), "serving": {"host": "::1", "port": free_port}}, Settings)
+    with running(there, roles=("serve",)) as supervisor, FeedClient(supervisor.url) as client:
+        assert client.feed("ana")["videos"] == []
+
+
 def test_a_role_that_nobody_plays_is_named(tmp_path: Path, free_port: int):
     with pytest.raises(RoleFailed, match="no role 'dancer'"):
         Supervisor(settings(tmp_path, free_port), roles=("dancer",)).start()
@@ -97,6 +107,51 @@ def test_a_data_folder_that_can_not_be_written_to_is_named(tmp_path: Path, free_
     (tmp_path / "file").touch()
     with pytest.raises(RoleFailed, match="can't start in the data folder"):
         Supervisor(settings(tmp_path / "file", free_port)).start()
+    with pytest.raises(RoleFailed, match="can't start in the data folder"), alone_on(tmp_path / "file"):
+        pass
+
+
+def test_a_folder_is_one_processes_alone_until_that_ends(tmp_path: Path):
+    program = """
+import sys, time
+from pathlib import Path
+from reelrank.supervisor import alone_on
+with alone_on(Path(sys.argv[1])):
+    print(flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "data")], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline()
+        with pytest.raises(RoleFailed, match=rf"{tmp_path}/data is in use by process {holder.pid}; end that, or choose another"), alone_on(tmp_path / "data"):
+            pass
+        with alone_on(tmp_path / "other"):
+            pass
+        holder.kill()
+    for _ in range(2):
+        with alone_on(tmp_path / "data"):
+            assert (tmp_path / "data" / "up.lock").read_text() == str(os.getpid())
+
+
+def test_a_long_log_is_put_away_while_its_process_goes_on_writing(tmp_path: Path, free_port: int):
+    log, old = tmp_path / "logs" / "serve.log", tmp_path / "logs" / "serve.log.1"
+
+    def complain() -> None:
+        with socket.create_connection(("127.0.0.1", free_port)) as wire:
+            wire.sendall(b"this is no HTTP\r\n\r\n")
+            assert wire.recv(1_000)
+
+    with running(settings(tmp_path, free_port), roles=("serve",)) as supervisor:
+        serving = supervisor.pid("serve")
+        for _ in range(2):  # the second time there is something to replace
+            complain()
+            until(lambda: log.stat().st_size > 0)
+            told = log.read_bytes()
+            assert told.startswith(b"Invalid HTTP request")  # and not behind a hole where the rest was
+            with log.open("ab") as end:
+                end.write(b"x" * (16 << 20))
+            until(lambda: log.stat().st_size == 0)
+            assert old.read_bytes() == told + b"x" * (16 << 20)
+        assert supervisor.pid("serve") == serving
 
 
 def test_a_role_that_cant_be_started_for_a_while_is_started_later(tmp_path: Path, free_port: int):

@@ -1,6 +1,7 @@
 """Runs the roles (serve, stream, lake, index) as processes, as many of each as configured, and restarts the ones that die."""
 
 import ctypes
+import fcntl
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -28,6 +29,7 @@ COMMANDS = {  # in the order in which they start; they stop the other way round,
 }
 AWAY = 75  # what a process ends with when a store that it needs is away: nothing is wrong with itself
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _AWAY_PAUSE_S, _HEALTHY_S = 0.05, 5.0, 0.5, 2.0
+_LONGEST_LOG_BYTES, _PIECE_BYTES, _LOGS_EVERY_S = 16 << 20, 1 << 16, 1.0
 _GRACE_S = 10.0  # to finish what is under way when asked to stop
 _PR_SET_PDEATHSIG = 1
 
@@ -69,6 +71,19 @@ class _Role:
                 return
             self.restarts += 1
 
+    def shorten_log(self) -> None:
+        """Moves what a long log holds to `.log.1`, in place of what was there.
+
+        The process goes on writing through the descriptor that it was given, so the file is copied and emptied, not renamed:
+        only what it writes between the last piece and that is lost, some milliseconds on a busy machine.
+        """
+        with suppress(OSError):  # no room for a copy, or somebody took the log away: there is a next time
+            if self.log_file.stat().st_size > _LONGEST_LOG_BYTES:
+                with self.log_file.open("rb+", buffering=0) as log, Path(f"{self.log_file}.1").open("wb", buffering=0) as old:
+                    while piece := log.read(_PIECE_BYTES):
+                        old.write(piece)
+                    log.truncate(0)
+
     @property
     def waits(self) -> bool:
         """Whether it has ended because a store is away."""
@@ -99,7 +114,8 @@ class Supervisor:
 
     def __init__(self, settings: Settings, roles: Sequence[str] | None = None) -> None:
         self.settings = settings
-        self.url = f"http://{settings.serving.host}:{settings.serving.port}"
+        host = settings.serving.host
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
         self.names = tuple(processes(settings.roles) if roles is None else roles)
         self._roles: dict[str, _Role] = {}
         self._stopping = threading.Event()
@@ -112,7 +128,7 @@ class Supervisor:
         try:
             self._roles = {name: _Role(name, self.settings) for name in self.names}
         except OSError as problem:
-            raise RoleFailed(f"can't start in the data folder {self.settings.data_dir}: {problem}; choose one that can be written to") from None
+            raise _unwritable(self.settings.data_dir, problem) from None
         self._tending.start()
         if "serve" in self._roles:
             self._wait_ready(ready_within_s)
@@ -158,9 +174,14 @@ class Supervisor:
                 raise RoleFailed(f"can't listen on {host}:{port}: {problem.strerror}; end what listens there, or choose another port (--port)") from None
 
     def _tend(self) -> None:
+        logs_at = time.monotonic()
         while not self._stopping.wait(0.02):
             for role in self._roles.values():
                 role.tend()
+            if time.monotonic() >= logs_at:
+                logs_at = time.monotonic() + _LOGS_EVERY_S
+                for role in self._roles.values():
+                    role.shorten_log()
 
     def _wait_ready(self, within_s: float) -> None:
         deadline = time.monotonic() + within_s
@@ -198,6 +219,30 @@ def running(settings: Settings, roles: Sequence[str] | None = None) -> Iterator[
         yield supervisor
     finally:
         supervisor.stop()
+
+
+@contextmanager
+def alone_on(folder: Path) -> Iterator[None]:
+    """Holds a data folder for this process; raises RoleFailed that names the one that has it. The kernel lets go when a holder ends, however it does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "up.lock").open("a+")
+    except OSError as problem:
+        raise _unwritable(folder, problem) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise RoleFailed(f"the data folder {folder} is in use by process {lock.read()}; end that, or choose another folder (--data-dir)") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _unwritable(folder: str | Path, problem: OSError) -> RoleFailed:
+    return RoleFailed(f"can't start in the data folder {folder}: {problem}; choose one that can be written to")
 
 
 def is_ready(url: str, timeout_s: float = 2.0) -> bool:

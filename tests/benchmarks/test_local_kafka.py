@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reelrank.benchmarks.local_kafka import kafka_home
+from reelrank.benchmarks.local_kafka import kafka_home, lives
 from reelrank.benchmarks.local_server import ServerMissing
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kafka"
@@ -52,13 +52,30 @@ with LocalKafka(Path(sys.argv[1])):
         os.kill(broker, 0)
         parent.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 30
-    while _runs(broker):
+    while lives(broker):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+def test_a_process_is_gone_with_its_last_thread_and_not_with_its_first() -> None:
+    program = """
+import ctypes, os, threading, time
+from pathlib import Path
+def end_last():
+    while Path(f"/proc/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    print("alone", flush=True)
+    input()
+    os._exit(0)
+threading.Thread(target=end_last).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "alone\n"
+        assert lives(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT) is not None  # it is there to be collected
+        assert not lives(process.pid)
+    assert not lives(process.pid)

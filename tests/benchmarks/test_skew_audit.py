@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from conftest import NOW
-from reelrank.benchmarks.scratch import free_port, in_folder
+from reelrank.benchmarks.local_server import free_port
+from reelrank.benchmarks.scratch import in_folder
 from reelrank.benchmarks.skew_audit import audit_day, audit_deployment
 from reelrank.cli.progress import TerminalProgress
 from reelrank.config import Settings

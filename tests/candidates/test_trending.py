@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candidates.conftest import DOGS
@@ -57,6 +57,13 @@ def test_a_like_counts_more_than_a_long_view_and_a_hide_against() -> None:
     assert hidden < plain < liked
 
 
+def test_unlikes_without_likes_pull_nobody_down() -> None:
+    watched = (Counter.LONG_VIEWS, 60.0, 20)
+    plain, unliked = trend(engagement(counted([watched], [watched, (Counter.LIKES, 60.0, -5)]), START))
+    assert unliked == plain
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Counter)), st.floats(0, 9 * DAY), st.integers(-3, 2_000)), min_size=1, max_size=20))
 def test_a_trend_is_always_a_positive_number(events: list[tuple[Counter, float, int]]) -> None:
     scores = trend(engagement(counted(events, [(Counter.IMPRESSIONS, 0.0, 1)]), START))

@@ -17,11 +17,13 @@ from reelrank.domain.video import Video
 from reelrank.films.film import render
 from reelrank.simulation.client import FeedClient
 
+COMMAND = [sys.executable, "-m", "reelrank.cli", "up"]
+
 
 @contextmanager
 def up(*words: str, port: int) -> Iterator[FeedClient]:
     """Runs it until the feed shows something; afterwards stops it as Ctrl-C does."""
-    process = subprocess.Popen([sys.executable, "-m", "reelrank.cli", "up", *words, "--port", str(port)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*COMMAND, *words, "--port", str(port)], stderr=subprocess.PIPE, text=True)
     try:
         with FeedClient(f"http://127.0.0.1:{port}") as client:
             client.wait_ready(60)
@@ -51,6 +53,8 @@ def test_a_folder_of_clips_becomes_a_feed_and_is_still_there_the_next_time(tmp_p
         client.post_raw(json.dumps([{"type": "like", "event_id": "l", "user_id": "fan", "video_id": shown[0]["video_id"]}]).encode())
     assert not list(clips.glob(".*"))  # the folder itself is left as it was
     with up(*data_dir, port=free_port) as client:
+        second = subprocess.run([*COMMAND, *data_dir, "--port", "1"], capture_output=True, text=True, timeout=60, check=False)
+        assert second.returncode == 1 and f"data folder {tmp_path}/data is in use by process " in second.stderr
         liked: list[str] = []
         deadline = time.monotonic() + 20
         while liked != [shown[0]["video_id"]]:  # the stream goes on where it stopped
@@ -61,7 +65,5 @@ def test_a_folder_of_clips_becomes_a_feed_and_is_still_there_the_next_time(tmp_p
 
 
 def test_data_that_is_not_there_is_said_before_anything_starts(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-m", "reelrank.cli", "up", "--data", str(tmp_path / "nothing")], capture_output=True, text=True, timeout=60, env=dict(os.environ)
-    )
+    done = subprocess.run([*COMMAND, "--data", str(tmp_path / "nothing")], capture_output=True, text=True, timeout=60, env=dict(os.environ))
     assert done.returncode == 1 and "no folder at" in done.stderr and "Traceback" not in done.stderr

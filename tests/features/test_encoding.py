@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from features.folded_world import NOW, VIDEOS, World, rows
 from features.test_stream import events
-from reelrank.domain.event import Context, Event, Impression, Like, Skip, Watch
+from reelrank.domain.event import Context, Event, Impression, Like, Skip, Unlike, Watch
 from reelrank.domain.params import FeedParams
 from reelrank.domain.video import Rendition
 from reelrank.features.definitions import COLUMN, FEATURES, WIDTH
@@ -87,6 +87,13 @@ def test_rates_are_counts_smoothed_by_those_behind_them(world: World) -> None:
     other = named(encoded(world, "ana", 3)[0])
     assert other["video_long_view_rate"] == pytest.approx(app_long)
     assert other["video_impressions_1h"] == other["video_outcomes"] == 0
+
+
+def test_likes_taken_back_that_nobody_gave_are_no_likes(world: World) -> None:
+    world.see(*(Unlike(event_id=f"{number}", user_id=f"u{number}", video_id="v0", occurred_at=NOW) for number in range(9)))
+    untouched, taken_back = (named(one) for one in encoded(world, "ana", 3, 0))
+    assert taken_back["app_like_rate"] == pytest.approx(0.02)
+    assert taken_back["video_like_rate"] == untouched["video_like_rate"]
 
 
 def test_evidence_for_a_tag_is_a_taste_for_its_videos(world: World) -> None:

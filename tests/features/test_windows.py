@@ -47,7 +47,7 @@ def brute_force(increments: list[Increment], name: str, now: float) -> np.ndarra
         bucket = int(occurred_at) // bucket_s
         if int(now) // bucket_s - slots < bucket <= int(now) // bucket_s and bucket > newest - slots:
             sums[place, counter] += amount
-    return sums
+    return np.maximum(sums, 0)
 
 
 @settings(deadline=None, max_examples=150)
@@ -67,7 +67,7 @@ def test_a_window_holds_the_sum_of_its_buckets(increments: list[Increment], now:
     sums = np.zeros((3, COUNTERS), dtype=np.int64)
     for place, _, counter, amount in increments:
         sums[place, counter] += amount
-    assert windows.totals(state).tolist() == sums.tolist()
+    assert windows.totals(state).tolist() == np.maximum(sums, 0).tolist()
 
 
 @settings(deadline=None, max_examples=50)
@@ -89,6 +89,14 @@ def test_an_event_leaves_each_window_when_its_bucket_does() -> None:
 def test_a_late_event_counts_in_the_windows_that_still_reach_it() -> None:
     state = folded([Increment(0, START, Counter.LIKES, 1), Increment(0, START - 7_200, Counter.LIKES, 1)], [1])
     assert [int(windows.window(state, name, START)[0, Counter.LIKES]) for name in WINDOWS] == [1, 1, 2, 2]
+
+
+def test_what_is_taken_back_without_having_been_given_reads_as_nothing_and_still_takes_its_like_with_it() -> None:
+    unliked, liked = Increment(0, START + 1, Counter.LIKES, -1), Increment(0, START, Counter.LIKES, 1)
+    for arrived, told in (([unliked], 0), ([unliked, liked], 0), ([liked, unliked, liked], 1)):
+        state = folded(arrived, [])
+        assert windows.totals(state)[0, Counter.LIKES] == told
+        assert {int(windows.window(state, name, START)[0, Counter.LIKES]) for name in WINDOWS} == {told}
 
 
 def test_the_state_handed_in_is_left_alone() -> None:

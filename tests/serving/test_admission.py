@@ -194,7 +194,7 @@ def everything(wire: socket.socket) -> bytes:
     return answer
 
 
-HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def test_a_body_is_refused_by_its_announced_length_before_any_of_it_is_there(small: Service) -> None:

@@ -265,7 +265,7 @@ def exchange(service: Service, request: bytes) -> bytes:
 
 @pytest.mark.parametrize("path", BAD_PATHS, ids=lambda path: path[:60])
 def test_a_bad_path_or_query_is_answered_with_what_is_wrong(shared: Service, path: str) -> None:
-    answer = exchange(shared, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = exchange(shared, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {BAD_PATHS[path]} ".encode())
     assert 10 < len(json.loads(body)["error"]) < 1_000
@@ -275,7 +275,7 @@ def test_a_bad_path_or_query_is_answered_with_what_is_wrong(shared: Service, pat
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/feed", "/v1/videos/v-1", "/v1/why/x", "/-/live", "/metrics", "/openapi.json", "/", "/page/index.html"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
 def test_a_method_that_a_path_does_not_take_is_named(shared: Service, path: str, method: str) -> None:
-    head, _, body = exchange(shared, f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()).partition(b"\r\n\r\n")
+    head, _, body = exchange(shared, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()).partition(b"\r\n\r\n")
     assert head.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 "))  # 400: the parser knows no such method
     assert b"allow:" in head.lower() or b" 400 " in head
     assert body
@@ -283,7 +283,7 @@ def test_a_method_that_a_path_does_not_take_is_named(shared: Service, path: str,
 
 def test_head_is_answered_like_get_without_a_body(shared: Service) -> None:
     for path in ("/v1/feed?user_id=ana", "/-/live", "/", "/v1/videos/v-1", "/metrics", "/openapi.json"):
-        head, _, body = exchange(shared, f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()).partition(b"\r\n\r\n")
+        head, _, body = exchange(shared, f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ")
         assert body == b""
 
@@ -295,16 +295,16 @@ def test_http_1_0_is_answered(shared: Service) -> None:
 
 
 def test_pipelined_requests_are_all_answered_in_their_order(shared: Service) -> None:
-    ask = b"GET /v1/videos/v-%d HTTP/1.1\r\nHost: x\r\n\r\n"
+    ask = b"GET /v1/videos/v-%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
     wanted = [1, 9, 2, 9, 3]
-    answers = exchange(shared, b"".join(ask % number for number in wanted[:-1]) + (ask % wanted[-1]).replace(b"x\r\n", b"x\r\nConnection: close\r\n"))
+    answers = exchange(shared, b"".join(ask % number for number in wanted[:-1]) + (ask % wanted[-1]).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     statuses = re.findall(rb"HTTP/1.1 (\d+) ", answers)
     assert statuses == [b"404" if number == 9 else b"200" for number in wanted]
 
 
 def test_chunks_of_one_byte_are_a_body(shared: Service) -> None:
     chunks = b"".join(b"1\r\n" + bytes([byte]) + b"\r\n" for byte in json.dumps([watch("chunks")]).encode())
-    head = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    head = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     assert exchange(shared, head + chunks + b"0\r\n\r\n").startswith(b"HTTP/1.1 202 ")
 
 
@@ -314,11 +314,11 @@ def test_chunks_of_one_byte_are_a_body(shared: Service) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
         b"GET\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"GET / HTTP/1.1\r\nHo st: x\r\n\r\n",
-        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
 def test_what_is_no_http_is_a_bad_request(shared: Service, request_bytes: bytes) -> None:
@@ -328,7 +328,7 @@ def test_what_is_no_http_is_a_bad_request(shared: Service, request_bytes: bytes)
 def test_headers_that_never_end_are_given_up(shared: Service) -> None:
     host, port = shared.server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as wire:
-        wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
         sent = 0
         with pytest.raises(ConnectionError):
             while sent < 50 * MEGABYTES:
@@ -345,7 +345,7 @@ def test_an_odd_range_never_is_a_fault(shared: Service, wanted: str) -> None:
 
 def test_a_client_that_leaves_in_the_middle_disturbs_nobody(shared: Service) -> None:
     host, port = shared.server.url.removeprefix("http://").split(":")
-    for sent in (b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[", b"GET /v1/fe"):
+    for sent in (b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n[", b"GET /v1/fe"):
         with socket.create_connection((host, int(port)), timeout=20) as wire:
             wire.sendall(sent)
     assert shared.get("/-/live").status == 200

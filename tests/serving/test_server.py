@@ -95,10 +95,10 @@ def test_headers_that_are_slow_are_given_up_and_those_of_others_are_not(tmp_path
 def test_a_second_request_may_be_no_slower_than_the_first(tmp_path: Path) -> None:
     for service in running(tmp_path, head_timeout_s=0.5):
         with connected(service) as wire:
-            wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert wire.recv(65_536).startswith(b"HTTP/1.1 200 ")
             time.sleep(0.8)  # between two requests a connection may rest
-            wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            wire.sendall(b"GET /-/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert wire.recv(65_536).startswith(b"HTTP/1.1 200 ")
             wire.sendall(b"GET /-/l")
             assert everything(wire).startswith(b"HTTP/1.1 408 ")
@@ -107,7 +107,7 @@ def test_a_second_request_may_be_no_slower_than_the_first(tmp_path: Path) -> Non
 def test_the_rest_of_a_body_that_nobody_wants_may_not_take_for_ever(tmp_path: Path) -> None:
     for service in running(tmp_path, body_timeout_s=0.5):
         with connected(service) as wire:
-            wire.sendall(b"POST /-/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+            wire.sendall(b"POST /-/live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
             answer = everything(wire)
         assert answer.startswith(b"HTTP/1.1 405 ")
 
@@ -122,7 +122,7 @@ def test_one_connection_too_many_is_told_so_and_the_others_go_on(tmp_path: Path)
             answer = everything(fourth)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in answer
-        wires[0].sendall(b"GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        wires[0].sendall(b"GET /-/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert wires[0].recv(65_536).startswith(b"HTTP/1.1 200 ")
         for wire in wires:
             wire.close()
@@ -148,7 +148,7 @@ def test_a_client_that_takes_nothing_of_its_answers_loses_its_place() -> None:
     try:
         assert there.wait(10)
         with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             deadline = time.monotonic() + 10
             while bounds.given_up == 0 and time.monotonic() < deadline:
                 time.sleep(0.05)

@@ -17,6 +17,12 @@ def test_a_video_is_described_with_its_counters(service: Service) -> None:
     assert (told["counters"]["1h"]["clicks"], told["counters"]["1h"]["likes"], told["counters"]["1h"]["watched_s"]) == (1, 1, 4.5)
 
 
+def test_a_like_that_was_only_taken_back_is_shown_as_none(service: Service) -> None:
+    service.post([{"type": "unlike", "event_id": "e-1", "user_id": "ana", "video_id": "v-1"}])
+    service.system.stream.catch_up()
+    assert {counted["likes"] for counted in service.get("/v1/videos/v-1").json()["counters"].values()} == {0}
+
+
 def test_a_removed_video_says_so(service: Service) -> None:
     service.post([{"type": "video_removed", "event_id": "r", "video_id": "v-1"}])
     assert service.get("/v1/videos/v-1").json()["removed"] is True

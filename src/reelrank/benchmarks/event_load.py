@@ -27,7 +27,7 @@ class Batches:
         groups = [_named(told[start : start + size]) for start in range(0, len(told) - size + 1, size)]
         bodies = [msgspec.json.encode(group) for group in groups]
         self.body_bytes = sum(map(len, bodies)) / len(bodies)
-        head = "POST /v1/events HTTP/1.1\r\nHost: reelrank\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+        head = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
         self._requests = [head.format(len(body)).encode() + body for body in bodies]
         self._records = [
             [Record(event.key, encode_accepted(Accepted(event, world.now, event.occurred_at or world.now))) for event in group] for group in groups

@@ -6,12 +6,11 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reelrank.benchmarks.local_server import ServerMissing
+from reelrank.benchmarks.local_server import ServerMissing, free_ports
 
 _STARTED_WITHIN_S = 60.0
 _STOPPED_WITHIN_S = 30.0
@@ -31,11 +30,8 @@ class LocalKafka:
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
-        with ExitStack() as held:  # both at once, so that they differ
-            free = [held.enter_context(socket.socket()) for _ in range(2)]
-            for probe in free:
-                probe.bind(("127.0.0.1", 0))
-            self.port, self._controller_port = port or free[0].getsockname()[1], free[1].getsockname()[1]
+        free, self._controller_port = free_ports(2)
+        self.port = port or free
         self._guard: subprocess.Popen[str] | None = None
 
     @property
@@ -93,7 +89,7 @@ class LocalKafka:
         try:
             os.kill(pid, how)
             deadline = time.monotonic() + _STOPPED_WITHIN_S
-            while _lives(pid):
+            while lives(pid):
                 if time.monotonic() > deadline:
                     os.kill(pid, signal.SIGKILL)
                     deadline += _STOPPED_WITHIN_S
@@ -130,9 +126,11 @@ def kafka_home() -> Path:
     return home
 
 
-def _lives(pid: int) -> bool:
-    """Whether a process still runs; one that has ended and waits to be collected does not."""
+def lives(pid: int) -> bool:
+    """Whether a process still runs. One that has ended and waits to be collected does not, but its last threads may still: until then its socket listens."""
+    process = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        ended = (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return not ended or len(list((process / "task").iterdir())) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False

@@ -6,7 +6,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from pg8000 import OperationalError
 
-from reelrank.benchmarks.local_server import ServerMissing
+from reelrank.benchmarks.local_server import ServerMissing, end, free_port, launched
 from reelrank.storage.postgresql_connection import PostgresqlConnection, connect
 from reelrank.storage.postgresql_url import PostgresqlUrl
 
@@ -27,7 +26,7 @@ _SETTINGS = {
     "max_connections": "60",
     "log_min_messages": "warning",
 }
-_READY_S, _STOP_S = 30.0, 20.0
+_READY_S = 30.0
 
 
 class LocalPostgresql:
@@ -40,7 +39,7 @@ class LocalPostgresql:
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self._programs = _programs()
         self._folder = folder
-        self._port = port or _free_port()
+        self._port = port or free_port()
         self._password = secrets.token_urlsafe(12)
         self._account = _account()
         self._home: Path | None = None
@@ -65,9 +64,8 @@ class LocalPostgresql:
         deadline = time.monotonic() + _READY_S
         while True:
             if self._process is None or self._process.poll() is not None:  # after a kill its memory may still be held by those who have not noticed yet
-                with self._log_file.open("ab") as log:
-                    command = [*self._as_account(), self._programs / "postgres", "-D", data, "-p", str(self._port), *options]
-                    self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                command = [*self._as_account(), self._programs / "postgres", "-D", data, "-p", str(self._port), *options]
+                self._process = launched(command, self._log_file)
             if self._answers():
                 return
             if time.monotonic() > deadline:
@@ -160,16 +158,9 @@ class LocalPostgresql:
         return connect(PostgresqlUrl.parsed(f"{self.url}?options=&connect_timeout=2"), answer_s)
 
     def _end(self, how: signal.Signals) -> None:
-        if self._process is None:
-            return
-        if self._process.poll() is None:
-            self._process.send_signal(how)
-            try:
-                self._process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._process = None
+        if self._process is not None:
+            end(self._process, how)
+            self._process = None
 
     def _signal(self, number: signal.Signals) -> None:
         """To the server and to each of its processes: they do not share a group."""
@@ -196,9 +187,3 @@ def _account() -> pwd.struct_passwd | None:
         return None
     accounts = {one.pw_name: one for one in pwd.getpwall()}
     return accounts.get("postgres") or accounts["nobody"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

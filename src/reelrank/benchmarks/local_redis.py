@@ -11,9 +11,9 @@ from typing import Any
 
 import redis
 
-from reelrank.benchmarks.local_server import ServerMissing
+from reelrank.benchmarks.local_server import ServerMissing, end, free_port, launched
 
-_READY_S, _STOP_S = 20.0, 20.0
+_READY_S = 20.0
 _BUS_AWAY = 10_000  # a cluster's nodes talk at their port plus this
 _SLOTS = 16_384
 
@@ -27,7 +27,7 @@ class LocalRedis:
         self._clustered = clustered
         self._password = secrets.token_urlsafe(12)
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = port or _free_port()
+        self.port = port or free_port()
 
     @property
     def url(self) -> str:
@@ -51,9 +51,7 @@ class LocalRedis:
         settings = self._folder / "redis.conf"  # not on the command line: others can read that
         settings.touch(mode=0o600)
         settings.write_text(self._settings())
-        with self._log_file.open("ab") as log:
-            command = [*_ending_with_us(), self._program, str(settings)]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        self._process = launched([*_ending_with_us(), self._program, settings], self._log_file)
         deadline = time.monotonic() + _READY_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -113,17 +111,9 @@ class LocalRedis:
             return False
 
     def _end(self, how: signal.Signals) -> None:
-        if self._process is None:
-            return
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(how)
-            try:
-                self._process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._process = None
+        if self._process is not None:
+            end(self._process, how)
+            self._process = None
 
 
 class LocalRedisCluster:
@@ -204,12 +194,6 @@ def _ending_with_us() -> list[str]:
     """What makes a program end with us however we end (Linux only)."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig=KILL", "--"] if setpriv else []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _free_cluster_ports(count: int) -> list[int]:

@@ -91,7 +91,7 @@ def _sustainable_per_s(wires: Wires, warm_up_s: float, search_s: float) -> float
 def _feeds_of(world: World, seed: int) -> Callable[[int], bytes]:
     """Feed requests of the people of a world, by number."""
     who = np.random.default_rng(seed).integers(len(world.people), size=997).tolist()
-    asked = [f"GET /v1/feed?user_id={quote(world.people[row].user_id)} HTTP/1.1\r\nHost: reelrank\r\n\r\n".encode() for row in who]
+    asked = [f"GET /v1/feed?user_id={quote(world.people[row].user_id)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for row in who]
     return lambda number: asked[number % len(asked)]
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 import tempfile
 import time
 import urllib.request
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from reelrank.benchmarks.local_server import free_port
 from reelrank.config import Settings
 from reelrank.domain.event import VideoPublished
 from reelrank.domain.video import Video
@@ -115,10 +115,3 @@ def quick_folder() -> str | None:
     """A folder in memory if there is room, for what does not have to survive a power cut; None for the usual place of temporary files."""
     memory = Path("/dev/shm")
     return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_BYTES else None
-
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

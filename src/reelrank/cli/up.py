@@ -41,7 +41,7 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
     """
     from reelrank.cli.progress import TerminalProgress
     from reelrank.simulation.client import FeedClient
-    from reelrank.supervisor import RoleFailed, running, stop_signal
+    from reelrank.supervisor import RoleFailed, alone_on, running, stop_signal
 
     kind, path = _what(demo, data)
     configured = _with_roles(settings_from(config), roles)
@@ -55,6 +55,7 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until all is brought in either ends it at once, in good order
     try:
         with (
+            alone_on(data_dir),
             _storage(settings, servers, progress) as settings,
             running(settings) as supervisor,
             _key_of_our_own(settings) as key,

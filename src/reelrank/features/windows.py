@@ -2,6 +2,7 @@
 
 A ring forgets by overwriting, so that a fold gives the same state in whatever order events arrive:
 each bucket holds the sum of its own events, the newest buckets stay, what is older than the ring is dropped.
+An unlike may come before its like, so a stored sum may lie below zero; whoever reads one is told 0 then.
 """
 
 from enum import IntEnum
@@ -79,7 +80,7 @@ def _added(counted: Counters, places: Ints, entries: Ints, amounts: NDArray[np.f
 
 def totals(state: Counters) -> Windowed:
     """All that was ever counted: (n, COUNTERS)."""
-    return state[:, _TOTAL_AT:TOTALS_END].astype(np.int64)
+    return np.maximum(state[:, _TOTAL_AT:TOTALS_END], 0).astype(np.int64)
 
 
 def window(state: Counters, name: str, now: float | NDArray[np.float64], counters: slice = slice(COUNTERS)) -> Windowed:
@@ -95,7 +96,7 @@ def window(state: Counters, name: str, now: float | NDArray[np.float64], counter
     counted = np.zeros((len(state), counts.shape[2]), dtype=np.int64)
     for slot in np.flatnonzero(inside.any(axis=0)).tolist():
         counted += np.where(inside[:, slot, None], counts[:, slot], 0)
-    return counted
+    return np.maximum(counted, 0, out=counted)
 
 
 def buckets(state: Counters, ring: int) -> tuple[NDArray[np.integer], Counters]:

@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reelrank.serving.admission import RETRY, Door
 from reelrank.serving.answers import ErrorAnswer, encode, failed, refused
-from reelrank.serving.auth import REFRESH_S, Endpoint
+from reelrank.serving.auth import REFRESH_S, Endpoint, is_loopback
 from reelrank.serving.events_api import EventsApi
 from reelrank.serving.feed_api import FeedApi
 from reelrank.serving.health_api import HealthApi
+from reelrank.serving.hosts import OnlyByName
 from reelrank.serving.openapi import OpenApi
 from reelrank.serving.pages import Pages
 from reelrank.serving.services import Services, ServingConfig
@@ -74,9 +75,12 @@ def create_app(services: Services) -> Starlette:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(services.stop)
 
+    middleware = [Middleware(_EveryAnswer, metrics=services.metrics, doors={"/v1/events": services.event_door, "/v1/feed": services.feed_door})]
+    if authenticator is None and is_loopback(services.config.host):
+        middleware.append(Middleware(OnlyByName, services.config.hosts))
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_EveryAnswer, metrics=services.metrics, doors={"/v1/events": services.event_door, "/v1/feed": services.feed_door})],
+        middleware=middleware,
         exception_handlers={HTTPException: refused},
         lifespan=beside_it,
     )

@@ -32,6 +32,7 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     host: str = "127.0.0.1"
     auth: Literal["auto", "on", "off"] = "auto"  # whether keys are asked for; auto: unless only this machine can reach the service
+    hosts: str = ""  # names besides this machine's own that lead here, commas between them, where only it can reach the service and no key is asked for
     secret: str = ""  # what slates and files are signed with; without one it is made and kept next to the keys
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     media: str = "media"  # the folder of the videos' files; a relative path lies below data_dir
