@@ -14,6 +14,7 @@ from reelrank.benchmarks.local_redis import LocalRedis, LocalRedisCluster
 from reelrank.benchmarks.local_server import ServerMissing
 
 ENDING = ["stop", "kill"]
+_AT_ONCE = ("appendfsync", "always")  # with "everysec" a slow disk lets Redis put off what it writes, and a kill loses that
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,7 @@ def test_a_server_that_ended_starts_again_with_its_data_at_its_port(tmp_path: Pa
     with LocalRedis(tmp_path / "redis") as server:
         url = server.url
         with server.client() as inside:
+            inside.config_set(*_AT_ONCE)
             inside.set("kept", "yes")
         getattr(server, end)()
         with server.client() as inside, pytest.raises(redis.ConnectionError):
@@ -41,6 +43,7 @@ def test_a_server_that_ended_starts_again_with_its_data_at_its_port(tmp_path: Pa
 def test_a_cluster_that_ended_is_a_cluster_again(tmp_path: Path, end: str) -> None:
     with LocalRedisCluster(tmp_path / "cluster") as cluster:
         with redis.RedisCluster(host="127.0.0.1", port=cluster.nodes[0].port, password=cluster.password) as inside:
+            inside.config_set(*_AT_ONCE, target_nodes=redis.RedisCluster.ALL_NODES)
             for number in range(30):
                 inside.set(f"key-{number}", number)
         getattr(cluster, end)()
