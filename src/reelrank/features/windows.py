@@ -98,6 +98,19 @@ def window(state: Counters, name: str, now: float | NDArray[np.float64], counter
     return counted
 
 
+def steady_until(state: Counters, now: float) -> NDArray[np.float64]:
+    """When windows that were read at `now` have to be read again although nothing was counted: (n,) UTC seconds, infinity where all are empty.
+
+    That is when a bucket ends, of a ring that still reaches something.
+    """
+    until = np.full(len(state), np.inf)
+    for ring, (bucket_s, slots) in enumerate(RINGS):
+        current = int(now) // bucket_s
+        reached = state[:, ring] > current - slots
+        until[reached] = np.minimum(until[reached], (current + 1) * bucket_s)
+    return until
+
+
 def buckets(state: Counters, ring: int) -> tuple[NDArray[np.integer], Counters]:
     """A ring as it lies: which bucket of time each slot holds (n, slots), and what it counted (n, slots, COUNTERS)."""
     slots = RINGS[ring][1]
