@@ -1,5 +1,9 @@
 """Tests of the trending board and its three sources."""
 
+import tempfile
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,9 +16,11 @@ from reelrank.candidates import tracked
 from reelrank.candidates.tracked import engagement
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource, favourite_tags, trend
 from reelrank.domain.clock import ShiftedClock
+from reelrank.domain.event import Context, Like, Skip, Watch
 from reelrank.features import windows
 from reelrank.features.windows import Counter
 from reelrank.storage import counter_store
+from reelrank.storage.event_log import StorageError
 
 
 def board_of(app: SmallApp) -> TrendingBoard:
@@ -69,6 +75,86 @@ def test_a_trend_is_always_a_positive_number(events: list[tuple[Counter, float, 
     scores = trend(engagement(counted(events, [(Counter.IMPRESSIONS, 0.0, 1)]), START))
     assert np.isfinite(scores).all()
     assert (scores > 0).all()
+
+
+PLACES = ("", "Oslo", "Lima")
+ACTIONS = st.tuples(st.sampled_from([Watch, Skip, Like]), st.integers(0, 8), st.sampled_from(PLACES), st.sampled_from([0.0, 50.0, HOUR, 3 * DAY]))
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([5.0, 5.0, 61.0, 400.0, 2 * HOUR, 11 * HOUR, 3 * DAY, 9 * DAY, -7.0, -5 * HOUR]),  # until the next refresh
+        st.lists(ACTIONS, max_size=12),
+        st.sampled_from([-1, -1, -1, 0, 4]),  # a video that is taken down
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+class JumpingClock:
+    """Says what it was set to, earlier than before or later."""
+
+    at = START
+
+    def now(self) -> float:
+        return self.at
+
+
+def told(board: TrendingBoard, tags: int) -> list[Any]:
+    """All that a board has to say."""
+    lists = [board.everywhere(), *(board.at(place) for place in PLACES), *(board.under(tag) for tag in range(tags))]
+    trends = [ask(99, place) for ask in (board.videos, board.tags, board.sounds) for place in (None, *PLACES)]
+    return [*(rows.tolist() for rows in lists), *trends]
+
+
+@settings(deadline=None, max_examples=15)
+@given(STEPS)
+def test_a_board_that_was_kept_says_to_the_bit_what_one_says_that_is_made_from_everything(steps: list[tuple[float, list[Any], int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        app = SmallApp(Path(folder))
+        for number in range(9):
+            app.publish(f"video {number}", tags=[f"tag {number % 2}", f"tag {2 + number % 3}"])
+        clock = JumpingClock()
+        kept = TrendingBoard(app.reader, app.columns, clock)
+        kept.refresh()
+        for number, (pause_s, actions, removed) in enumerate(steps):
+            app.see(
+                *[
+                    kind(
+                        event_id=f"{number} {place}",
+                        occurred_at=clock.now() - ago_s,
+                        user_id=f"user {place}",
+                        video_id=f"video {video}",
+                        context=Context(place=where),
+                        **({} if kind is Like else {"watched_s": 9.0}),
+                    )
+                    for place, (kind, video, where, ago_s) in enumerate(actions)
+                ]
+            )
+            if removed >= 0:
+                app.remove(f"video {removed}")
+            clock.at += pause_s
+            kept.refresh()
+            made = TrendingBoard(app.reader, app.columns, clock)
+            made.refresh()
+            assert told(kept, tags=5) == told(made, tags=5)
+        app.close()
+
+
+def test_what_was_touched_before_a_refresh_that_failed_is_not_lost(two_circles: SmallApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = board_of(two_circles)
+    for person in range(30):
+        two_circles.watches(f"person {person}", "dog 4")
+    two_circles.clock.advance_to(START + 6)
+
+    def away(*_: object) -> None:
+        raise StorageError("the counters are away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(two_circles.reader, "counters", away)
+        with pytest.raises(StorageError):
+            board.refresh()
+    board.refresh()
+    assert board.everywhere()[0] == two_circles.columns.rows["dog 4"]
 
 
 def test_the_most_engaging_video_is_proposed_first_and_what_was_seen_or_removed_never(two_circles: SmallApp) -> None:

@@ -83,3 +83,9 @@ def test_places_that_clients_make_up_do_not_fill_the_catalogue(world: World) -> 
     assert len(world.columns.places) == MAX_PLACES
     world.columns.name_places(["one more"])
     assert "one more" not in world.columns.places
+
+
+def test_a_tag_that_is_given_twice_is_one_tag(world: World) -> None:
+    world.catalog.publish([Video(video_id="twice", author_id="a1", duration_s=1.0, uploaded_at=NOW, tags=("x", "y", "x"))])
+    world.columns.refresh()
+    assert [world.columns.tags[tag] for tag in world.columns.tag_rows[world.columns.rows["twice"]].tolist() if tag >= 0] == ["x", "y"]

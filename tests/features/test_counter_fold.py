@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from features.folded_world import NOW, World
 from reelrank.benchmarks.refold import Records
+from reelrank.features import counter_fold
 from reelrank.features.counter_fold import CounterFold
 from reelrank.features.signals import BlockBuilder, encode_block
 from reelrank.features.windows import Counter
@@ -73,6 +74,18 @@ def test_a_block_that_can_not_be_read_does_not_stop_the_ones_behind_it(world: Wo
     CounterFold(world.log, world.counters).fold_once()
     assert "were not counted" in caplog.text
     assert world.total(Kind.EVERYTHING, 0, Counter.CLICKS) == 2
+
+
+def test_kinds_that_are_folded_at_once_and_one_by_one_count_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, apart = World(tmp_path / "together"), World(tmp_path / "apart")
+    for world, small in ((together, 10_000), (apart, 0)):
+        monkeypatch.setattr(counter_fold, "_SMALL", small)
+        for begin in range(0, 20, 10):
+            send(world, begin, begin + 10)
+            CounterFold(world.log, world.counters).fold_once()
+    assert counted(together) == counted(apart)
+    together.close()
+    apart.close()
 
 
 def test_two_machines_count_alike_from_the_same_signals(world: World, tmp_path: Path) -> None:

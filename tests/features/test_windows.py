@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from features.counted import added
 from reelrank.features import windows
+from reelrank.features.velocity import paces
 from reelrank.features.windows import COUNTERS, WIDTH, WINDOWS, Counter, Counters
 
 RINGS = {"5min": (60, 5), "1h": (300, 12), "1d": (10_800, 8), "7d": (86_400, 7)}  # bucket seconds, buckets
@@ -76,6 +77,18 @@ def test_each_record_may_be_read_at_its_own_moment(increments: list[Increment], 
     state = folded(increments, [])
     together = windows.window(state, "1h", np.array(moments))
     assert together.tolist() == [windows.window(state[[place]], "1h", now)[0].tolist() for place, now in enumerate(moments)]
+
+
+@settings(deadline=None, max_examples=150)
+@given(INCREMENTS, MOMENTS, st.floats(0, 1))
+def test_windows_and_paces_stay_as_they_are_until_they_said(increments: list[Increment], now: float, share: float) -> None:
+    state = folded(increments, [])
+    until = windows.steady_until(state, now)
+    assert (until > now).all()
+    later = np.minimum(np.where(until == np.inf, now + 86_400 * 50, np.nextafter(until, 0)) - now, 86_400 * 50) * share + now
+    for name in WINDOWS:
+        assert windows.window(state, name, later).tolist() == windows.window(state, name, now).tolist()
+    assert paces(state, later).tolist() == paces(state, np.full(3, now)).tolist()
 
 
 def test_an_event_leaves_each_window_when_its_bucket_does() -> None:

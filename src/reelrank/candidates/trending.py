@@ -11,7 +11,7 @@ from reelrank.domain.clock import Clock
 from reelrank.domain.user import Rows, User, no_rows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
-from reelrank.features.velocity import ratio
+from reelrank.features.velocity import now_and_lately, ratio
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.counter_store import Kind
 
@@ -54,8 +54,22 @@ class _Ranked(NamedTuple):
     scores: Values
     velocities: Values
 
+    def first(self, count: int) -> "_Ranked":
+        return _Ranked(self.rows[:count], self.scores[:count], self.velocities[:count])
+
     def told(self, count: int) -> list[Trend]:
         return [Trend(*one) for one in zip(self.rows[:count].tolist(), self.scores[:count].tolist(), self.velocities[:count].tolist(), strict=True)]
+
+
+class _ByTag(NamedTuple):
+    """Videos under each of their tags, one entry for each pair: by tag, then best first."""
+
+    tags: Rows  # (entries,)
+    rows: Rows  # (entries,)
+
+    def under(self, tag_row: int) -> Rows:
+        begin, end = np.searchsorted(self.tags, [tag_row, tag_row + 1])
+        return self.rows[begin : min(end, begin + _KEPT_PER_TAG)]
 
 
 class TrendingBoard:
@@ -71,7 +85,7 @@ class TrendingBoard:
         self._touched = -1
         self._tracked = {kind: Tracked(reader, kind, most) for kind, most in _TRACKED.items()}
         self._everywhere = _rank(Seen.nothing(), 0)
-        self._by_tag: dict[int, Rows] = {}  # tag row -> best first
+        self._by_tag = _ByTag(no_rows(), no_rows())
         self._at_places: dict[tuple[str, int], _Ranked] = {}  # what was asked for since the board was made
 
     def refresh(self) -> None:
@@ -79,16 +93,16 @@ class TrendingBoard:
         with self._lock:
             now = self._clock.now()
             if abs(now - self._made_at) >= self._refresh_s or not all(tracked.filled for tracked in self._tracked.values()):  # a clock may be set back
-                self._touched, touched = self._reader.touched(self._touched)
+                upto, touched = self._reader.touched(self._touched)
                 for kind, tracked in self._tracked.items():
-                    if touched is None:
+                    if touched is None or now < self._made_at:
                         tracked.begin_again()
                     tracked.refresh(now, no_rows() if touched is None else touched[kind])
-                videos = self._servable(self._tracked[Kind.VIDEO].seen)
-                self._everywhere = _rank(videos, _KEPT)
-                self._by_tag = _by_tag(self._columns.tag_rows, _rank(videos, _TAGGED))
+                best = _rank(self._servable(self._tracked[Kind.VIDEO].seen), _TAGGED)
+                self._everywhere = best.first(_KEPT)
+                self._by_tag = _by_tag(self._columns.tag_rows, best.rows)
                 self._at_places = {}
-                self._made_at = now
+                self._touched, self._made_at = upto, now  # at last: what fails on the way is looked at again
 
     def everywhere(self) -> Rows:
         """Videos, best first."""
@@ -100,7 +114,7 @@ class TrendingBoard:
 
     def under(self, tag_row: int) -> Rows:
         """The best of a tag, best first."""
-        return self._by_tag.get(tag_row, no_rows())
+        return self._by_tag.under(tag_row)
 
     def videos(self, count: int, place: str | None = None) -> list[Trend]:
         """The videos that trend, everywhere or at a place, best first."""
@@ -121,7 +135,7 @@ class TrendingBoard:
         return rows[~self._columns.removed[rows] & unseen(rows, query.user.seen)]
 
     def _servable(self, videos: Seen) -> Seen:
-        known = videos.take(videos.keys < self._columns.count)
+        known = videos.between(0, self._columns.count)
         return known.take(~self._columns.removed[known.keys])
 
     def _at(self, what: str, place: str) -> _Ranked:
@@ -143,7 +157,8 @@ def _rank(seen: Seen, count: int) -> _Ranked:
         return _Ranked(no_rows(), np.empty(0), np.empty(0))
     scores = trend(seen.drawn)
     best = strongest(scores, count)
-    return _Ranked(seen.keys[best], scores[best], ratio(seen.now[best], seen.expected[best]))
+    velocities = ratio(*now_and_lately(seen.paces[best], np.full(len(best), seen.at)))
+    return _Ranked(seen.keys[best], scores[best], velocities)
 
 
 class TrendingSource:
@@ -199,12 +214,10 @@ def favourite_tags(user: User, columns: VideoColumns) -> list[int]:
     return names[best[liking[best] > 0]].tolist()
 
 
-def _by_tag(tag_rows: Rows, videos: _Ranked) -> dict[int, Rows]:
-    """The best videos under each of their tags; `tag_rows` (rows, MAX_TAGS) of the whole catalogue."""
-    tags = tag_rows[videos.rows]
+def _by_tag(tag_rows: Rows, best: Rows) -> _ByTag:
+    """The best videos under each of their tags, `best` first; `tag_rows` (rows, MAX_TAGS) of the whole catalogue."""
+    tags = tag_rows[best]
     has = tags >= 0
-    names, owners = tags[has], np.repeat(np.arange(len(videos.rows)), has.sum(axis=1))
-    order = np.lexsort((videos.rows[owners], -videos.scores[owners], names))
-    distinct, starts = np.unique(names[order], return_index=True)
-    ranked = np.split(videos.rows[owners[order]], starts)[1:]
-    return {tag: best[:_KEPT_PER_TAG] for tag, best in zip(distinct.tolist(), ranked, strict=True)}
+    names, rows = tags[has], np.repeat(best, has.sum(axis=1))
+    order = np.argsort(names, kind="stable")
+    return _ByTag(names[order], rows[order])

@@ -87,7 +87,7 @@ class VideoColumns:
         best = video.rendition_for(None)
         self.height[at], self.bitrate_kbps[at] = (0, 0) if best is None else (best.height, best.bitrate_kbps)
         self.removed[at] = row.removed
-        self.tags.update(zip(row.tag_rows, video.tags, strict=True))
+        self.tags.update(zip(row.tag_rows, dict.fromkeys(video.tags), strict=True))  # a tag given twice has one row
         if row.sound_row >= 0:
             self.sounds[row.sound_row] = video.sound_id
         self.authors[video.author_id] = row.author_row

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _BLOCKS = 64  # of a partition that are read at a time
 _EVENTS = 100_000  # once blocks of so many events are there, they are folded: bounds memory
+_SMALL = 4_000  # targets: up to here all kinds are folded at once, for less than half the time; beyond, that gains nothing and takes memory
 
 
 class CounterFold:
@@ -89,11 +90,16 @@ def _folded(counters: CounterStore, blocks: Sequence[Block]) -> dict[Kind, tuple
     target_entries = np.concatenate([block.target_entries + shift for block, shift in zip(blocks, shifts, strict=False)])
     kinds = np.concatenate([block.target_kinds for block in blocks])
     keys = np.concatenate([block.target_keys for block in blocks])
-    chosen = {kind: np.flatnonzero(kinds == kind) for kind in Kind}
-    wanted = {kind: np.unique(keys[places], return_inverse=True) for kind, places in chosen.items() if len(places)}
-    stored = counters.read({kind: distinct for kind, (distinct, _) in wanted.items()})
     folded: dict[Kind, tuple[Ints, list[bytes]]] = {}
-    for kind, (distinct, places) in wanted.items():
-        state = windows.fold(unpack(stored.records[kind]), places, target_entries[chosen[kind]], seconds, table)
-        folded[kind] = (distinct, pack(state))
+    for kinds_at_once in [list(Kind)] if len(keys) <= _SMALL else [[kind] for kind in Kind]:
+        chosen = [np.flatnonzero(kinds == kind) for kind in kinds_at_once]
+        named = [np.unique(keys[places], return_inverse=True) for places in chosen]
+        ends = np.cumsum([len(distinct) for distinct, _ in named]).tolist()
+        begins = [0, *ends[:-1]]
+        stored = counters.read({kind: distinct for kind, (distinct, _) in zip(kinds_at_once, named, strict=True)})
+        state = unpack([record for kind in kinds_at_once for record in stored.records[kind]])
+        places = np.concatenate([place + begin for (_, place), begin in zip(named, begins, strict=True)])
+        records = pack(windows.fold(state, places, target_entries[np.concatenate(chosen)], seconds, table))
+        for kind, (distinct, _), begin, end in zip(kinds_at_once, named, begins, ends, strict=True):
+            folded[kind] = distinct, records[begin:end]
     return folded

@@ -11,7 +11,7 @@ _SHORT_RING, _LONG_RING = 1, 2  # an hour in five minutes, a day in three hours:
 _PRIOR = 3.0  # outcomes at the pace of lately that are imagined besides: one more or less is no trend
 
 Column = NDArray[np.float64]  # (n,)
-Drawn = NDArray[np.int64]  # (n, slots) per bucket of a ring
+Paces = NDArray[np.float64]  # (n, 4) drawn before the current bucket and in it, of the short window and of the long one
 
 
 def velocity(state: Counters, now: Column, worth: NDArray[np.int64] | None = None) -> Column:
@@ -22,13 +22,19 @@ def velocity(state: Counters, now: Column, worth: NDArray[np.int64] | None = Non
     below, and both are drawn together where little is counted. What doubles its pace comes close to 2 within half an hour.
     What counts are outcomes (watches and skips), or whatever `worth` (COUNTERS,) gives to each counter.
     """
-    return ratio(*now_and_lately(state, now, worth))
+    return ratio(*now_and_lately(paces(state, now, worth), now))
 
 
-def now_and_lately(state: Counters, now: Column, worth: NDArray[np.int64] | None = None) -> tuple[Column, Column]:
-    """The decayed count n of now, and what it would be at the pace of lately, s * N / S: (n,), (n,). Those of several add up to that of all."""
-    count, seconds = _decayed(state, _SHORT_RING, SHORT_HALF_LIFE_S, now, worth)
-    lately, lately_seconds = _decayed(state, _LONG_RING, LONG_HALF_LIFE_S, now, worth)
+def paces(state: Counters, now: Column, worth: NDArray[np.int64] | None = None) -> Paces:
+    """What was drawn, decayed to when the bucket that `now` lies in began: it stays the same for as long as windows do. Those of several add up."""
+    parts = [*_weighed(state, _SHORT_RING, SHORT_HALF_LIFE_S, now, worth), *_weighed(state, _LONG_RING, LONG_HALF_LIFE_S, now, worth)]
+    return np.stack(parts, axis=1)
+
+
+def now_and_lately(drawn: Paces, now: Column) -> tuple[Column, Column]:
+    """From what `paces` gave since its buckets began: the decayed count n of now, and what it would be at the pace of lately, s * N / S: (n,), (n,)."""
+    count, seconds = _decayed(drawn[:, 0], drawn[:, 1], _SHORT_RING, SHORT_HALF_LIFE_S, now)
+    lately, lately_seconds = _decayed(drawn[:, 2], drawn[:, 3], _LONG_RING, LONG_HALF_LIFE_S, now)
     return count, seconds * lately / lately_seconds
 
 
@@ -37,19 +43,30 @@ def ratio(count: Column, expected: Column) -> Column:
     return (count + _PRIOR) / (expected + _PRIOR)
 
 
-def _decayed(state: Counters, ring: int, half_life_s: float, now: Column, worth: NDArray[np.int64] | None) -> tuple[Column, Column]:
-    """What was drawn and how long it took, both decayed: (n,), (n,). The bucket that `now` lies in counts for as long as it lasts yet."""
+def _weighed(state: Counters, ring: int, half_life_s: float, now: Column, worth: NDArray[np.int64] | None) -> tuple[Column, Column]:
+    """What was drawn before the bucket that `now` lies in, decayed to when that began, and what was drawn in it: (n,), (n,)."""
     bucket_s, slots = RINGS[ring]
     current = now.astype(np.int64) // bucket_s
-    into_s = now - current * bucket_s
     held, counts = windows.buckets(state, ring)
     outcomes = counts[:, :, Counter.CLICKS] + counts[:, :, Counter.SKIPS].astype(np.int64)
     drawn = outcomes if worth is None else np.maximum(counts @ worth, 0)
     back = current[:, None] - held  # (n, slots) how many buckets ago
-    middles = 0.5 ** ((np.arange(1, slots) - 0.5) * bucket_s / half_life_s)  # of the buckets before the current one, when that begins
-    weights = np.concatenate([[0.0], middles])[np.where((back > 0) & (back < slots), back, 0)]
+    weights = np.concatenate([[0.0], _middles(ring, half_life_s)])[np.where((back > 0) & (back < slots), back, 0)]
     before, running = np.zeros(len(state)), np.where(back == 0, drawn, 0).sum(axis=1)
     for slot in range(slots):  # in this order, so that the bits do not depend on how many are asked for at once
         before += weights[:, slot] * drawn[:, slot]
+    return before, running
+
+
+def _decayed(before: Column, running: Column, ring: int, half_life_s: float, now: Column) -> tuple[Column, Column]:
+    """What was drawn and how long it took, both decayed: (n,), (n,). The bucket that `now` lies in counts for as long as it lasts yet."""
+    bucket_s, _ = RINGS[ring]
+    into_s = now - now.astype(np.int64) // bucket_s * bucket_s
     fade, fade_running = 0.5 ** (into_s / half_life_s), 0.5 ** (into_s / (2 * half_life_s))
-    return fade * before + fade_running * running, fade * (middles.sum() * bucket_s) + fade_running * into_s
+    return fade * before + fade_running * running, fade * (_middles(ring, half_life_s).sum() * bucket_s) + fade_running * into_s
+
+
+def _middles(ring: int, half_life_s: float) -> NDArray[np.floating]:
+    """What the buckets before the current one weigh when that begins."""
+    bucket_s, slots = RINGS[ring]
+    return 0.5 ** ((np.arange(1, slots) - 0.5) * bucket_s / half_life_s)

@@ -40,8 +40,10 @@ RINGS = ((60, 5), (300, 12), (10_800, 8), (86_400, 7))
 WINDOWS = {"5min": (0, 5), "1h": (1, 12), "1d": (2, 8), "7d": (3, 7)}  # name -> (ring, buckets)
 
 _TOTAL_AT = len(RINGS)  # a record is: the newest bucket of each ring, the totals, then the rings
-_RING_AT = [_TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in RINGS[:ring]) for ring in range(len(RINGS))]
-WIDTH = _TOTAL_AT + COUNTERS + COUNTERS * sum(slots for _, slots in RINGS)
+_BLOCK_AT = [1 + sum(slots for _, slots in RINGS[:ring]) for ring in range(len(RINGS))]  # a block is COUNTERS numbers: the totals are one, each bucket is one
+_BLOCKS = 1 + sum(slots for _, slots in RINGS)
+_RING_AT = [_TOTAL_AT + COUNTERS * block for block in _BLOCK_AT]
+WIDTH = _TOTAL_AT + COUNTERS * _BLOCKS
 
 TOTALS_END = _TOTAL_AT + COUNTERS  # what lies before suffices for `totals`
 _MOST = np.iinfo(np.int32).max
@@ -56,8 +58,7 @@ def fold(state: Counters, places: Ints, entries: Ints, occurred_at: Ints, amount
     numbers. The order makes no difference.
     """
     state = state.copy()
-    begin = _TOTAL_AT
-    state[:, begin : begin + COUNTERS] = _added(state[:, begin : begin + COUNTERS], places, entries, amounts)
+    cells, counted = [places * _BLOCKS], [entries]
     for ring, (bucket_s, slots) in enumerate(RINGS):
         buckets = (occurred_at // bucket_s)[entries]  # (t,)
         newest_before = state[:, ring].astype(np.int64)
@@ -66,16 +67,19 @@ def fold(state: Counters, places: Ints, entries: Ints, occurred_at: Ints, amount
         _clear_outdated(state, ring, newest_before, newest)
         state[:, ring] = newest
         inside = np.flatnonzero(buckets > newest[places] - slots)
-        begin, end = _RING_AT[ring], _RING_AT[ring] + slots * COUNTERS
-        cells = places[inside] * slots + buckets[inside] % slots
-        state[:, begin:end] = _added(state[:, begin:end].reshape(-1, COUNTERS), cells, entries[inside], amounts).reshape(len(state), -1)
+        cells.append(places[inside] * _BLOCKS + _BLOCK_AT[ring] + buckets[inside] % slots)
+        counted.append(entries[inside])
+    _add(state, np.concatenate(cells), np.concatenate(counted), amounts)
     return state
 
 
-def _added(counted: Counters, places: Ints, entries: Ints, amounts: NDArray[np.float64]) -> Counters:
-    """`counted` (k, COUNTERS) and what the entries add to it; rather standing still at the limit than wrapping around."""
-    which = csr_array((np.ones(len(places)), (places, entries)), shape=(len(counted), len(amounts)))
-    return np.minimum(counted + which @ amounts, _MOST).astype(np.int32)  # in float64: exact far beyond int32
+def _add(state: Counters, cells: Ints, entries: Ints, amounts: NDArray[np.float64]) -> None:
+    """Adds to each cell, a block of a record, what its entry holds: `cells` (c,), `entries` (c,). Rather standing still at the limit than wrapping around."""
+    distinct, places = np.unique(cells, return_inverse=True)
+    which = csr_array((np.ones(len(cells)), (places, entries)), shape=(len(distinct), len(amounts)))
+    rows, blocks = np.divmod(distinct[:, None], _BLOCKS)
+    columns = _TOTAL_AT + blocks * COUNTERS + np.arange(COUNTERS)
+    state[rows, columns] = np.minimum(state[rows, columns] + which @ amounts, _MOST).astype(np.int32)  # in float64: exact far beyond int32
 
 
 def totals(state: Counters) -> Windowed:
@@ -97,6 +101,19 @@ def window(state: Counters, name: str, now: float | NDArray[np.float64], counter
     for slot in np.flatnonzero(inside.any(axis=0)).tolist():
         counted += np.where(inside[:, slot, None], counts[:, slot], 0)
     return np.maximum(counted, 0, out=counted)
+
+
+def steady_until(state: Counters, now: float) -> NDArray[np.float64]:
+    """When windows that were read at `now` have to be read again although nothing was counted: (n,) UTC seconds, infinity where all are empty.
+
+    That is when a bucket ends, of a ring that still reaches something.
+    """
+    until = np.full(len(state), np.inf)
+    for ring, (bucket_s, slots) in enumerate(RINGS):
+        current = int(now) // bucket_s
+        reached = state[:, ring] > current - slots
+        until[reached] = np.minimum(until[reached], (current + 1) * bucket_s)
+    return until
 
 
 def buckets(state: Counters, ring: int) -> tuple[NDArray[np.integer], Counters]:
