@@ -1,5 +1,7 @@
 """What only Kafka can do to an event log: go away, come back, forget, and be set up otherwise."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -256,3 +258,29 @@ def test_a_broker_that_is_away_does_not_cost_the_producer(own_kafka: LocalKafka,
             with pytest.raises(StorageError):
                 log.append(EVENTS, [Record("a", b"lost", 0)])
     assert len(made) == 1
+
+
+def test_a_producer_that_has_given_up_is_replaced(own_kafka: LocalKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Producer] = []
+    monkeypatch.setattr(event_log_kafka_writer, "Producer", lambda settings, **options: made.append(Producer(settings, **options)) or made[-1])
+    broker = int((own_kafka.folder / "broker.pid").read_text())
+    with opened(own_kafka, delivery_timeout_s=10.0) as log:
+        log.append(EVENTS, [Record("a", b"before", 0)])
+        os.kill(broker, signal.SIGSTOP)
+        began = time.monotonic()
+        refused = threading.Thread(target=_refused, args=(log,), daemon=True)
+        refused.start()
+        time.sleep(0.5)
+        made[0].purge()  # what is on its way is given up, and with it the promise of no gaps
+        refused.join(10)
+        assert time.monotonic() - began < 5  # nobody waits for a producer that has given up
+        os.kill(broker, signal.SIGCONT)
+        back_at = time.monotonic()
+        while True:
+            try:
+                log.append(EVENTS, [Record("a", b"after", 0)])
+                break
+            except StorageError:
+                assert time.monotonic() - back_at < RECOVERED_WITHIN_S
+        assert len(made) == 2
+        assert next(value for *_, value in everything(log)) == b"before"

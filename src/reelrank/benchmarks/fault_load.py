@@ -21,7 +21,7 @@ _SLATE = 8  # a visit of one slate is one batch
 _PAUSE_S = 0.01  # between the batches of a thread: leaves the machine room to recover
 _WATCHED_S = 0.03  # from a slate to what became of it: nobody tells of a video before its slate is written down
 _SENT_TWICE = 0.1  # share of batches that are sent again although they were acknowledged
-_GIVE_UP_S = 180.0  # a broker on a busy machine may need a minute to start
+_GIVE_UP_S = 600.0  # a broker on a machine whose disk is busy may need minutes to start
 _FEED_PAUSE_S = 0.02
 
 
@@ -35,6 +35,7 @@ class Load:
         self._visits = count()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._in_vain = False
         self._threads: list[threading.Thread] = []
         self.acknowledged: set[str] = set()
         self.sent_again = 0
@@ -57,6 +58,13 @@ class Load:
             thread.join()
         if self._failure is not None:
             raise self._failure
+
+    def abandon(self) -> None:
+        """Ends at once, whatever is acknowledged: something else has failed."""
+        self._in_vain = True
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         try:
@@ -102,7 +110,7 @@ class Load:
             try:
                 answer = self._client.post_raw(body)
             except FeedError as problem:
-                if problem.status not in {0, *COME_BACK} or time.monotonic() > deadline:
+                if problem.status not in {0, *COME_BACK} or self._in_vain or time.monotonic() > deadline:
                     raise
                 with self._lock:
                     self.sent_again += 1

@@ -121,8 +121,10 @@ def _run(site: Site, scenario: _Scenario, rounds: int, on_progress: Callable[[in
             time.sleep(float(rng.uniform(0.3, 1.0)))
             recover_ms.append(scenario.breaks(site, number) * 1000)
             time.sleep(float(rng.uniform(0.2, 0.6)))
-        finally:
-            load.stop()
+        except BaseException:
+            load.abandon()
+            raise
+        load.stop()
         system.wait_at_rest()
         counts.update(_checked(system, load, number, different))
         on_progress(1)

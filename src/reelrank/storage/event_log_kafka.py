@@ -169,6 +169,7 @@ class KafkaEventLog:
         try:
             there = self._partitions_by_topic(_ANSWER_S)
         except StorageError:
+            self._renew_admin()
             return False
         return all(there.get(name, 0) for name in self._names.values())
 

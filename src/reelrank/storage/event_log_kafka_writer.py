@@ -14,6 +14,7 @@ _HEADERS: list[tuple[str, str | bytes | None]] = [("schema", b"1")]  # version o
 _AT_ONCE = 10_000  # records of one append that are under way at the same time
 _GRACE_S = 2.0  # librdkafka looks for overdue records once a second
 _LOOK_S = 1.0  # between two looks whether the cluster answers, while appends fail
+_LONG = 4  # times that an append may take: after these a producer that gets nothing through is replaced, whatever the cluster seems to answer
 
 Read = Callable[[str, int, int, int], list[StoredRecord]]
 
@@ -78,6 +79,7 @@ class KafkaWriter:
         self._closing = False
         self._overdue: set[tuple[str, int]] = set()  # topics and partitions whose latest append was not acknowledged in time
         self._look_at = 0.0
+        self._overdue_since: float | None = None
         self._answering_since: float | None = None
         self._producer = self._new_producer()
         self._hearing = threading.Thread(target=self._hear, name="kafka-acknowledgements", daemon=True)
@@ -142,7 +144,7 @@ class KafkaWriter:
             except BufferError as problem:
                 raise StorageError(f"{self._refused(topic)}: {self._config.queue_mib} MiB wait already; try again later") from problem
             except KafkaException as problem:
-                self._fatal = self._fatal or problem.args[0].fatal()
+                self._fatal = self._fatal or problem.args[0].code() == KafkaError._FATAL
                 raise StorageError(f"{self._refused(topic)}: {problem.args[0].str()}") from problem
 
     def _places(self, topic: str, partition: int, run: _Run) -> Sequence[int]:
@@ -172,7 +174,8 @@ class KafkaWriter:
     def _hear(self) -> None:
         """Lets acknowledgements in; also the client's log lines and errors."""
         while not self._closing:
-            self._producer.poll(0.2)
+            if not _listened(self._producer.poll, 0.2):
+                self._fatal = True
             if self._fatal or self._is_lost():
                 self._replace()
 
@@ -184,14 +187,15 @@ class KafkaWriter:
         """
         now = time.monotonic()
         if not self._overdue:
-            self._answering_since = None
-        elif now >= self._look_at:
-            if not self._answers():
-                self._answering_since = None
-            elif self._answering_since is None:
-                self._answering_since = now
+            self._overdue_since = self._answering_since = None
+            return False
+        self._overdue_since = self._overdue_since or now
+        if now >= self._look_at:
+            self._answering_since = (self._answering_since or now) if self._answers() else None
             self._look_at = time.monotonic() + _LOOK_S
-        return self._answering_since is not None and now - self._answering_since > self._config.delivery_timeout_s + _GRACE_S
+        patience_s = self._config.delivery_timeout_s + _GRACE_S
+        answers_in_vain = self._answering_since is not None and now - self._answering_since > patience_s
+        return answers_in_vain or now - self._overdue_since > _LONG * patience_s
 
     def _replace(self) -> None:
         log.warning("the producer has %s and is replaced", "given up" if self._fatal else "lost its way")
@@ -199,14 +203,11 @@ class KafkaWriter:
             given_up, self._producer = self._producer, self._new_producer()
             self._fatal = False
         self._overdue.clear()
-        self._answering_since = None
+        self._overdue_since = self._answering_since = None
         given_up.purge()
-        given_up.flush(_GRACE_S)  # who waits for it learns that it was in vain
-
-    def _failed(self, error: KafkaError) -> None:
-        if error.fatal():  # of the rest the client writes a line itself
-            self._fatal = True
-            log.error("%s", error.str())
+        until = time.monotonic() + _GRACE_S
+        while not _listened(given_up.flush, _GRACE_S) and time.monotonic() < until:  # who waits for it learns that it was in vain
+            pass
 
     def _refused(self, topic: str) -> str:
         return f"the event log at {self._servers} took no records of {self._names[topic]}"
@@ -228,6 +229,15 @@ class KafkaWriter:
             "queue.buffering.max.messages": config.queue_mib * 8192,  # of small records: each costs some memory of its own
             "retry.backoff.ms": 50,
             "retry.backoff.max.ms": 500,
-            "error_cb": self._failed,
         }
         return Producer(settings, logger=log)
+
+
+def _listened(listen: Callable[[float], object], timeout_s: float) -> bool:
+    """Lets callbacks in; False if the producer has given up, which it says by an exception in the midst of them, and at times by Python's own of that."""
+    try:
+        listen(timeout_s)
+    except (KafkaException, SystemError) as problem:
+        log.error("%s", problem.__cause__ or problem)
+        return False
+    return True
