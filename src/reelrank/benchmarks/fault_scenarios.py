@@ -68,9 +68,9 @@ def take_away(server: Callable[[Servers], Server], killed: Callable[[int], bool]
     def once(site: Site, number: int) -> float:
         assert site.servers is not None
         taken = server(site.servers)
-        site.feeds.start(_NOTICED_S)
+        taken.kill() if killed(number) else taken.stop()
+        site.feeds.start(_NOTICED_S)  # not before it is gone: on a busy machine it takes seconds to stop, and works until then
         try:
-            taken.kill() if killed(number) else taken.stop()
             time.sleep(float(site.rng.uniform(*within_s)))
         finally:
             site.feeds.stop()
