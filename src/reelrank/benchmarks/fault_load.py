@@ -21,7 +21,7 @@ _SLATE = 8  # a visit of one slate is one batch
 _PAUSE_S = 0.01  # between the batches of a thread: leaves the machine room to recover
 _WATCHED_S = 0.03  # from a slate to what became of it: nobody tells of a video before its slate is written down
 _SENT_TWICE = 0.1  # share of batches that are sent again although they were acknowledged
-_GIVE_UP_S = 600.0  # a broker on a machine whose disk is busy may need minutes to start
+_GIVE_UP_S = 90.0
 _FEED_PAUSE_S = 0.02
 
 

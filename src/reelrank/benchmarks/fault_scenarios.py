@@ -15,7 +15,7 @@ from reelrank.benchmarks.scratch import Scratch, TooSlow
 from reelrank.benchmarks.small_disk import SmallDisk
 from reelrank.storage.event_log import StorageError
 
-RECOVER_WITHIN_S = 60.0
+RECOVER_WITHIN_S = 30.0
 _NOTICED_S = 1.5  # after this a feed has to say that something is away
 _AWAY_S = (3.0, 5.0)
 _FULL_WITHIN_S = 20.0

@@ -14,20 +14,20 @@ Column = NDArray[np.float64]  # (n,)
 Paces = NDArray[np.float64]  # (n, 4) drawn before the current bucket and in it, of the short window and of the long one
 
 
-def velocity(state: Counters, now: Column, worth: NDArray[np.int64] | None = None) -> Column:
+def velocity(state: Counters, now: Column) -> Column:
     """The pace of now over the pace of lately, each at its own moment `now` (n,) UTC seconds: (n,), 1 where nothing changes.
 
     A bucket whose middle is `a` seconds old weighs 0.5 ** (a / half-life). With the decayed count n and the decayed seconds s of
     the short window (half-life 5 min) and N, S of the long one (6 h), it is (n + 3) / (s * N / S + 3): the expected count stands
     below, and both are drawn together where little is counted. What doubles its pace comes close to 2 within half an hour.
-    What counts are outcomes (watches and skips), or whatever `worth` (COUNTERS,) gives to each counter.
+    What counts are outcomes: watches and skips.
     """
-    return ratio(*now_and_lately(paces(state, now, worth), now))
+    return ratio(*now_and_lately(paces(state, now), now))
 
 
-def paces(state: Counters, now: Column, worth: NDArray[np.int64] | None = None) -> Paces:
+def paces(state: Counters, now: Column) -> Paces:
     """What was drawn, decayed to when the bucket that `now` lies in began: it stays the same for as long as windows do. Those of several add up."""
-    parts = [*_weighed(state, _SHORT_RING, SHORT_HALF_LIFE_S, now, worth), *_weighed(state, _LONG_RING, LONG_HALF_LIFE_S, now, worth)]
+    parts = [*_weighed(state, _SHORT_RING, SHORT_HALF_LIFE_S, now), *_weighed(state, _LONG_RING, LONG_HALF_LIFE_S, now)]
     return np.stack(parts, axis=1)
 
 
@@ -43,13 +43,12 @@ def ratio(count: Column, expected: Column) -> Column:
     return (count + _PRIOR) / (expected + _PRIOR)
 
 
-def _weighed(state: Counters, ring: int, half_life_s: float, now: Column, worth: NDArray[np.int64] | None) -> tuple[Column, Column]:
+def _weighed(state: Counters, ring: int, half_life_s: float, now: Column) -> tuple[Column, Column]:
     """What was drawn before the bucket that `now` lies in, decayed to when that began, and what was drawn in it: (n,), (n,)."""
     bucket_s, slots = RINGS[ring]
     current = now.astype(np.int64) // bucket_s
     held, counts = windows.buckets(state, ring)
-    outcomes = counts[:, :, Counter.CLICKS] + counts[:, :, Counter.SKIPS].astype(np.int64)
-    drawn = outcomes if worth is None else np.maximum(counts @ worth, 0)
+    drawn = counts[:, :, Counter.CLICKS] + counts[:, :, Counter.SKIPS].astype(np.int64)
     back = current[:, None] - held  # (n, slots) how many buckets ago
     weights = np.concatenate([[0.0], _middles(ring, half_life_s)])[np.where((back > 0) & (back < slots), back, 0)]
     before, running = np.zeros(len(state)), np.where(back == 0, drawn, 0).sum(axis=1)
