@@ -40,9 +40,7 @@ def decoded(**fields: object) -> User:
 
 @settings(deadline=None, max_examples=150)
 @given(WATCHES, st.integers(1, 8), st.data())
-def test_watches_are_the_newest_in_whatever_order_they_come_and_so_are_the_long_views_before_them(
-    entries: list[bytes], keep: int, data: st.DataObject
-) -> None:
+def test_watches_are_the_newest_in_whatever_order_they_come_and_so_are_the_long_views_before_them(entries: list[bytes], keep: int, data: st.DataObject) -> None:
     kept = long_views = b""
     for part in split(data.draw(st.permutations(entries)), sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=4)))):
         kept, pushed_out = sequences.merge_watches(kept, part, keep)
