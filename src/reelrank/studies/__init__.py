@@ -1,0 +1,1 @@
+"""What `reelrank evaluate` runs: public data sets, peers and protocols."""
