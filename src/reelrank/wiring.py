@@ -1,11 +1,14 @@
 """Turns Settings into connected objects. The only module that names a backend."""
 
 import hmac
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+
+import msgspec
 
 from reelrank.candidates.build_index import IndexBuilder
 from reelrank.candidates.co_watched import CoWatchedSource, item_to_item
@@ -13,7 +16,7 @@ from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
 from reelrank.candidates.similar_users import SimilarUsersSource, similar_users
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
-from reelrank.config import ConfigError, Settings
+from reelrank.config import ConfigError, Settings, StorageConfig
 from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
 from reelrank.events.collector import Collector
 from reelrank.events.rights import SlateVerifier
@@ -42,6 +45,7 @@ from reelrank.storage.keys import Keys
 from reelrank.storage.lake import Lake
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
+from reelrank.storage.quick_folder import quick_folder
 
 MIN_SECRET_CHARS = 32
 
@@ -225,6 +229,18 @@ def is_guarded(settings: Settings) -> bool:
 def open_reelrank(settings: Settings, clock: Clock | None = None) -> Reelrank:
     """A deployment as `settings` describe it; nothing is opened before it is used."""
     return Reelrank(settings, clock)
+
+
+@contextmanager
+def scratch_reelrank(clock: Clock, settings: Settings | None = None) -> Iterator[Reelrank]:
+    """A deployment in a temporary folder, in memory if there is room. One partition: many small folds, one after the other, gain nothing from several."""
+    settings = settings or Settings(storage=StorageConfig(partitions=1))
+    with tempfile.TemporaryDirectory(prefix="reelrank-scratch-", dir=quick_folder(), ignore_cleanup_errors=True) as folder:
+        system = open_reelrank(msgspec.structs.replace(settings, data_dir=folder), clock)
+        try:
+            yield system
+        finally:
+            system.close()
 
 
 @contextmanager

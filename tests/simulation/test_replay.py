@@ -69,10 +69,16 @@ def test_exposures_of_one_moment_never_see_each_other(tmp_path: Path, open_syste
     assert first == second < later
 
 
-def test_exposures_close_together_are_predicted_from_the_same_state(tmp_path: Path, open_system: OpenSystem) -> None:
-    data = write(tmp_path, [shown(5, 2, at_s=0), shown(5, 1, at_s=4), shown(5, 0, at_s=11)])
-    first, close, later = Replayed(open_system, data, together_s=10).feature("user_outcomes")
+def test_exposures_of_different_users_close_together_are_predicted_from_the_same_state(tmp_path: Path, open_system: OpenSystem) -> None:
+    data = write(tmp_path, [shown(5, 2, at_s=0), shown(6, 2, at_s=4), shown(7, 2, at_s=11)])
+    first, close, later = Replayed(open_system, data, together_s=10).feature("video_outcomes")
     assert first == close < later
+
+
+def test_what_a_user_did_a_moment_ago_is_known_however_close_together(tmp_path: Path, open_system: OpenSystem) -> None:
+    data = write(tmp_path, [shown(5, 2, at_s=0, played_s=3), shown(5, 1, at_s=2), shown(5, 0, at_s=4)])
+    first, during, after = Replayed(open_system, data, together_s=10).feature("user_outcomes")
+    assert first == during < after
 
 
 def test_what_was_predicted_stands_in_the_log_with_features_and_offsets(tmp_path: Path, open_system: OpenSystem) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from reelrank.benchmarks.backends import Backend, settings_for
 from reelrank.benchmarks.event_load import Batches, not_in_log
+from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.processes import CpuShare
-from reelrank.benchmarks.report import spread
 from reelrank.benchmarks.scratch import scratch_system
 from reelrank.benchmarks.wires import UnexpectedAnswer, Wires
 from reelrank.simulation.world import World

@@ -17,7 +17,7 @@ from reelrank.benchmarks.backends import Backend, Servers, local_servers
 from reelrank.benchmarks.example_check import check_events, check_examples
 from reelrank.benchmarks.fault_load import THREADS, FeedWatch, Load
 from reelrank.benchmarks.fault_scenarios import Break, Site, fill_disk, kill_process, take_away
-from reelrank.benchmarks.report import spread
+from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.scratch import Scratch, TooSlow, patiently, scratch_system
 from reelrank.benchmarks.small_disk import NoSmallDisk, SmallDisk, small_disk
 from reelrank.config import Settings

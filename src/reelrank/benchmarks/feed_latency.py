@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 from urllib3 import PoolManager
 
-from reelrank.benchmarks.report import spread
+from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.scratch import Scratch, scratch_system
 from reelrank.config import Settings
 from reelrank.domain.event import Event

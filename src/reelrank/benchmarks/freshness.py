@@ -14,8 +14,8 @@ import numpy as np
 from reelrank.benchmarks.backends import Backend, settings_for
 from reelrank.benchmarks.event_load import Batches
 from reelrank.benchmarks.local_server import free_port
+from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.processes import CpuShare
-from reelrank.benchmarks.report import spread
 from reelrank.benchmarks.scratch import Scratch, TooSlow, scratch_system
 from reelrank.benchmarks.wires import UnexpectedAnswer, Wires
 from reelrank.domain.event import Like, VideoPublished

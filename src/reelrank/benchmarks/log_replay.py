@@ -1,21 +1,18 @@
 """A real log through the whole loop: how many events a second, and how well it predicts what it has not seen yet."""
 
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reelrank.benchmarks.report import spread
-from reelrank.benchmarks.scratch import in_folder, quick_folder, scratch_system
-from reelrank.config import Settings, StorageConfig
+from reelrank.benchmarks.percentiles import spread
+from reelrank.benchmarks.scratch import scratch_system
 from reelrank.domain.clock import ManualClock
 from reelrank.evaluation.prediction import auc, gauc, log_loss, user_days
 from reelrank.simulation.kuairand import Exposures, KuaiRand, events_in_order
 from reelrank.simulation.replay import OnProgress, Predictions, Prequential, ReplayError, bodies_of, post_log
-from reelrank.wiring import open_reelrank
+from reelrank.wiring import scratch_reelrank
 
 HISTORIES_AT_ONCE = 250  # in one body; each may name 150 videos
 TOGETHER_S = 30.0  # exposures this close together are predicted from the same state
@@ -64,21 +61,16 @@ def measure_quality(
     rng = np.random.default_rng(seed)
     long_views = np.flatnonzero(exposures.long_view)
     ask_at = np.sort(rng.choice(long_views, size=min(feeds, len(long_views)), replace=False))
-    with tempfile.TemporaryDirectory(prefix="reelrank-replay-", dir=quick_folder(), ignore_cleanup_errors=True) as folder:
-        clock = ManualClock()
-        # one partition: many small folds, one after the other, gain nothing from several
-        system = open_reelrank(in_folder(Path(folder), Settings(storage=StorageConfig(partitions=1))), clock)
-        try:
-            system.catalog.publish(data.videos())
-            system.columns.refresh()
-            pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build, together_s)
-            pasts = data.histories()[-histories:] if histories is not None else data.histories()
-            clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
-            pass_.see(pasts)
-            imported_s = time.perf_counter() - began
-            predictions = pass_.run(exposures, ask_at, count, seed, on_progress)
-        finally:
-            system.close()
+    clock = ManualClock()
+    with scratch_reelrank(clock) as system:
+        system.catalog.publish(data.videos())
+        system.columns.refresh()
+        pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build, together_s)
+        pasts = data.histories()[-histories:] if histories is not None else data.histories()
+        clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
+        pass_.see(pasts)
+        imported_s = time.perf_counter() - began
+        predictions = pass_.run(exposures, ask_at, count, seed, on_progress)
     return {
         **_judged(exposures, predictions),
         **_recalled(predictions, count),

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import numpy as np
 
 from reelrank.benchmarks.event_load import Batches, not_in_log
+from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.processes import CpuShare, MemoryWatch
-from reelrank.benchmarks.report import spread
 from reelrank.benchmarks.scratch import Scratch, scratch_system
 from reelrank.benchmarks.wires import UnexpectedAnswer, Wires
 from reelrank.simulation.client import FeedClient, FeedError

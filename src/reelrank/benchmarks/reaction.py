@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reelrank.benchmarks.made_visits import past_of, renamed
-from reelrank.benchmarks.report import spread
+from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.scratch import Scratch, scratch_system
 from reelrank.config import Settings
 from reelrank.domain.event import Event, Like

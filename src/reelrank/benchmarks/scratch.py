@@ -1,7 +1,6 @@
 """A system of its own for a measurement: real processes, in a temporary folder, on a free port."""
 
 import re
-import shutil
 import tempfile
 import time
 import urllib.request
@@ -24,8 +23,6 @@ from reelrank.supervisor import Supervisor, running
 from reelrank.wiring import Reelrank, open_reelrank
 
 Answer = TypeVar("Answer")
-
-_ROOM_BYTES = 8 << 30
 
 _SLATES_WAITING = re.compile(rb"^reelrank_slates_waiting ([0-9.e+]+)", re.MULTILINE)
 
@@ -109,9 +106,3 @@ def in_folder(folder: Path, settings: Settings | None = None) -> Settings:
     settings = settings or Settings()
     serving = msgspec.structs.replace(settings.serving, host="127.0.0.1", port=free_port())
     return msgspec.structs.replace(settings, data_dir=str(folder), serving=serving)
-
-
-def quick_folder() -> str | None:
-    """A folder in memory if there is room, for what does not have to survive a power cut; None for the usual place of temporary files."""
-    memory = Path("/dev/shm")
-    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_BYTES else None

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.benchmarks.scratch import in_folder, quick_folder
 from reelrank.candidates import co_watched
 from reelrank.config import Settings
 from reelrank.domain.clock import ManualClock
@@ -25,7 +24,8 @@ from reelrank.simulation.kuairand import DataError, Exposures, KuaiRand
 from reelrank.simulation.replay import Prequential
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.event_log import StorageError
-from reelrank.wiring import Reelrank, open_reelrank, scratch_stores
+from reelrank.storage.quick_folder import quick_folder
+from reelrank.wiring import Reelrank, scratch_reelrank, scratch_stores
 
 FEEDS = 300  # asked for during a replayed day
 COUNT = 10  # videos in each of them
@@ -55,23 +55,19 @@ def audit_day(data: KuaiRand, exposures: Exposures, day: int, progress: Progress
         raise DataError(f"the log shows nothing on {day}; of the days up to then {before}")
     first = int(of_day[0])
     ask_at = np.unique(np.linspace(first, len(exposures) - 1, min(feeds, len(of_day))).astype(np.int64))
-    with tempfile.TemporaryDirectory(prefix="reelrank-audit-", dir=quick_folder(), ignore_cleanup_errors=True) as folder:
-        clock = ManualClock()
-        system = open_reelrank(in_folder(Path(folder), Settings()), clock)
-        try:
-            system.catalog.publish(data.videos())
-            system.columns.refresh()
-            pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build)
-            pasts = data.histories()[-histories:] if histories is not None else data.histories()
-            clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
-            with progress.task("what users did before the log", 0):
-                pass_.see(pasts)
-            with progress.task(f"replaying the log up to {day}", len(exposures)) as on_progress:
-                pass_.run(exposures, ask_at, COUNT, on_progress=on_progress, predict_from=first)
-            system.feed.flush()
-            return audit_deployment(system, progress, Chosen(since=float(exposures.shown_ms[first]) / 1000), scratch=quick_folder())
-        finally:
-            system.close()
+    clock = ManualClock()
+    with scratch_reelrank(clock, Settings()) as system:
+        system.catalog.publish(data.videos())
+        system.columns.refresh()
+        pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build)
+        pasts = data.histories()[-histories:] if histories is not None else data.histories()
+        clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
+        with progress.task("what users did before the log", 0):
+            pass_.see(pasts)
+        with progress.task(f"replaying the log up to {day}", len(exposures)) as on_progress:
+            pass_.run(exposures, ask_at, COUNT, on_progress=on_progress, predict_from=first)
+        system.feed.flush()
+        return audit_deployment(system, progress, Chosen(since=float(exposures.shown_ms[first]) / 1000), scratch=quick_folder())
 
 
 def known_params(params: FeedParams) -> dict[str, FeedParams]:

@@ -33,9 +33,9 @@ def skew(
         raise click.UsageError("--data and --day belong together: which log, and which of its days")
     if data is not None and any(one is not None for one in (policy, since, data_dir, config)):
         raise click.UsageError("--policy, --since, --data-dir and --config are about a deployment; --data makes one of its own")
-    from reelrank.benchmarks.report import tell
     from reelrank.benchmarks.skew_audit import as_numbers, audit_day, audit_deployment
     from reelrank.cli.progress import TerminalProgress
+    from reelrank.cli.report import tell
     from reelrank.features.served_slates import Chosen
 
     began, progress = time.perf_counter(), TerminalProgress()

@@ -24,6 +24,7 @@ from reelrank.simulation.kuairand import Exposures
 
 Ints = NDArray[np.int64]
 OnProgress = Callable[[int], None]  # told how many more are done
+OnScored = Callable[[range, Sequence[Served]], None]  # told the places of some exposures and the slates that they were predicted as
 
 _DAY_MS = 86_400_000
 _SEEN_AT_ONCE = 20_000  # moments of a past that nobody predicts
@@ -108,8 +109,9 @@ class Predictions:
 class Prequential:
     """Predict, then see: every exposure is predicted from the log before it, then goes into the log itself.
 
-    Exposures less than `together_s` after each other are predicted from the same state. What a user did becomes
-    visible when the watch is over, never before; two exposures of the same moment never see each other.
+    Exposures less than `together_s` after each other are predicted from the same state, as long as it knows all that
+    their own users had done. What a user did becomes visible when the watch is over, never before; two exposures of the
+    same moment never see each other.
     """
 
     def __init__(
@@ -142,11 +144,12 @@ class Prequential:
         self._stream.catch_up()
 
     def run(
-        self, exposures: Exposures, ask_at: Ints, count: int = 50, seed: int = 0, on_progress: OnProgress = lambda _: None, predict_from: int = 0
-    ) -> Predictions:
+        self, exposures: Exposures, ask_at: Ints, count: int = 50, seed: int = 0, on_progress: OnProgress = lambda _: None, predict_from: int = 0,
+        on_scored: OnScored = lambda _places, _slates: None,
+    ) -> Predictions:  # fmt: skip
         """Goes through the exposures once; at those in `ask_at` (places) a feed of `count` is asked for as well.
 
-        The exposures before the place `predict_from` are only seen.
+        The exposures before the place `predict_from` are only seen. `on_scored` is told which places were predicted, and as which slates.
         """
         predictions = Predictions()
         moments = kuairand.moments(exposures)
@@ -171,6 +174,7 @@ class Prequential:
             slates = self._feed.score_shown([kuairand.served_at(exposures, place) for place in together], moments_s)
             scored.update(zip(together, slates, strict=True))
             predictions.note(together, len(exposures), [slate.videos[0].predictions for slate in slates])
+            on_scored(together, slates)
             predictions.batches += 1
             on_progress(end - first)
         if len(exposures):
@@ -228,11 +232,32 @@ class _Popular:
 
 
 def _batches(exposures: Exposures, together_ms: int, first: int = 0) -> Iterator[tuple[int, int]]:
-    """Runs of exposures from the place `first` on that begin less than `together_ms` after the first of the run, and in any case those of one moment."""
+    """Runs of exposures from the place `first` on that one state may predict.
+
+    They begin less than `together_ms` after the first of the run, or with it, and nothing that their users did ended in between.
+    """
+    shown_ms, changed_ms = exposures.shown_ms.tolist(), _own_ends(exposures).tolist()
     while first < len(exposures):
-        end = int(np.searchsorted(exposures.shown_ms, int(exposures.shown_ms[first]) + max(together_ms, 1)))
+        start_ms, end = shown_ms[first], first + 1
+        while end < len(exposures) and (shown_ms[end] == start_ms or (shown_ms[end] < start_ms + together_ms and changed_ms[end] < start_ms)):
+            end += 1
         yield first, end
         first = end
+
+
+def _own_ends(exposures: Exposures) -> Ints:
+    """When the last watch of the same user that was over before each exposure ended, in milliseconds; -1 where there is none: (n,)."""
+    _, users = np.unique(exposures.user_ids, return_inverse=True)
+    count = len(exposures)
+    whose, at_ms = np.tile(users, 2), np.concatenate([exposures.ended_ms, exposures.shown_ms])
+    is_end = np.repeat([True, False], count)
+    order = np.lexsort((is_end, at_ms, whose))  # what ends just then is not known yet
+    last = np.maximum.accumulate(np.where(is_end[order], np.arange(2 * count), -1))
+    at = order[np.maximum(last, 0)]
+    mine = (last >= 0) & (whose[at] == whose[order])
+    found = np.empty(2 * count, dtype=np.int64)
+    found[order] = np.where(mine, at_ms[at], -1)
+    return found[count:]
 
 
 def _due_events(exposures: Exposures, moments: kuairand.Moments, due: range, scored: dict[int, Served]) -> Iterator[Event]:
