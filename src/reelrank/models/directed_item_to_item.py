@@ -92,7 +92,7 @@ def quality(histories: csr_array, weights: csr_array, targets: Rows) -> float:
 
 
 def choose(
-    rows: Rows, indptr: Rows, targets: Rows, videos: int, *, rounds: int = 2, on_progress: Callable[[int], None] = lambda tried: None
+    rows: Rows, indptr: Rows, targets: Rows, videos: int, *, rounds: int = 2, on_progress: Callable[[int], None] = lambda _: None
 ) -> tuple[DirectedConfig, float]:
     """The config with the best NDCG@10 on one held-out video `targets` (histories,) that followed each history, and that NDCG.
 

@@ -68,7 +68,9 @@ class VideoTower(nn.Module):
         super().__init__()
         self.id_dropout = config.id_dropout
         self.ids = _table(len(features), config.width)
-        self.tables = nn.ModuleDict({name: _table(numbers.max() + 2, config.width) for name, numbers in _numbers(features).items() if numbers.max(initial=-1) >= 0})
+        self.tables = nn.ModuleDict(
+            {name: _table(numbers.max() + 2, config.width) for name, numbers in _numbers(features).items() if numbers.max(initial=-1) >= 0}
+        )
         self.content = nn.Linear(features.content.shape[1], config.width, bias=False) if features.content.shape[1] else None
         self.describe(features, np.ones(len(features), dtype=np.bool_))
 

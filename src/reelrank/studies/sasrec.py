@@ -96,7 +96,7 @@ def train(
     epochs: int,
     every: int = 5,
     patience: int = 3,
-    on_progress: Callable[[int], None] = lambda epoch: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> Trained:
     """Trains on until `epochs` in all, or until `patience` evaluations, one after `every` epochs, brought nothing better.
 

@@ -50,7 +50,7 @@ def fit(
     network: TwoTowerConfig | None = None,
     training: TwoTowerTraining | None = None,
     folder: Path | None = None,
-    on_progress: Callable[[int], None] = lambda step: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> TwoTower:
     """The towers of the evaluation with the highest `quality`, which judges them on watches that `targets` leaves out.
 
