@@ -78,7 +78,7 @@ def decayed_histories(rows: Rows, indptr: Rows, videos: int, input_decay: float)
 
 def scores(histories: csr_array, weights: csr_array) -> Floats:
     """What each history says about every video, -inf for those it holds: (histories, videos), dense."""
-    said = (histories @ weights).toarray()
+    said = csr_array(histories @ weights).toarray()
     held = histories.tocoo()
     said[held.coords] = -np.inf
     return said

@@ -64,6 +64,7 @@ class VideoTower(nn.Module):
     """id + author + sound + mean of tags + content. A video that nobody has watched yet has no id, but a vector."""
 
     known: Tensor  # (m,) whose id may speak
+    content_of: Tensor  # (m, C)
 
     def __init__(self, features: VideoFeatures, config: TwoTowerConfig) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class VideoTower(nn.Module):
         """
         for name, numbers in _numbers(features).items():
             if name in self.tables:
-                trained = self.tables[name].num_embeddings  # type: ignore[union-attr]
+                trained = len(self.tables[name].weight)  # type: ignore[arg-type]
                 self.register_buffer(f"{name}_of", torch.as_tensor(np.where(numbers + 1 < trained, numbers + 1, 0)), persistent=False)
         self.register_buffer("content_of", torch.as_tensor(features.content, dtype=torch.float32), persistent=False)
         self.register_buffer("known", torch.as_tensor(known), persistent=False)

@@ -66,7 +66,7 @@ def reelrank(job: Job) -> Fitted:
         on_progress=job.on_progress,
     )
     tower = _tower(towers, training.window)
-    item_to_item = _item_to_item(directed.weights(rows, indptr, len(data.items), exponents), exponents.input_decay)
+    item_to_item = _item_to_item(directed.weights(rows, indptr, len(data.items), exponents), len(data.items), exponents.input_decay)
     scorer, mixture = _mixture(tower, item_to_item, valid)
     reached = {"item_to_item": alone, "tower": ndcg(tower, valid), "mixed": ndcg(scorer, valid)}
     return scorer, {"item_to_item": msgspec.to_builtins(exponents), **mixture, "validation_ndcg_at_10": reached}
@@ -92,7 +92,7 @@ def item_knn(job: Job) -> Fitted:
         def scorer(split: Split, some: slice) -> Floats:
             owner, items = split.held(some)
             histories = csr_array((np.ones(len(items), dtype=np.float32), (owner, items)), shape=(len(split.target[some]), len(data.items)))
-            return (histories @ nearest).toarray()
+            return csr_array(histories @ nearest).toarray()
 
         return scorer
 
@@ -157,13 +157,13 @@ def _tower(towers: TwoTower, window: int) -> Scorer:
     return scorer
 
 
-def _item_to_item(weights: csr_array, input_decay: float) -> Scorer:
+def _item_to_item(weights: csr_array, items: int, input_decay: float) -> Scorer:
     def scorer(split: Split, some: slice) -> Floats:
-        owner, items = split.held(some)
+        owner, rows = split.held(some)
         sizes = (split.end - split.start)[some]
         age = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(owner)) - 1
-        histories = csr_array(((input_decay**age).astype(np.float32), (owner, items)), shape=(len(sizes), weights.shape[0]))
-        return (histories @ weights).toarray()
+        histories = csr_array(((input_decay**age).astype(np.float32), (owner, rows)), shape=(len(sizes), items))
+        return csr_array(histories @ weights).toarray()
 
     return scorer
 
@@ -212,8 +212,9 @@ def _nearest(similar: csr_array, keep: int) -> csr_array:
     """The `keep` largest entries of each column."""
     by_column = csr_array(similar.T)
     by_column.eliminate_zeros()
-    sizes = np.diff(by_column.indptr)
+    sizes = np.diff(np.asarray(by_column.indptr))
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    order = np.lexsort((-by_column.data, owner))
-    best = order[np.arange(len(owner)) - np.repeat(by_column.indptr[:-1], sizes) < keep]
+    order = np.lexsort((-np.asarray(by_column.data), owner))
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    best = order[place < keep]
     return csr_array((by_column.data[best], (by_column.indices[best], owner[best])), shape=similar.shape)
