@@ -38,7 +38,7 @@ def ndcg(hits: Bools, relevant: Rows) -> Floats:
     gains = 1 / np.log2(np.arange(hits.shape[1]) + 2)
     best: Floats = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(relevant, hits.shape[1])]
     with np.errstate(invalid="ignore"):
-        return np.asarray(hits @ gains) / best
+        return np.asarray((hits @ gains) / best)
 
 
 def hit(hits: Bools) -> Floats:

@@ -214,7 +214,7 @@ def _nearest(similar: csr_array, keep: int) -> csr_array:
     by_column.eliminate_zeros()
     sizes = np.diff(np.asarray(by_column.indptr))
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    order = np.lexsort((-np.asarray(by_column.data), owner))
+    order = np.lexsort((-np.asarray(by_column.data, dtype=np.float32), owner))
     place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     best = order[place < keep]
     return csr_array((by_column.data[best], (by_column.indices[best], owner[best])), shape=similar.shape)
