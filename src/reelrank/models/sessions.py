@@ -13,7 +13,18 @@ from reelrank.features.definitions import FEATURES_VERSION
 from reelrank.features.tokens import Column, Rows, Tokens
 from reelrank.models import video_tables
 from reelrank.models.dense_inputs import DenseInputs
-from reelrank.models.ranker_inputs import NO_LAG, SURFACES, Floats, RankerSettings, TokenInputs, VideoTraits, age_buckets, rank_buckets, read_tokens, token_inputs
+from reelrank.models.ranker_inputs import (
+    NO_LAG,
+    SURFACES,
+    Floats,
+    RankerSettings,
+    TokenInputs,
+    VideoTraits,
+    age_buckets,
+    rank_buckets,
+    read_tokens,
+    token_inputs,
+)
 
 FORMAT = 1  # changes when an artifact of before can't be read any more
 
