@@ -1,0 +1,1 @@
+"""What `evaluate` runs: public data sets, peers, protocols."""
