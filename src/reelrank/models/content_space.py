@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.sparse import csr_array, diags_array, hstack
 
 Floats = NDArray[np.float32]
 
@@ -17,7 +18,7 @@ def kernel_features(kinds: Sequence[Floats], count: int, rng: np.random.Generato
     Each kind is centred, brought to unit length and weighs the same. The same for every data set: lengths were
     taken out. A video without content (all zeros, in every kind) has none here either.
     """
-    together = np.hstack([_unit(vectors) for vectors in kinds]) / np.sqrt(len(kinds))  # (v, sum of d), unrelated ones at distance √2
+    together = np.hstack([_unit(vectors) for vectors in kinds]) / np.float32(np.sqrt(len(kinds)))  # (v, sum of d), unrelated ones at distance √2
     directions = rng.standard_normal((together.shape[1], count)).astype(np.float32) * np.float32(np.sqrt(_SHARPNESS))
     shifts = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
     features = np.cos(together @ directions + shifts) * np.float32(np.sqrt(2 / count))
@@ -25,18 +26,39 @@ def kernel_features(kinds: Sequence[Floats], count: int, rng: np.random.Generato
     return features
 
 
-def smoother(features: Floats, ridge: float) -> Floats:
-    """Q (v, d) with Q Qᵀ = F (FᵀF + ridge I)⁻¹ Fᵀ: times any column over videos, what a ridge on the features F (v, d) predicts of it."""
-    return solve_triangular(_factor(features, ridge), features.T, lower=True).T.astype(np.float32)
+def code_features(kinds: Sequence[csr_array], most: int) -> csr_array:
+    """What videos share by name, such as author, tags and sound, (v, codes) each: the `most` frequent codes of all kinds, (v, at most `most`).
+
+    A code of a single video can't say anything of another one and is left out. What is rarer says more (idf), and the
+    kinds of a video together have length 1.
+    """
+    together = csr_array(hstack([csr_array(codes).astype(np.float32) for codes in kinds], format="csr"))
+    counts = np.bincount(together.indices, minlength=together.shape[1])
+    kept = np.argsort(-counts, kind="stable")[:most]
+    kept = np.sort(kept[counts[kept] > 1])
+    rarity = np.log((together.shape[0] + 1) / counts[kept])
+    weighed = csr_array(together[:, kept] @ diags_array(rarity))
+    lengths = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
+    return csr_array(diags_array(1 / np.maximum(lengths, 1e-9)) @ weighed).astype(np.float32)
 
 
-def regress(features: Floats, targets: Floats, ridge: float) -> Floats:
+def smoother(features: Floats, ridge: float, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """(Q, K), each (v, d), with Q Kᵀ = F (F_kᵀF_k + ridge I)⁻¹ F_kᵀ: times any column over the `known` videos, what a ridge predicts of it for all.
+
+    F (v, d) are the features, F_k those of the known videos.
+    """
+    predicts = solve_triangular(_factor(features[known], ridge), features.T, lower=True).T.astype(np.float32)
+    return predicts, np.where(known[:, None], predicts, np.float32(0))
+
+
+def regress(features: Floats | csr_array, targets: Floats, ridge: float) -> Floats:
     """The weights (d, k) of a ridge that predicts `targets` (v, k) from `features` (v, d)."""
     return cho_solve((_factor(features, ridge), True), features.T @ targets).astype(np.float32)
 
 
-def _factor(features: Floats, ridge: float) -> NDArray[np.float64]:
-    gram = (features.T @ features).astype(np.float64)
+def _factor(features: Floats | csr_array, ridge: float) -> NDArray[np.float64]:
+    gram = features.T @ features
+    gram = (gram if isinstance(gram, np.ndarray) else gram.toarray()).astype(np.float64)
     gram[np.diag_indices(len(gram))] += ridge
     return cholesky(gram, lower=True)
 

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
 Floats = NDArray[np.float32]
+Smoother = tuple[Floats, Floats]
 
 _BLOCK = 1024  # rows of the video x video likeness that are computed at a time
+_POWER_STEPS = 100  # cheap beside a single hop of many users
 
 
 class FilterShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,9 +40,10 @@ class Parts:
 class GraphFilter:
     """Graph filtering without training (after GF-CF, Shen et al. 2021, and BSPM, Choi et al. 2023), with an exponent for each side and with content.
 
-    With R the users x videos matrix, Z = D_user^-a R D_video^-1/2 and P = ZᵀZ, a history x gets
-    (Σ_k w_k x D_video^-c P^k + Σ_m l_m x D_video^-c A_m) D_video^o (I + f Q Qᵀ), where A_m joins videos of like content
-    and Q Qᵀ predicts scores from content. Any history has scores, whether or not its user is one of the rows of R.
+    With R the users x videos matrix, Z = D_user^-a R D_video^-1/2 (scaled to a largest singular value of 1, so that a hop
+    weighs the same whatever a) and P = ZᵀZ, a history x gets
+    (Σ_k w_k x D_video^-c P^k + Σ_m l_m x D_video^-c A_m) D_video^o (I + f K Qᵀ), where A_m joins videos of like content
+    and K Qᵀ predicts scores from content. Any history has scores, whether or not its user is one of the rows of R.
     """
 
     def __init__(self, watched: csr_array, likeness: Sequence[csr_array] = ()) -> None:
@@ -53,7 +56,8 @@ class GraphFilter:
     def parts(self, histories: csr_array, user_exponent: float, in_exponent: float, hops: int) -> Parts:
         """What each part says to the owners of `histories` (n, v)."""
         into = diags_array(self._users**-user_exponent) @ self._watched @ diags_array(self._videos**-0.5)
-        to_users, to_videos = csr_array(into).astype(np.float32), csr_array(into.T).astype(np.float32)
+        into = csr_array(into / _largest_singular_value(csr_array(into), self._videos**0.5)).astype(np.float32)
+        to_users, to_videos = into, csr_array(into.T)
         signal = csr_array((histories @ diags_array(self._videos**-in_exponent)).T).astype(np.float32)  # (v, n): sparse times dense is fastest so
         reached, found = signal, []
         for _ in range(hops):
@@ -62,18 +66,19 @@ class GraphFilter:
             reached = np.ascontiguousarray(found[-1].T)
         return Parts(found, [_dense(graph @ signal) for graph in self._likeness])
 
-    def combine(self, parts: Parts, shape: FilterShape, smoother: Floats | None = None) -> Floats:
-        """The parts weighed: scores (n, v). `smoother` is Q (v, d); without it nothing flows."""
+    def combine(self, parts: Parts, shape: FilterShape, smoother: Smoother | None = None) -> Floats:
+        """The parts weighed: scores (n, v). `smoother` is what content predicts, (Q, K) of (v, d); without it nothing flows."""
         scores = np.zeros_like(parts.hops[0])
         for weight, part in [*zip(shape.hops, parts.hops, strict=False), *zip(shape.like_watched, parts.like_watched, strict=False)]:
             if weight:
                 scores += np.float32(weight) * part
         scores *= (self._videos**shape.out_exponent).astype(np.float32)
         if shape.flow and smoother is not None:
-            scores += (np.float32(shape.flow) * (scores @ smoother)) @ smoother.T
+            predicts, known = smoother
+            scores += (np.float32(shape.flow) * (scores @ known)) @ predicts.T
         return scores
 
-    def scores(self, histories: csr_array, shape: FilterShape, smoother: Floats | None = None) -> Floats:
+    def scores(self, histories: csr_array, shape: FilterShape, smoother: Smoother | None = None) -> Floats:
         """The scores (n, v) of all videos for the owners of `histories` (n, v), watched ones included."""
         return self.combine(self.parts(histories, shape.user_exponent, shape.in_exponent, len(shape.hops)), shape, smoother)
 
@@ -115,3 +120,11 @@ def _dense(columns: csr_array | Floats) -> Floats:
     """(v, n) as a row per user: (n, v)."""
     whole = columns.toarray() if isinstance(columns, csr_array) else columns
     return np.ascontiguousarray(whole.T)
+
+
+def _largest_singular_value(matrix: csr_array, vector: NDArray[np.float64]) -> float:
+    """By power iteration from a positive `vector`, which is the answer itself when the user exponent is 1/2."""
+    for _ in range(_POWER_STEPS):
+        vector = matrix.T @ (matrix @ vector)
+        vector /= max(float(np.linalg.norm(vector)), 1e-30)
+    return max(float(np.linalg.norm(matrix @ vector)), 1e-30)

@@ -20,7 +20,7 @@ class LightGcn(nn.Module):
         super().__init__()
         users, videos = (int(size) for size in watched.shape)
         self._sizes, self._layers = [users, videos], layers
-        self._graph = _tensor(adjacency(watched))
+        self._graph = adjacency(watched)
         self.own = nn.Parameter(torch.randn(users + videos, width) * width**-0.5)
         self._content = None if content is None else torch.from_numpy(content)
         self.from_content = None if content is None else nn.Linear(content.shape[1], width, bias=False)
@@ -50,15 +50,10 @@ class _Propagate(torch.autograd.Function):
     """A symmetric sparse matrix times dense columns: its gradient is the same product, so that no transpose is ever made."""
 
     @staticmethod
-    def forward(ctx: Any, graph: Tensor, columns: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(ctx: Any, graph: csr_array, columns: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.graph = graph
-        return graph @ columns
+        return torch.from_numpy(graph @ columns.numpy())
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return None, ctx.graph @ gradient.contiguous()
-
-
-def _tensor(graph: csr_array) -> Tensor:
-    indptr, indices = (torch.from_numpy(part.astype(np.int32)) for part in (graph.indptr, graph.indices))
-    return torch.sparse_csr_tensor(indptr, indices, torch.from_numpy(graph.data), size=graph.shape, check_invariants=False)
+        return None, torch.from_numpy(ctx.graph @ gradient.numpy())

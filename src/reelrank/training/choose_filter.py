@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from reelrank.evaluation import retrieval
 from reelrank.models import content_space
 from reelrank.models.content_space import kernel_features
-from reelrank.models.graph_filter import FilterShape, GraphFilter, Parts, likeness_graph
+from reelrank.models.graph_filter import FilterShape, GraphFilter, Parts, Smoother, likeness_graph
 from reelrank.training.coordinate_search import Settings, climb
 
 Floats = NDArray[np.float32]
@@ -21,15 +21,15 @@ AT = 20  # the length of the lists that are judged
 _NEIGHBOURS = 10  # by content, of each video
 _FEATURES = 512  # of the content kernel
 _SCORES = 80_000_000  # that lie in memory at a time for each part: bounds the users that take part in the choice
-_HOPS = (-3.0, -1.0, -0.6, -0.3, 0.0, 0.3, 1.0, 3.0, 10.0, 30.0)
+_HOPS = (-1.0, -0.8, -0.6, -0.4, -0.2, -0.1, 0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _LIKE = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 LADDERS: Mapping[str, tuple[float, ...]] = {
     "hop_2": _HOPS,
     "hop_3": _HOPS,
     "hop_4": _HOPS,
-    "out_exponent": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
-    "in_exponent": (0.0, 0.25, 0.5, 0.75, 1.0),
-    "user_exponent": (0.3, 0.4, 0.5, 0.6, 0.7),
+    "out_exponent": (0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8),
+    "in_exponent": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0),
+    "user_exponent": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
 }
 NEUTRAL: Mapping[str, float] = {"hop_2": 0.0, "hop_3": 0.0, "hop_4": 0.0, "out_exponent": 0.5, "in_exponent": 0.5, "user_exponent": 0.5}
 _CONTENT: Mapping[str, tuple[float, ...]] = {"flow": (0.0, 0.5, 1.0, 2.0, 4.0), "ridge": (1.0, 3.0, 10.0, 30.0)}
@@ -56,15 +56,11 @@ class Content:
     def __init__(self, kinds: Sequence[Floats], seed: int) -> None:
         self.graphs = [likeness_graph(vectors, _NEIGHBOURS) for vectors in kinds]
         self.features = kernel_features(kinds, _FEATURES, np.random.default_rng(seed)) if kinds else None
-        self._smoothers: dict[float, Floats] = {}
 
-    def smoother(self, ridge: float) -> Floats | None:
-        """What content predicts, at this ridge."""
-        if self.features is None:
-            return None
-        if ridge not in self._smoothers:
-            self._smoothers = {ridge: content_space.smoother(self.features, ridge)}
-        return self._smoothers[ridge]
+    def smoother(self, ridge: float, watched: csr_array) -> Smoother | None:
+        """What content predicts, at this ridge, learnt from the videos that were `watched` (users, v) at all."""
+        known = np.bincount(watched.indices, minlength=watched.shape[1]) > 0
+        return None if self.features is None else content_space.smoother(self.features, ridge, known)
 
 
 def choose(
@@ -88,6 +84,13 @@ def choose(
         raise ValueError("nobody has a pair that was held out; hold out a larger share")
     histories, targets, model = watched[users], wanted[users], GraphFilter(watched, content.graphs)
     parts: dict[tuple[float, float], Parts] = {}
+    smoothers: dict[float, Smoother | None] = {}
+
+    def smoother(ridge: float) -> Smoother | None:
+        if ridge not in smoothers:
+            smoothers.clear()
+            smoothers[ridge] = content.smoother(ridge, watched)
+        return smoothers[ridge]
 
     def both(settings: Settings) -> tuple[float, float]:
         shape = _shape(settings, len(content.graphs))
@@ -95,7 +98,7 @@ def choose(
         if exponents not in parts:
             parts.clear()
             parts[exponents] = model.parts(histories, *exponents, hops=len(shape.hops))
-        scores = model.combine(parts[exponents], shape, content.smoother(settings["ridge"]) if shape.flow else None)
+        scores = model.combine(parts[exponents], shape, smoother(settings["ridge"]) if shape.flow else None)
         recall, ndcg = quality(best(scores, histories, among), targets)
         return float(recall.mean()), float(ndcg.mean())
 
@@ -111,7 +114,7 @@ def choose(
 
 def scorer(watched: csr_array, content: Content, chosen: Chosen) -> Callable[[Rows], Floats]:
     """The chosen filter over `watched` (users, v): from rows of users (n,) to their scores (n, v)."""
-    model, smoother = GraphFilter(watched, content.graphs), content.smoother(chosen.ridge) if chosen.shape.flow else None
+    model, smoother = GraphFilter(watched, content.graphs), content.smoother(chosen.ridge, watched) if chosen.shape.flow else None
     return lambda users: model.scores(watched[users], chosen.shape, smoother)
 
 

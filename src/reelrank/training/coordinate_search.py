@@ -22,7 +22,7 @@ def climb(
     reach: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> Found:
-    """Moves one setting after the other to the best value within `reach` rungs of its ladder, until a whole pass moves none.
+    """Climbs one ladder after the other, as long as a rung within `reach` is better, until a whole pass moves nothing.
 
     A setting moves only if the value grows: of equals the earlier one stays, so that what does nothing stays neutral.
     `value` is asked once for each combination. `on_progress` hears 1 after each. Raises ValueError if a start is no
@@ -44,12 +44,19 @@ def climb(
     best = {name: start[name] for name in ladders}
     for _ in range(passes):
         before = dict(best)
-        for name, ladder in ladders.items():
-            place = list(ladder).index(best[name])
-            for rung in ladder[max(place - reach, 0) : place + reach + 1]:
-                moved = best | {name: rung}
-                if measured(moved) > measured(best):
-                    best = moved
+        for name in ladders:
+            best = _along(name, ladders[name], best, measured, reach)
         if best == before:
             break
     return Found(best, measured(best), len(known))
+
+
+def _along(name: str, ladder: Sequence[float], best: Settings, measured: Callable[[Settings], float], reach: int) -> Settings:
+    """Climbs one ladder until nothing within reach is better."""
+    while True:
+        place = list(ladder).index(best[name])
+        near = [best | {name: rung} for rung in ladder[max(place - reach, 0) : place + reach + 1]]
+        higher = max(near, key=measured)
+        if measured(higher) <= measured(best):
+            return best
+        best = higher

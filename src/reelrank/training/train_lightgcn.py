@@ -25,7 +25,7 @@ class LightGcnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     width: int = 64
     layers: int = 3
     batch: int = 4_096
-    negatives: int = 1_024  # shared by a batch, drawn as often as they are watched
+    negatives: int = 1_024  # shared by a batch, every video as likely: popularity is part of what is learnt
     temperature: float = 0.15  # of the cosines; the lower, the more the hardest negatives count
     learning_rate: float = 0.005
     weight_decay: float = 1e-6
@@ -67,7 +67,7 @@ def train(
         order = rng.permutation(len(users))
         for at in range(0, len(order), config.batch):
             pairs = order[at : at + config.batch]
-            negatives = torch.from_numpy(videos[rng.integers(len(videos), size=config.negatives)])
+            negatives = torch.from_numpy(rng.integers(watched.shape[1], size=config.negatives))
             all_users, all_videos = (functional.normalize(vectors) for vectors in model())
             asked, found = all_users[torch.from_numpy(users[pairs])], torch.from_numpy(videos[pairs])
             right = (asked * all_videos[found]).sum(dim=1, keepdim=True)  # (pairs, 1)
