@@ -70,4 +70,3 @@ def _unit(vectors: Floats) -> Floats:
         return np.zeros_like(vectors, dtype=np.float32)
     centred = np.where(known[:, None], vectors - vectors[known].mean(axis=0), 0)
     return (centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)).astype(np.float32)
-

@@ -72,11 +72,11 @@ class Spectrum:
 
 def spectrum(watched: csr_array, width: int) -> Spectrum:
     """Decomposes `watched` (users, v), amounts above 0. Repeatable; fewer than `width` where the graph has not so many."""
-    users, videos = (np.asarray(watched.sum(axis=axis), dtype=np.float64).ravel() for axis in (1, 0))
-    scaled = diags_array((users + users.mean()) ** -0.5) @ watched @ diags_array((videos + videos.mean()) ** -0.5)
     width = min(width, min(watched.shape) - 1)
     if width < 1 or watched.nnz == 0:
         raise ValueError(f"a graph of {watched.shape[0]} users and {watched.shape[1]} videos with {watched.nnz} edges is too small; it takes two of each")
+    users, videos = (np.asarray(watched.sum(axis=axis), dtype=np.float64).ravel() for axis in (1, 0))
+    scaled = diags_array((users + users.mean()) ** -0.5) @ watched @ diags_array((videos + videos.mean()) ** -0.5)
     _, values, vectors = svds(csr_array(scaled), k=width, v0=np.random.default_rng(0).random(min(watched.shape)) + 0.5)
     order = np.argsort(-values)
     return Spectrum(values[order].astype(np.float32), np.ascontiguousarray(vectors[order].T, dtype=np.float32), videos)
@@ -85,8 +85,9 @@ def spectrum(watched: csr_array, width: int) -> Spectrum:
 def vectors(graph: Spectrum, shape: GraphShape, features: Floats | csr_array | None = None) -> GraphVectors:
     """Vectors of a shape: the low-pass filter D^-c V λ^p Vᵀ D^o cut in half, and where videos have `features` (v, f), what those say of it.
 
-    One more column leans towards what is popular. A video with n watches is its own vector and the one that a ridge predicts from its content, n to `trust`: nobody's
-    watches, content alone (after the inductive content maps of cold-start work, e.g. Gantner et al. 2010).
+    One more column leans towards what is popular. A video with n watches is its own vector and the one that a ridge
+    predicts from its content, n to `trust`: nobody's watches, content alone (after inductive maps from content to
+    factors, e.g. Gantner et al. 2010).
     """
     half = graph.vectors[:, : shape.width] * graph.values[: shape.width] ** np.float32(shape.power)  # λ = value², cut in half
     degrees = np.maximum(graph.watched, 1.0)

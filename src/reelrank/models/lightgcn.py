@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class LightGcn(nn.Module):
     """Vectors of users and videos: the mean over layers of what lies 0, 1, … edges away, each edge weighing amount / √(degree · degree).
 
-    With content a video begins as its own vector plus a linear map of its features, so that one that nobody watched has a place too.
+    With content a video begins as its own vector plus a linear map of its features; one that nobody watched is the latter alone.
     """
 
     def __init__(self, watched: csr_array, width: int, layers: int, content: NDArray[np.float32] | None = None) -> None:
@@ -23,6 +23,7 @@ class LightGcn(nn.Module):
         self._graph = adjacency(watched)
         self.own = nn.Parameter(torch.randn(users + videos, width) * width**-0.5)
         self._content = None if content is None else torch.from_numpy(content)
+        self._met = torch.from_numpy((np.asarray(watched.sum(axis=0)).ravel() > 0).astype(np.float32))[:, None]
         self.from_content = None if content is None else nn.Linear(content.shape[1], width, bias=False)
 
     def forward(self) -> tuple[Tensor, Tensor]:
@@ -30,7 +31,7 @@ class LightGcn(nn.Module):
         layer = self.own
         if self.from_content is not None and self._content is not None:
             users, videos = layer.split(self._sizes)
-            layer = torch.cat([users, videos + self.from_content(self._content)])
+            layer = torch.cat([users, self._met * videos + self.from_content(self._content)])
         total = layer
         for _ in range(self._layers):
             layer = _Propagate.apply(self._graph, layer)
