@@ -13,7 +13,9 @@ from torch.nn import functional
 from reelrank.features.tokens import Tokens
 from reelrank.models.losses import full_softmax, sampled_softmax
 from reelrank.models.two_tower import TwoTower, TwoTowerConfig, VideoFeatures
-from reelrank.training.negatives import MixedNegatives
+from reelrank.training.examples import TrainingSet
+from reelrank.training.later_watches import LaterWatches
+from reelrank.training.negatives import MixedNegatives, next_positives, skipped_nearby
 from reelrank.training.token_windows import Windows, batches, histories, padded, windows
 from reelrank.training.training_run import TrainingRun
 
@@ -38,6 +40,36 @@ class TwoTowerTraining(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     uniform_negatives: int = 2_048  # drawn beside those of the batch
     hard_weight: float = 0.0  # what telling the target from a skipped video counts beside the softmax
     seed: int = 0
+
+
+def train(
+    examples: TrainingSet,
+    validate_from: float,
+    *,
+    network: TwoTowerConfig | None = None,
+    training: TwoTowerTraining | None = None,
+    folder: Path | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> tuple[TwoTower, float]:
+    """The towers learned from what was known before `validate_from` (UTC seconds), and their recall@100 of the long views after it.
+
+    A long view counts if the user had not had that video on screen before.
+    """
+    training = training or TwoTowerTraining()
+    later = LaterWatches.of(examples.tokens, validate_from)
+    if len(later.user) == 0:
+        raise ValueError(f"nobody watched a new video long after {validate_from:.0f}, so towers can't be chosen; validate from an earlier moment")
+    known, traits = later.before, examples.traits
+    targets = next_positives(known.video, known.actions, known.start)
+    hard = skipped_nearby(known.video, known.actions, known.start, targets)
+
+    def quality(towers: TwoTower) -> float:
+        users = user_vectors(towers, known, later.user, known.start[later.user + 1], training.window)
+        return later.recall(users, video_vectors(towers), 100)
+
+    features = VideoFeatures(traits.author, traits.sound, traits.tags, traits.content)
+    towers = fit(known, targets, features, quality, hard=hard, network=network, training=training, folder=folder, on_progress=on_progress)
+    return towers, quality(towers)
 
 
 def fit(
