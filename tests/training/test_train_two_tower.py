@@ -150,6 +150,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: p
     assert len(left) == 8 * 6 - 21  # eight epochs of six batches, and the last checkpoint was at 21
     for name, weights in undisturbed.items():
         assert torch.equal(weights, resumed[name]), name
+    with pytest.raises(ValueError, match="take another folder"):
+        train(tokens, 12, right, network=network, training=TRAINING, folder=tmp_path / "killed")
     assert list((tmp_path / "killed").glob("events.out.tfevents.*"))
     assert (tmp_path / "killed" / "run.png").stat().st_size > 1_000
 
