@@ -1,6 +1,7 @@
 """What users watched after a moment, and how much of it their vectors find: what retrieval models are chosen by."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ def known_before(tokens: Tokens, moment: float) -> Tokens:
     ends = tokens.ends(everybody, np.full(len(everybody), moment))
     kept = np.flatnonzero(np.arange(len(tokens.video)) < np.repeat(ends, np.diff(tokens.start)))
     start = np.concatenate([[0], np.cumsum(ends - tokens.start[:-1])])
-    return Tokens(start, *(column[kept] for column in tokens[1:]))
+    columns: dict[str, Any] = {name: column[kept] for name, column in tokens._asdict().items() if name != "start"}
+    return Tokens(start, **columns)
 
 
 @dataclass(frozen=True, slots=True)
