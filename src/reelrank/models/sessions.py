@@ -132,6 +132,8 @@ class RankerSession:
         return {**chances, "watch_s": watch_s}
 
     def _appended(self, history: EncodedHistory, inputs: TokenInputs, place: Rows, occurred_at: Column, traits: VideoTraits) -> EncodedHistory:
+        if len(place) == 0:
+            return history
         every = np.concatenate([history.place, place])
         ranks = rank_buckets(place[:, None] - 1 - every[None, :])
         keys, values = self.encode_rows(TokenInputs(*(column[None] for column in inputs)), ranks[None], traits, (history.keys, history.values))
