@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.candidates.published import Published
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.published import Published
 
 SIMILAR_USERS = "similar_users"
 FILE = "similar_users.npz"
