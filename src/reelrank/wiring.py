@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -31,7 +31,7 @@ from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
 from reelrank.models.item_to_item import ItemToItem
-from reelrank.ranking.ranker_scorer import Ranker, RankerScorer, published_ranker
+from reelrank.ranking.ranker_scorer import RankerScorer, published_ranker
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.services import Services
@@ -50,6 +50,9 @@ from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 from reelrank.storage.published import Published
 from reelrank.storage.quick_folder import quick_folder
+
+if TYPE_CHECKING:
+    from reelrank.models.sessions import RankerSession
 
 MIN_SECRET_CHARS = 32
 
@@ -171,7 +174,7 @@ class Reelrank:
         return TrendingBoard(self.reader, self.columns, self.clock)
 
     @cached_property
-    def ranker(self) -> Published[Ranker]:
+    def ranker(self) -> "Published[RankerSession]":
         return published_ranker(self.artifacts)
 
     @cached_property

@@ -71,8 +71,8 @@ def rescore(query: Query, scorers: Sequence[Scorer], candidates: Candidates, tra
     for one in scorers:
         try:
             score(query, (one,), rescored, trace)
-        except Exception:
-            logger.exception("%s failed and the scores before it stand", one.name)
+        except Exception as problem:
+            logger.warning("%s failed and the scores before it stand: %r", one.name, problem)
             trace.degrade(f"the {one.name} is away")
             return candidates
     return rescored

@@ -1,8 +1,8 @@
 """The ranker as a scorer: the published network predicts what the light score can only estimate; without one nothing changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,41 +11,39 @@ from reelrank.domain.candidate import Candidates
 from reelrank.domain.event import Context
 from reelrank.domain.user import Rows, User
 from reelrank.features.columns import VideoColumns
-from reelrank.features.tokens import Tokens, deeds_of, tokens_of
+from reelrank.features.tokens import deeds_of, tokens_of
+from reelrank.models.ranker_inputs import VideoTraits
 from reelrank.pipeline.stages import Query
+from reelrank.ranking.scorers import Column, Features
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
 
+if TYPE_CHECKING:
+    from reelrank.models.sessions import RankerSession
+
 RANKER = "ranker"
 
-Column = NDArray[np.float64]
 
-
-class Ranker(Protocol):
-    """A loaded network."""
-
-    def predict(self, tokens: Tokens, owner: Rows, rows: Rows, features: NDArray[np.float32], moments: Column) -> Mapping[str, NDArray[np.floating]]:
-        """Head -> what it says of the videos `rows` (n,), each for the user `owner[i]` of the tokens, at `moments[i]`, with its features (n, F)."""
-        ...
-
-
-def published_ranker(artifacts: ArtifactStore) -> Published[Ranker]:
+def published_ranker(artifacts: ArtifactStore) -> "Published[RankerSession]":
     """The network that training publishes."""
     return Published(artifacts, RANKER, _load)
 
 
-def _load(folder: Path) -> Ranker:
-    raise ValueError(f"nothing reads {folder} yet")
+def _load(folder: Path) -> "RankerSession":
+    from reelrank.models.sessions import RankerSession  # its runtime is loaded where there is something to run
+
+    return RankerSession(folder)
 
 
 class RankerScorer:
-    """Predicts every head and the watch time with the version that is live; a failure leaves the candidates as they were."""
+    """Predicts every head and the watch time with the version that is live; when it fails it has written nothing."""
 
     name = RANKER
 
-    def __init__(self, ranker: Published[Ranker], columns: VideoColumns) -> None:
+    def __init__(self, ranker: "Published[RankerSession]", columns: VideoColumns) -> None:
         self._ranker = ranker
         self._columns = columns
+        self.refresh()
 
     @property
     def live(self) -> bool:
@@ -53,30 +51,40 @@ class RankerScorer:
         return self._ranker.live is not None
 
     def refresh(self) -> None:
-        """Loads a newer version if there is one."""
+        """Loads another version if one became current."""
         self._ranker.refresh()
 
     def score(self, query: Query, candidates: Candidates) -> None:
         assert candidates.features is not None, "features are hydrated before they are scored"
-        owner, moments = np.zeros(len(candidates), dtype=np.int64), np.full(len(candidates), query.now)
-        heads, spoke = self.predictions((query.user,), owner, candidates.rows, candidates.features, (query.context,), moments)
+        heads, spoke = self.predictions((query.user,), (query.context,), (query.now,), (len(candidates),), candidates.rows, candidates.features)
         candidates.predictions |= heads
         candidates.models |= spoke
 
     def predictions(
-        self, users: Sequence[User], owner: Rows, rows: Rows, features: NDArray[np.float32], contexts: Sequence[Context], moments: Column
+        self, users: Sequence[User], contexts: Sequence[Context], moments: Sequence[float], sizes: Sequence[int], rows: Rows, features: Features
     ) -> tuple[dict[str, Column], dict[str, str]]:
-        """What the network says of n (user, video) pairs, all from one version, and which version that was; nothing while none is live.
+        """What one version says of videos `rows` (n,) with `features` (n, F), and which one that is; nothing while none is live.
 
-        Pair i is of `users[owner[i]]` (in the context of the same place), of the video `rows[i]`, at the moment `moments[i]` (UTC seconds).
+        The first `sizes[0]` videos are for `users[0]` in `contexts[0]` at `moments[0]` (UTC seconds), and so on. Raises ValueError where
+        the network predicts what is no number, and whatever its runtime raises.
         """
         live = self._ranker.live
         if live is None or len(rows) == 0:
             return {}, {}
-        tokens = tokens_of(deeds_of(users), self._columns.duration_s)
-        said = live.value.predict(tokens, owner, rows, features, moments)
-        heads = {head: values.astype(np.float64) for head, values in said.items()}
+        session, columns = live.value, self._columns
+        traits = VideoTraits(columns.author_row, columns.sound_row, columns.tag_rows, columns.duration_s, np.empty((len(columns.author_row), 0), np.float32))
+        tokens = tokens_of(deeds_of(users), columns.duration_s)
+        known = tokens.ends(np.arange(len(users)), np.array(moments, dtype=np.float64))  # as in training: what was there before the moment
+        ends = np.cumsum(sizes)
+        said: list[dict[str, NDArray[np.float32]]] = []
+        for user, (begin, end) in enumerate(zip(ends - sizes, ends, strict=True)):
+            if begin == end:
+                continue
+            history = session.encode(tokens, user, int(known[user]), traits)
+            surface = columns.surfaces.get(contexts[user].surface, 0)
+            said.append(session.score(history, rows[begin:end], features[begin:end], surface, moments[user], traits))
+        heads = {head: np.concatenate([one[head] for one in said]).astype(np.float64) for head in said[0]}
         wrong = [head for head, values in heads.items() if not np.isfinite(values).all()]
         if wrong:
-            raise ValueError(f"{self._ranker.name} {live.name} predicts what is no number, for {', '.join(wrong)}; roll it back")
-        return heads, {self._ranker.name: live.name}
+            raise ValueError(f"{RANKER} {live.name} predicts what is no number for {', '.join(wrong)}; roll it back")
+        return heads, {RANKER: live.name}

@@ -43,14 +43,13 @@ class ShownScorer:
         users = self._reader.users([slate.user_id for slate in slates])
         contexts = [slate.context or _NOWHERE for slate in slates]
         reading = self._reader.read(users, owner, rows, contexts)
-        at = np.array(moments, dtype=np.float64)[owner]
-        features = encode(reading, self._columns, at, contexts, params)
+        features = encode(reading, self._columns, np.array(moments, dtype=np.float64)[owner], contexts, params)
         models: list[dict[str, str]] = []  # by slate: another version may come into force between two
         for user, size, end in zip(users, sizes, ends, strict=True):
             features[end - size : end, COLUMN["co_watch"]], spoke = self._co_watch.strength(user, rows[end - size : end])
             models.append(spoke)
         heads = predictions(features, params)
-        ranked, ranker = self._ranked(users, owner, rows, features, contexts, at)
+        ranked, ranker = self._ranked(users, contexts, moments, sizes, rows, features)
         heads |= ranked
         everything = Candidates(rows=rows, features=features, predictions=heads, score=value(heads, features, params))
         videos = as_scored((shown for slate in slates for shown in slate.videos), everything)
@@ -63,15 +62,15 @@ class ShownScorer:
         ]
 
     def _ranked(
-        self, users: Sequence[User], owner: Rows, rows: Rows, features: Features, contexts: Sequence[Context], moments: Column
+        self, users: Sequence[User], contexts: Sequence[Context], moments: Sequence[float], sizes: Sequence[int], rows: Rows, features: Features
     ) -> tuple[dict[str, Column], dict[str, str]]:
         """What the ranker says, if there is one; should it fail, the light predictions stand, as in a feed."""
         if self._ranker is None:
             return {}, {}
         try:
-            return self._ranker.predictions(users, owner, rows, features, contexts, moments)
-        except Exception:
-            logger.exception("%s failed and slates that others chose are scored without it", self._ranker.name)
+            return self._ranker.predictions(users, contexts, moments, sizes, rows, features)
+        except Exception as problem:
+            logger.warning("%s failed and slates that others chose are scored without it: %r", self._ranker.name, problem)
             return {}, {}
 
 
