@@ -11,7 +11,7 @@ from reelrank.training import train_ranker
 from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits
 from reelrank.training.export import export
 
-SETTINGS = RankerSettings(layers=2, width=8, attention_heads=2, window=16, strong=4, experts=2, hidden=8, thresholds=8)
+SETTINGS = RankerSettings(width=8, attention_heads=2, window=16, strong=4, experts=2, hidden=8, thresholds=8)
 
 
 def write_ranker(folder: Path, seed: int = 0, videos: int = 40, examples: int = 400) -> None:

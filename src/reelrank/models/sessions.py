@@ -13,7 +13,18 @@ from reelrank.features.definitions import FEATURES_VERSION
 from reelrank.features.tokens import Column, Rows, Tokens
 from reelrank.models import video_tables
 from reelrank.models.dense_inputs import DenseInputs
-from reelrank.models.ranker_inputs import NO_LAG, SURFACES, Floats, RankerSettings, TokenInputs, VideoTraits, age_buckets, rank_buckets, read_tokens, token_inputs
+from reelrank.models.ranker_inputs import (
+    NO_LAG,
+    SURFACES,
+    Floats,
+    RankerSettings,
+    TokenInputs,
+    VideoTraits,
+    age_buckets,
+    rank_buckets,
+    read_tokens,
+    token_inputs,
+)
 
 FORMAT = 1  # changes when an artifact of before can't be read any more
 
@@ -121,6 +132,8 @@ class RankerSession:
         return {**chances, "watch_s": watch_s}
 
     def _appended(self, history: EncodedHistory, inputs: TokenInputs, place: Rows, occurred_at: Column, traits: VideoTraits) -> EncodedHistory:
+        if len(place) == 0:  # the runtime can't share out nothing among the heads
+            return history
         every = np.concatenate([history.place, place])
         ranks = rank_buckets(place[:, None] - 1 - every[None, :])
         keys, values = self.encode_rows(TokenInputs(*(column[None] for column in inputs)), ranks[None], traits, (history.keys, history.values))

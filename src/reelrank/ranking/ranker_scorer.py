@@ -73,16 +73,14 @@ class RankerScorer:
             return {}, {}
         session, columns = live.value, self._columns
         traits = VideoTraits(columns.author_row, columns.sound_row, columns.tag_rows, columns.duration_s, np.empty((len(columns.author_row), 0), np.float32))
-        tokens = tokens_of(deeds_of(users), columns.duration_s)
-        known = tokens.ends(np.arange(len(users)), np.array(moments, dtype=np.float64))  # as in training: what was there before the moment
-        ends = np.cumsum(sizes)
         said: list[dict[str, NDArray[np.float32]]] = []
-        for user, (begin, end) in enumerate(zip(ends - sizes, ends, strict=True)):
-            if begin == end:
-                continue
-            history = session.encode(tokens, user, int(known[user]), traits)
-            surface = columns.surfaces.get(contexts[user].surface, 0)
-            said.append(session.score(history, rows[begin:end], features[begin:end], surface, moments[user], traits))
+        end = 0
+        for user, context, now, size in zip(users, contexts, moments, sizes, strict=True):
+            begin, end = end, end + size
+            if size:
+                tokens = tokens_of(deeds_of((user,)), columns.duration_s).before(np.array([now]))  # as in training: what was known then
+                surface = columns.surfaces.get(context.surface, 0)
+                said.append(session.score(session.encode(tokens, traits), rows[begin:end], features[begin:end], surface, now, traits))
         heads = {head: np.concatenate([one[head] for one in said]).astype(np.float64) for head in said[0]}
         wrong = [head for head, values in heads.items() if not np.isfinite(values).all()]
         if wrong:
