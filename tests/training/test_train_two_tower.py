@@ -126,23 +126,25 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: p
     def right(towers: TwoTower) -> float:
         return float((guesses(towers, unseen).argmax(axis=1) == last(unseen)).mean())
 
-    kills = [8, 23]
+    def killed_after(steps: int) -> Callable[[int], None]:
+        countdown = iter(range(steps - 1, 0, -1))
 
-    def killed(step: int) -> None:
-        if kills and step == kills[0]:
-            kills.pop(0)
-            raise KeyboardInterrupt
+        def on_progress(_: int) -> None:
+            if next(countdown, None) is None:
+                raise KeyboardInterrupt
+
+        return on_progress
 
     def run(folder: Path, on_progress: Callable[[int], None]) -> TwoTower:
         return train(tokens, 12, right, network=network, training=short, folder=folder, on_progress=on_progress)
 
     undisturbed = run(tmp_path / "undisturbed", lambda _: None).state_dict()
-    for _ in range(2):
+    for steps in (8, 17):  # the second kill is at step 23: it went on from the checkpoint at 6
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "killed", killed)
-    steps: list[int] = []
-    resumed = run(tmp_path / "killed", steps.append).state_dict()
-    assert steps[0] == 22  # the last checkpoint was at 21
+            run(tmp_path / "killed", killed_after(steps))
+    left: list[int] = []
+    resumed = run(tmp_path / "killed", left.append).state_dict()
+    assert len(left) == 8 * 6 - 21  # eight epochs of six batches, and the last checkpoint was at 21
     for name, weights in undisturbed.items():
         assert torch.equal(weights, resumed[name]), name
     assert list((tmp_path / "killed").glob("events.out.tfevents.*"))

@@ -98,14 +98,13 @@ def choose(
 
     Walks one coordinate at a time up or down its GRID as long as that helps, for `rounds` rounds.
     """
-    best, tried = DirectedConfig(), 0
+    best = DirectedConfig()
     counts: dict[float, csr_array] = {}  # by gap decay: the only part that takes time
 
     def judged(config: DirectedConfig) -> float:
-        nonlocal tried
         if config.gap_decay not in counts:
             counts[config.gap_decay] = forward_counts(rows, indptr, videos, config.gap_decay, config.max_gap)
-        on_progress(tried := tried + 1)
+        on_progress(1)
         return quality(decayed_histories(rows, indptr, videos, config.input_decay), normalised(counts[config.gap_decay], config), targets)
 
     best_quality = judged(best)

@@ -109,7 +109,7 @@ def train(
             _loss(trained, torch.as_tensor(sequences)).backward()
             trained.optimizer.step()
         trained.epochs += 1
-        on_progress(trained.epochs)
+        on_progress(1)
         if trained.epochs % every == 0 or trained.epochs == epochs:
             reached = quality(trained.network.eval())
             trained.stale += 1

@@ -123,7 +123,7 @@ def sasrec_bce(job: Job) -> Fitted:
     return _peer(_trained(job, peer.begin(len(job.data.items), peer.SasrecConfig(), job.seed), job.settings.sasrec_bce_epochs), [])
 
 
-MODELS: dict[str, Callable[[Job], Fitted]] = {
+FITS: dict[str, Callable[[Job], Fitted]] = {
     "reelrank": reelrank,
     "sasrec": sasrec,
     "sasrec_bce": sasrec_bce,

@@ -77,7 +77,7 @@ def fit(
         while position["epoch"] < training.epochs and position["stale"] < training.patience:
             epoch = position["epoch"]
             for loss in _epoch(towers, optimizer, tokens, targets, hard, cut, draw, training, position):
-                on_progress(position["step"])
+                on_progress(1)
                 if position["step"] % 20 == 0:
                     run.note("loss", position["step"], loss)
                 if position["step"] % _CHECKPOINT_STEPS == 0:

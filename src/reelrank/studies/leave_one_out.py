@@ -15,24 +15,26 @@ from numpy.typing import NDArray
 
 from reelrank.evaluation import retrieval
 from reelrank.studies.sequence_data import K, SequencesError, places, read
-from reelrank.studies.sequence_models import MODELS, UNSEEDED, Job, SequenceSettings
+from reelrank.studies.sequence_models import FITS, UNSEEDED, Job, SequenceSettings
 
 Report = Callable[[int], None]
+
+MODELS = tuple(FITS)
 
 _METRICS = {"recall_at_10": retrieval.recall_of_places, "ndcg_at_10": retrieval.ndcg_of_places}
 
 
 def evaluate(
     path: Path,
-    models: Sequence[str] = tuple(MODELS),
-    seeds: Sequence[int] = (0,),
+    models: Sequence[str] = MODELS,
+    seeds: int = 1,
     on_progress: Report = lambda _: None,
     settings: SequenceSettings | None = None,
 ) -> dict[str, Any]:
-    """Recall@10 and NDCG@10 on the test items of `path`, for each model over the seeds, and how reelrank differs from each.
+    """Recall@10 and NDCG@10 on the test items of `path`, for each model over the seeds 0 … `seeds` - 1, and how reelrank differs from each.
 
     `differences` are paired by user, reelrank minus the other, both averaged over their seeds: mean and 95 % interval.
-    `on_progress` counts the steps and trials of one model after the other. Raises SequencesError for models nobody knows.
+    `on_progress` is told of every step and trial. Raises SequencesError for models nobody knows.
     """
     if unknown := [name for name in models if name not in MODELS]:
         raise SequencesError(f"no model {unknown[0]!r}; known: {', '.join(MODELS)}")
@@ -43,8 +45,8 @@ def evaluate(
     by_user: dict[str, dict[str, NDArray[np.float64]]] = {}
     for name in models:
         runs, chosen = [], []
-        for seed in [0] if name in UNSEEDED else seeds:
-            scorer, choice = MODELS[name](Job(data, seed, settings, on_progress))
+        for seed in [0] if name in UNSEEDED else range(seeds):
+            scorer, choice = FITS[name](Job(data, seed, settings, on_progress))
             found = places(scorer, test)
             runs.append({metric: measure(found, K) for metric, measure in _METRICS.items()})
             chosen.append(choice)
@@ -57,7 +59,7 @@ def evaluate(
         "protocol": "leave one out; all items ranked that the history does not hold; learned from what comes before the validation item",
         "models": answers,
         "differences": {name: _difference(by_user["reelrank"], by_user[name]) for name in models if name != "reelrank" and "reelrank" in models},
-        "settings": msgspec.to_builtins(settings) | {"seeds": list(seeds)},
+        "settings": msgspec.to_builtins(settings) | {"seeds": seeds},
     }
 
 
