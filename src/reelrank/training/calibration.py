@@ -1,11 +1,13 @@
 """Calibration: predicted chances that come true as often as they say, two numbers for each head (Platt 1999)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from reelrank.evaluation.prediction import Outcomes, Scores
+from reelrank.training.examples import Examples, Floats
 
 _FEWEST = 50  # outcomes of either kind, below which only the level is learned
 
@@ -34,3 +36,12 @@ def fit(outcomes: Outcomes, logits: Scores) -> Calibration:
 
     scale, shift = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x
     return Calibration(float(scale), float(shift))
+
+
+def calibrate(heads: Sequence[str], examples: Examples, logits: Floats) -> dict[str, Calibration]:
+    """A calibration for each of the heads whose logits (n, heads) are given, from what came of the examples."""
+    found = {}
+    for place, head in enumerate(heads):
+        known = np.isfinite(examples.label(head))
+        found[head] = fit(examples.label(head)[known] > 0, logits[known, place].astype(np.float64))
+    return found

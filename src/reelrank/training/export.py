@@ -110,4 +110,13 @@ def _sizes(ranker: Ranker) -> tuple[int, int, int]:
 def _graph(module: nn.Module, example: tuple[Tensor, ...], path: Path, axes: dict[str, dict[int, str]], outputs: tuple[str, ...]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of what it always does
-        torch.onnx.export(module, example, str(path), input_names=[name for name in axes if name not in outputs], output_names=list(outputs), dynamic_axes=axes, opset_version=_OPSET, dynamo=False)
+        torch.onnx.export(
+            module,
+            example,
+            str(path),
+            input_names=[name for name in axes if name not in outputs],
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=_OPSET,
+            dynamo=False,
+        )

@@ -76,7 +76,9 @@ class Batches:
         shown = there[:, None, :] & (example != _NONE)[:, :, None]
         ranks = np.where(shown, rank_buckets(back), NO_LAG)
         ages = age_buckets(np.where(shown, served_at[:, :, None] - self._tokens.occurred_at[token][:, None, :], np.nan))
-        return Batch(TokenInputs(*(column[token] for column in self._inputs)), self._within(token) if within or self._settings.layers > 1 else None, example, ranks, ages)
+        return Batch(
+            TokenInputs(*(column[token] for column in self._inputs)), self._within(token) if within or self._settings.layers > 1 else None, example, ranks, ages
+        )
 
     def _within(self, token: Rows) -> Rows:
         back = token[:, :, None] - 1 - token[:, None, :]

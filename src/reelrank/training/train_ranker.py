@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -108,10 +109,19 @@ def train(
     fit = Fit(trained, seed, folder / "checkpoint.pt", on_progress)
     past = data.batches.before_all()
     if past:
-        fit.phase("history", lambda rng: data.batches.plan(past, rng), lambda rows: _history(data, data.batches.batch(rows, within=True)), settings.pretrain_epochs)
-    fit.phase("examples", lambda rng: data.batches.plan(data.batches.rows, rng), lambda rows: _examples(data, data.batches.batch(rows)), settings.epochs, judged)
+        fit.phase(
+            "history", lambda rng: data.batches.plan(past, rng), lambda rows: _history(data, data.batches.batch(rows, within=True)), settings.pretrain_epochs
+        )
+    fit.phase(
+        "examples", lambda rng: data.batches.plan(data.batches.rows, rng), lambda rows: _examples(data, data.batches.batch(rows)), settings.epochs, judged
+    )
     fit.finish()
     return trained
+
+
+def refit(chosen: Trained, training_set: TrainingSet, seed: int, folder: Path, on_progress: OnProgress = lambda _: None) -> Trained:
+    """Learns from more examples for as many epochs as `chosen` did when it was judged best."""
+    return train(training_set, None, msgspec.structs.replace(chosen.settings, epochs=chosen.epochs), seed, folder, on_progress)
 
 
 def begin(training_set: TrainingSet, settings: RankerSettings) -> Trained:
@@ -151,7 +161,9 @@ class Fit:
         self._best: list[Tensor] | None = None
         self.history: list[dict[str, float]] = []  # one line per judged epoch
 
-    def phase(self, name: str, plan: Callable[[np.random.Generator], list[list[Row]]], loss: Callable[[list[Row]], Tensor], epochs: int, judged: Data | None = None) -> None:
+    def phase(
+        self, name: str, plan: Callable[[np.random.Generator], list[list[Row]]], loss: Callable[[list[Row]], Tensor], epochs: int, judged: Data | None = None
+    ) -> None:
         """Some epochs with a fresh optimizer. With `judged`, the weights of its best epoch are kept and the first worse one is the last."""
         network, settings = self._trained.network, self._trained.settings
         optimizer = _optimizer(network, settings)
@@ -242,7 +254,9 @@ def _history(data: Data, batch: Batch) -> Tensor:
     history, vectors = data.history(batch)
     ranks = torch.from_numpy(batch.within)
     there = torch.from_numpy((batch.within != NO_LAG).any(-1))
-    return history_loss(data.trained.ranker.like_before(vectors, history, ranks, torch.zeros_like(ranks)), torch.from_numpy(batch.tokens.actions)[..., _LONG_VIEW], there)
+    return history_loss(
+        data.trained.ranker.like_before(vectors, history, ranks, torch.zeros_like(ranks)), torch.from_numpy(batch.tokens.actions)[..., _LONG_VIEW], there
+    )
 
 
 def _examples(data: Data, batch: Batch) -> Tensor:
@@ -262,5 +276,3 @@ def _optimizer(network: nn.Module, settings: RankerSettings) -> torch.optim.Opti
     decayed = [weight for weight in network.parameters() if weight.ndim >= 2]
     free = [weight for weight in network.parameters() if weight.ndim < 2]
     return torch.optim.AdamW([{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}], lr=settings.learning_rate)
-
-
