@@ -84,3 +84,15 @@ def test_a_version_that_is_refused_is_logged_and_counted_once_and_not_read_again
     artifacts.publish("greeting", 2.0, lambda folder: write("goodbye", folder))
     assert not published.refresh()
     assert (published.refused, len(reads)) == (2, 2)
+
+
+def test_what_changed_since_it_was_loaded_can_be_loaded_as_it_was_published(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(tmp_path)
+    published = Published(artifacts, "numbers", lambda folder: [int(text(folder))])
+    artifacts.publish("numbers", 1.0, lambda folder: write("7", folder))
+    published.refresh()
+    assert published.live is not None and published.value is not None
+    published.value.append(8)
+    since = published.live.since
+    assert published.reload()
+    assert (published.value, published.live.since) == ([7], since)

@@ -54,11 +54,19 @@ class Published(Generic[Loaded]):
 
     def refresh(self) -> bool:
         """Loads the current version if it is another one than before; returns whether it did. One that can't be loaded leaves what there was."""
+        return self._load_current(again=False)
+
+    def reload(self) -> bool:
+        """The same, also if it is the one that is loaded: for what changes after loading."""
+        return self._load_current(again=True)
+
+    def _load_current(self, again: bool) -> bool:
         with self._lock:
             current = self._artifacts.current(self.name)
-            if current is None or current.manifest.version == self.version:
+            if current is None:
                 return False
-            if current.manifest.version == self._refused_version and time.monotonic() < self._again_at:
+            version, same = current.manifest.version, current.manifest.version == self.version
+            if (same and not again) or (version == self._refused_version and time.monotonic() < self._again_at):
                 return False
             try:
                 self._artifacts.verify(current)
@@ -66,7 +74,8 @@ class Published(Generic[Loaded]):
             except Exception as problem:  # whatever damaged files do to their reader
                 self._refuse(current, problem)
                 return False
-            self.live = Version(current.manifest.version, loaded, current.manifest, time.monotonic())
+            since = self.live.since if same and self.live is not None else time.monotonic()
+            self.live = Version(version, loaded, current.manifest, since)
             return True
 
     def _refuse(self, current: Artifact, problem: Exception) -> None:
