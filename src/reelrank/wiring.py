@@ -15,6 +15,7 @@ from reelrank.candidates.build_index import IndexBuilder
 from reelrank.candidates.co_watched import CoWatchedSource, item_to_item
 from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
+from reelrank.candidates.nearest import NearestSource, Towers, two_tower
 from reelrank.candidates.similar_users import Engagements, SimilarUsersSource, similar_users
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
 from reelrank.config import ConfigError, Settings, StorageConfig
@@ -178,6 +179,10 @@ class Reelrank:
         return published_ranker(self.artifacts)
 
     @cached_property
+    def two_tower(self) -> Published[Towers]:
+        return two_tower(self.artifacts, self.columns)
+
+    @cached_property
     def item_to_item(self) -> Published[ItemToItem]:
         return item_to_item(self.artifacts)
 
@@ -188,19 +193,29 @@ class Reelrank:
     @property
     def models(self) -> list[Published[Any]]:
         """Whatever is learned elsewhere and followed here."""
-        return [self.ranker, self.item_to_item, self.similar_users]
+        return [self.ranker, self.two_tower, self.item_to_item, self.similar_users]
 
     @cached_property
     def feed(self) -> Feed:
         board = self.trending
         co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
+        nearest = NearestSource(self.two_tower, self.columns)
         ranker = RankerScorer(self.ranker, self.columns)
         following = FollowingSource(self.columns)
         fresh = FreshSource(self.columns, self.reader, self.clock)
         feed = Feed(
             self.reader,
             self.columns,
-            sources=[co_watched, similar, following, TrendingSource(board), TrendingPlaceSource(board), TrendingTagSource(board, self.columns), fresh],
+            sources=[
+                nearest,
+                co_watched,
+                similar,
+                following,
+                TrendingSource(board),
+                TrendingPlaceSource(board),
+                TrendingTagSource(board, self.columns),
+                fresh,
+            ],
             co_watch=co_watched,
             served_log=ServedLog(self.log),
             partitions=self.settings.storage.partitions,
@@ -208,7 +223,7 @@ class Reelrank:
             params=self.settings.params,
             config=self.settings.feed,
             ranker=ranker,
-            refreshables=[board, co_watched, similar, following, fresh, ranker],
+            refreshables=[board, nearest, co_watched, similar, following, fresh, ranker],
         )
         self._open.callback(feed.close)
         return feed

@@ -72,7 +72,7 @@ class RankerScorer:
         if live is None or len(rows) == 0:
             return {}, {}
         session, columns = live.value, self._columns
-        traits = VideoTraits(columns.author_row, columns.sound_row, columns.tag_rows, columns.duration_s, np.empty((len(columns.author_row), 0), np.float32))
+        traits = VideoTraits.of(columns)
         said: list[dict[str, NDArray[np.float32]]] = []
         end = 0
         for user, context, now, size in zip(users, contexts, moments, sizes, strict=True):
