@@ -59,7 +59,8 @@ def any_event(number: int, kind: type[Event], user: int, video: int, ago_s: floa
         own |= {"watched_s": float(video * 4), "replays": video}
     elif kind is Hide:
         own |= {"whole_author": video == 1}
-    return kind(event_id=f"e{number}", user_id=f"u{user}", occurred_at=NOW - ago_s, context=Context(place=place), **own)  # pyright: ignore[reportCallIssue]
+    context = Context(place=place, surface="search" if video % 2 else "for_you")
+    return kind(event_id=f"e{number}", user_id=f"u{user}", occurred_at=NOW - ago_s, context=context, **own)  # pyright: ignore[reportCallIssue]
 
 
 @st.composite
@@ -142,7 +143,7 @@ def test_two_users_may_choose_the_same_event_id(world: World) -> None:
 
 
 def test_a_like_counts_at_once_for_all_that_the_video_belongs_to(world: World) -> None:
-    world.see(event(Like, "1", context=Context(place="Oslo")))
+    world.see(event(Like, "1", context=Context(place="Oslo", surface="search")))
     assert video_ids(world.user("ana").liked) == ["v0"]
     row = world.columns.rows["v0"]
     tags = [tag for tag in world.columns.tag_rows[row].tolist() if tag >= 0]
@@ -153,11 +154,23 @@ def test_a_like_counts_at_once_for_all_that_the_video_belongs_to(world: World) -
         (Kind.AUTHOR, 0),
         (Kind.SOUND, 0),
         (Kind.PLACE_VIDEO, oslo << 32 | row),
+        (Kind.SURFACE, 2),
+        (Kind.SURFACE_VIDEO, 2 << 32 | row),
+        (Kind.SURFACE_LENGTH, 2 << 32 | int(world.columns.length_class[row])),
         *((Kind.TAG, tag) for tag in tags),
     ]
-    assert [world.total(kind, key, Counter.LIKES) for kind, key in keys] == [1] * 7
+    assert [world.total(kind, key, Counter.LIKES) for kind, key in keys] == [1] * 10
     assert world.user("ana").counts[Counter.LIKES] == 1
     assert world.user("ana").place == "Oslo"
+
+
+def test_a_surface_counts_what_was_done_there_and_neither_what_was_only_shown_nor_a_past_without_times(world: World) -> None:
+    here = Context(surface="search")
+    world.see(event(Impression, "1", context=here), event(Watch, "2", watched_s=9.0, context=here), event(Skip, "3"))
+    world.see(History(event_id="4", user_id="ana", occurred_at=NOW, watched=("v0",), long_viewed=("v1",), context=here))
+    counted = {counter: world.total(Kind.SURFACE, 2, counter) for counter in (Counter.IMPRESSIONS, Counter.CLICKS, Counter.SKIPS, Counter.WATCHED_DS)}
+    assert counted == {Counter.IMPRESSIONS: 0, Counter.CLICKS: 1, Counter.SKIPS: 0, Counter.WATCHED_DS: 90}
+    assert world.reader.scan(Kind.SURFACE)[0].tolist() == [2]
 
 
 def test_a_like_taken_back_is_gone(world: World) -> None:
@@ -229,6 +242,17 @@ def test_a_history_is_a_base_state_without_times(world: World) -> None:
     assert video_ids(list(user.seen)) == ["v0", "v1", "v3", "v4"]
     assert [world.total(Kind.VIDEO, row, Counter.CLICKS) for row in range(5)] == [1, 0, 0, 1, 1]
     assert not windows.window(world.reader.video_counters(np.arange(4)), "7d", NOW).any()
+
+
+def test_a_watch_remembers_its_surface_and_a_base_state_has_none(world: World) -> None:
+    world.see(
+        History(event_id="1", user_id="ana", occurred_at=NOW - 9, watched=("v0",), context=Context(surface="search")),
+        event(Watch, "2", video_id="v1", watched_s=1.0, occurred_at=NOW - 3, context=Context(surface="search")),
+        event(Skip, "3", video_id="v2", occurred_at=NOW - 2, context=Context()),
+        event(Watch, "4", video_id="v3", watched_s=1.0, occurred_at=NOW - 1),
+        event(Watch, "5", video_id="v4", watched_s=1.0, occurred_at=NOW, context=Context(surface="friends")),
+    )
+    assert world.user("ana").watches.surface.tolist() == [0, *(world.columns.surfaces[name] for name in ("search", "for_you")), 0, 3]
 
 
 def test_the_earliest_moment_an_event_may_have_is_folded(world: World) -> None:

@@ -92,7 +92,7 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     known = evidence(past, app, params.taste_half_life_s)
     put("taste_author", affinity(known, columns.author_row[known.rows], owner, columns.author_row[rows]))
     put("taste_sound", affinity(known, columns.sound_row[known.rows], owner, columns.sound_row[rows]))
-    put("taste_duration", affinity(known, _length_class(columns.duration_s[known.rows]), owner, _length_class(columns.duration_s[rows])))
+    put("taste_duration", affinity(known, columns.length_class[known.rows], owner, columns.length_class[rows]))
     put("taste_tag", _tag_affinity(known, columns.tag_rows[known.rows], owner, columns.tag_rows[rows]))
 
     bandwidth = bandwidths(contexts)[owner]
@@ -233,7 +233,3 @@ def _outcomes(counts: Windowed) -> Column:
     """How often somebody watched or skipped."""
     return (counts[:, Counter.CLICKS] + counts[:, Counter.SKIPS]).astype(np.float64)
 
-
-def _length_class(duration_s: Column) -> Rows:
-    """Videos of about the same length share a class: halves of a power of two of seconds."""
-    return np.floor(2 * np.log2(np.maximum(duration_s, 1.0))).astype(np.int64)
