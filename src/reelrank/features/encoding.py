@@ -232,4 +232,3 @@ def _rates(counts: Windowed, prior: Rates, prior_outcomes: float) -> Rates:
 def _outcomes(counts: Windowed) -> Column:
     """How often somebody watched or skipped."""
     return (counts[:, Counter.CLICKS] + counts[:, Counter.SKIPS]).astype(np.float64)
-
