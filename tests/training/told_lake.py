@@ -24,7 +24,7 @@ class ToldLake:
 
     def tell(self, events: Iterable[Event], arrived_after_s: float = 0.0, imported: bool = False) -> None:
         """Puts events into the log, each so long after it happened, and everything that follows from them into the lake."""
-        accepted = [Accepted(one, one.occurred_at + arrived_after_s, one.occurred_at, imported=imported) for one in events]
+        accepted = [Accepted(one, one.occurred_at + arrived_after_s, one.occurred_at, imported=imported) for one in events if one.occurred_at is not None]
         self.world.log.append(EVENTS, [Record(one.event.key, encode_accepted(one)) for one in accepted])
         self.world.stream.catch_up()
         self._attributor.catch_up()

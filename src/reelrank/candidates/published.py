@@ -44,9 +44,16 @@ class Published(Generic[Loaded]):
 
     def refresh(self) -> bool:
         """Loads the current version if it is another one than before; returns whether it did. One that can't be loaded leaves what there was."""
+        return self._load_current(again=False)
+
+    def reload(self) -> bool:
+        """The same, also if it is the one that is loaded: for what changes after loading."""
+        return self._load_current(again=True)
+
+    def _load_current(self, again: bool) -> bool:
         with self._lock:
             current = self._artifacts.current(self.name)
-            if current is None or current.manifest.version == self.version:
+            if current is None or (current.manifest.version == self.version and not again):
                 return False
             try:
                 self._artifacts.verify(current)
