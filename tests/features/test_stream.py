@@ -238,6 +238,7 @@ def test_a_history_is_a_base_state_without_times(world: World) -> None:
     assert video_ids(user.watches.video_rows) == ["v3", "v1", "v0", "v4"]
     assert user.watches.long_view.tolist() == [True, False, True, False]
     assert np.isnan(user.watches.occurred_at).tolist() == [True, True, True, False]
+    assert (user.base_watches, user.base_long_views) == (3, 2)
     assert video_ids(user.liked) == ["v2"]
     assert video_ids(list(user.seen)) == ["v0", "v1", "v3", "v4"]
     assert [world.total(Kind.VIDEO, row, Counter.CLICKS) for row in range(5)] == [1, 0, 0, 1, 1]

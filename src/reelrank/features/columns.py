@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.event import Context
 from reelrank.domain.video import MAX_TAGS, Video
 from reelrank.storage.catalog import Catalog, CatalogRow
 
@@ -46,6 +47,7 @@ class VideoColumns:
         self.bitrate_kbps: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the same
         self.removed: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
         self.refresh()
+        self.name_surfaces((Context().surface,))  # a feed is mostly asked for there: no process must find out that it has a number only later
 
     def refresh(self) -> int:
         """Reads what changed in the catalogue since the last time; returns how many videos did."""

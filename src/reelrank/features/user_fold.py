@@ -292,6 +292,7 @@ class _Batch:
         liked = [self._row(video_id) for video_id in event.liked]
         changes = self._changes(event, occurred_at)
         changes.seen += watched
+        changes.base = (changes.base[0] + len(watched), changes.base[1] + len(long_viewed.intersection(watched)))
         for place, row in enumerate(watched):
             at = occurred_at - (len(watched) - place) / 1000  # keeps the order; marked as no real time
             long_view = row in long_viewed
