@@ -29,6 +29,10 @@ class LiveTable:
         known = (ids >= 0) & (ids < len(self.places))
         return np.where(known, self.places.take(np.where(known, ids, 0)), UNSEEN) if len(self.places) else np.zeros(ids.shape, dtype=np.int64)
 
+    def look_up(self, ids: Keys) -> Floats:
+        """What stands in the rows of `ids` (…): (…, width)."""
+        return self.weights[self.rows_of(ids)]
+
     def apply(self, changes: Changes) -> None:
         """Gives rows to their owners and numbers to the rows. Who had one of these rows, or gets another one, has the old one no more."""
         self._make_room(int(changes.rows.max(initial=0)) + 1, int(changes.keys.max(initial=-1)) + 1)
