@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reelrank.evaluation.intervals import auc_shares
+from reelrank.evaluation.paired import auc_shares
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.event_log import StorageError
 from reelrank.training.publish import FEATURES, PARENT, PARITY, GateConfig, Judged, Unfit, Verdict, newest, predicted, publish, roll_back
@@ -51,7 +51,7 @@ def test_a_better_candidate_takes_the_place_of_the_live_one(artifacts: ArtifactS
     second = published(artifacts, candidate(tmp_path, 2.0), 2.0)
     assert second.published
     assert second.against == first.version == artifacts.current("ranker").manifest.about[PARENT]
-    assert second.differences["auc"].low > 0
+    assert second.differences["auc"].lo > 0
 
 
 def test_a_worse_candidate_is_refused_with_numbers_and_the_live_version_stays(artifacts: ArtifactStore, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_candidate_within_the_noise_is_published(artifacts: ArtifactStore, tmp
     published(artifacts, candidate(tmp_path, 1.0, seed=1), 1.0)
     verdict = published(artifacts, candidate(tmp_path, 1.0, seed=2), 2.0)
     assert verdict.published
-    assert verdict.differences["auc"].low < 0 < verdict.differences["auc"].high
+    assert verdict.differences["auc"].lo < 0 < verdict.differences["auc"].hi
 
 
 def test_what_is_merely_worse_can_be_published_anyway(artifacts: ArtifactStore, tmp_path: Path) -> None:

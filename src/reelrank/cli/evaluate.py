@@ -144,7 +144,7 @@ def graph(data: Path, models: str | None, seeds: int, as_json: bool) -> None:
 
 
 def _sequences(path: Path, models: str | None, seeds: int, as_json: bool) -> None:
-    from reelrank.studies import sequences as study
+    from reelrank.studies import leave_one_out as study
 
     with _bar("trainings") as on_progress:
         numbers = study.evaluate(path, _names(models, study.MODELS), seeds, on_progress)

@@ -12,7 +12,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from reelrank.domain.user import Rows
-from reelrank.evaluation.intervals import Interval, mean_interval
+from reelrank.evaluation.paired import Interval, interval
 from reelrank.features.definitions import FEATURES_VERSION
 from reelrank.storage.artifacts import Artifact, ArtifactStore
 from reelrank.storage.event_log import StorageError
@@ -68,7 +68,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     def _difference(self, name: str) -> str:
         found = self.differences.get(name)
-        return "" if found is None else f" ({found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}])"
+        return "" if found is None else f" ({found.mean:+.4f} [{found.lo:+.4f}, {found.hi:+.4f}])"
 
 
 def publish(
@@ -145,11 +145,11 @@ def _compared(verdict: Verdict, judged: Judged, judge: Judge, current: Artifact,
     if (users := len(np.unique(judged.users))) < config.min_users:
         reason = f"{users} users in {len(judged.users)} held-out examples; {config.min_users} are needed to compare it with {verdict.against}"
         return msgspec.structs.replace(verdict, reasons=(reason,))
-    differences = {name: mean_interval(judged.measures[name] - live.measures[name], judged.users) for name in judged.measures}
+    differences = {name: interval(judged.measures[name] - live.measures[name], judged.users) for name in judged.measures}
     worse = [
-        f"{name} is {found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}] against {verdict.against}, worse by more than the noise"
+        f"{name} is {found.mean:+.4f} [{found.lo:+.4f}, {found.hi:+.4f}] against {verdict.against}, worse by more than the noise"
         for name, found in differences.items()
-        if found.high < 0
+        if found.hi < 0
     ]
     return msgspec.structs.replace(verdict, differences=differences, reasons=tuple(worse))
 
