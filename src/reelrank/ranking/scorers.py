@@ -55,7 +55,7 @@ def predictions(features: Features, params: FeedParams) -> dict[str, Column]:
 
 def value(heads: dict[str, Column], features: Features, params: FeedParams) -> Column:
     """What a video is worth showing: the weighted predictions, lifted for what speaks for it besides."""
-    worth = sum((weight * heads[head] for head, weight in params.value.items()), start=np.zeros(len(features)))
+    worth = sum((weight * heads[head] for head, weight in params.value.items() if head in heads), start=np.zeros(len(features)))
     age_s = np.expm1(_column(features, "age")) * 3600
     lift = params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s)  # uploaded just now
     lift += params.popularity_weight * _column(features, "video_outcomes_1d")  # watched by many these days

@@ -7,11 +7,10 @@ from typing import Protocol
 
 import msgspec
 
-from reelrank.candidates.published import Published
 from reelrank.models.id_tables import Changes
 from reelrank.models.row_updates import ROWS_FROM, decode_update
-from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.event_log import MODEL_ROWS, EventLog, StorageError
+from reelrank.storage.published import Published, Version
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +30,12 @@ class Learning(Protocol):
 class HotSwap:
     """Follows the versions of one artifact, and the rows that were learned since the live one was made."""
 
-    def __init__(self, published: Published[Learning], artifacts: ArtifactStore, log: EventLog) -> None:
+    def __init__(self, published: Published[Learning], log: EventLog) -> None:
         self.updates = 0  # that were applied to the live version
         self.rows = 0  # that these changed
         self.refused = 0  # updates that could not be applied
         self.learned_until = 0.0  # when the newest outcome behind the live rows was known, UTC seconds
         self._published = published
-        self._artifacts = artifacts
         self._log = log
         self._base = ""
         self._offset = 0
@@ -49,7 +47,7 @@ class HotSwap:
         if live is None:
             return 0
         if live.name != self._base:
-            self._begin(live.name)
+            self._begin(live)
         self._offset = max(self._offset, self._log.begin(MODEL_ROWS, PARTITION))
         records = self._log.read(MODEL_ROWS, PARTITION, self._offset, _AT_ONCE)
         for record in records:
@@ -69,10 +67,9 @@ class HotSwap:
                 logger.warning("rows of %s wait: %s", self._published.name, problem)
                 time.sleep(_WAIT_S)
 
-    def _begin(self, version: str) -> None:
-        artifact = self._artifacts.version(self._published.name, version)
-        end = self._log.end(MODEL_ROWS, PARTITION)
-        self._base, self._offset = version, end if artifact is None else int(artifact.manifest.about.get(ROWS_FROM, end))
+    def _begin(self, version: Version[Learning]) -> None:
+        self._offset = int(version.manifest.about.get(ROWS_FROM, 0) or self._log.begin(MODEL_ROWS, PARTITION))
+        self._base = version.name
         self.updates = self.rows = 0
 
     def _take(self, model: Learning, record: bytes) -> None:

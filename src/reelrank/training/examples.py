@@ -9,12 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.candidate import HEADS
 from reelrank.domain.user import Rows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.features.tokens import Tokens
-
-HEADS = ("click", "long_view", "completion", "like", "share", "follow", "comment", "replay", "hide")  # what a ranker predicts besides the watch time
 
 Column = NDArray[np.float64]
 Floats = NDArray[np.float32]

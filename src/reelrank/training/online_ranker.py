@@ -46,7 +46,7 @@ class OnlineRanker:
         self.tables = tables
         content = trained.vectors.content
         self.dense = nn.ModuleList([trained.ranker, *([] if content is None else [content])])
-        trained.ranker.liked.requires_grad_(False)  # it is learned from base histories alone
+        trained.ranker.long_view.requires_grad_(False)  # it is learned from base histories alone
 
     @classmethod
     def load(cls, folder: Path, now: float) -> "OnlineRanker":
