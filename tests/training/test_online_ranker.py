@@ -76,7 +76,7 @@ def test_it_learns_that_the_world_has_changed(artifact: Path) -> None:
     column = learner.model.heads.index("click")
     happened = news.examples.label("click") > 0
     areas = [auc(happened[first : first + 400], np.concatenate(logits)[first : first + 400, column].astype(float)) for first in (0, 1_600)]
-    assert areas[0] + 0.2 < 0.75 < areas[1]
+    assert areas[0] < 0.65 < 0.8 < areas[1]
 
 
 def test_videos_authors_and_sounds_that_are_new_get_rows_of_their_own(artifact: Path, past: TrainingSet) -> None:
