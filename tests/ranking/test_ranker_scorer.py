@@ -108,7 +108,8 @@ def test_a_ranker_that_predicts_what_is_no_number_is_left_out_and_the_answer_say
     publish(app)
     session = app.system.ranker.value
     assert session is not None
-    session.tables.rows["video"][:] = float("nan")
+    with session.tables.live.held() as tables:
+        tables["video"].weights[:] = float("nan")
     app.clock.advance_to(LATER + 400.0)
     slate, served = slate_of(app, "w")
     assert (slate.degraded, slate.ranked_by, RANKER in served.models) == (["the ranker is away"], "quality_taste", False)

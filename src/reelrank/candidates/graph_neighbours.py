@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.candidates.published import Published
+from reelrank.storage.published import Published
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
 from reelrank.models.graph import GraphVectors
