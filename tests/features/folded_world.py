@@ -44,7 +44,8 @@ class World:
     def __init__(self, folder: Path, partitions: int = 1, batch: int = 5_000, history: int = 256) -> None:
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.catalog.publish(VIDEOS)
-        self.catalog.place_rows(["Rome", "Oslo"])
+        self.catalog.name_rows("place", ["Rome", "Oslo"])
+        self.catalog.name_rows("surface", ["for_you", "search"])  # whatever comes first, their numbers are 1 and 2
         self.log = EmbeddedEventLog(folder / "log", partitions)
         self.store = EmbeddedOnlineStore(folder / "online", partitions, durable=False)
         self.counters = CounterStore(folder / "counters", partitions, durable=False)

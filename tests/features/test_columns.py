@@ -5,7 +5,7 @@ import pytest
 
 from features.folded_world import NOW, VIDEOS, World
 from reelrank.domain.video import Video
-from reelrank.features.columns import MAX_PLACES, VideoColumns
+from reelrank.features.columns import MAX_PLACES, MAX_SURFACES, VideoColumns
 from reelrank.storage.catalog import CatalogRow
 
 
@@ -74,7 +74,7 @@ def test_a_place_nobody_lived_in_yet_gets_its_row(world: World) -> None:
     world.columns.name_places(["Rome", "Lima", "Lima"])
     assert world.columns.places["Rome"] == 0
     lima = world.columns.places["Lima"]
-    assert world.catalog.place_rows(["Lima"]) == {"Lima": lima}
+    assert world.catalog.name_rows("place", ["Lima"]) == {"Lima": lima}
     assert VideoColumns(world.catalog).places["Lima"] == lima
 
 
@@ -83,6 +83,31 @@ def test_places_that_clients_make_up_do_not_fill_the_catalogue(world: World) -> 
     assert len(world.columns.places) == MAX_PLACES
     world.columns.name_places(["one more"])
     assert "one more" not in world.columns.places
+
+
+def test_a_surface_keeps_the_number_it_was_given_first(world: World) -> None:
+    world.columns.name_surfaces(["search", "friends", "", "friends"])
+    assert world.columns.surfaces == {"for_you": 1, "search": 2, "friends": 3}
+    world.columns.name_surfaces(["a later one", "search"])
+    assert world.columns.surfaces == VideoColumns(world.catalog).surfaces == {"for_you": 1, "search": 2, "friends": 3, "a later one": 4}
+
+
+def test_columns_learn_of_surfaces_that_another_process_has_named(world: World) -> None:
+    VideoColumns(world.catalog).name_surfaces(["friends"])
+    assert "friends" not in world.columns.surfaces
+    world.columns.refresh()
+    assert world.columns.surfaces["friends"] == 3
+
+
+def test_surfaces_beyond_the_last_number_stay_without_one(world: World) -> None:
+    other = VideoColumns(world.catalog)
+    world.columns.name_surfaces(f"made up {number}" for number in range(MAX_SURFACES - 3))
+    other.name_surfaces(["first", "second", "third"])  # it does not know yet that only one number is left
+    assert other.surfaces == {"for_you": 1, "search": 2, "first": MAX_SURFACES}
+    world.columns.refresh()
+    world.columns.name_surfaces(["one more"])
+    assert max(world.columns.surfaces.values()) == len(world.columns.surfaces) == MAX_SURFACES
+    assert "one more" not in world.columns.surfaces
 
 
 def test_a_tag_that_is_given_twice_is_one_tag(world: World) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from reelrank.domain.user import Signal, User
 from reelrank.features import sequences
+from reelrank.features.columns import MAX_SURFACES
 from reelrank.features.histories import pack_entries
 from reelrank.features.windows import COUNTERS
 
@@ -88,18 +89,19 @@ def test_the_seen_set_has_the_same_bytes_in_any_order(more: set[int], dense: boo
     st.booleans(),
     st.booleans(),
     st.floats(0, 1_000),
+    st.integers(0, MAX_SURFACES),
 )
 def test_a_watch_comes_back_as_it_was(
-    at: float, row: int, watched_s: float | None, replays: int, skipped: bool, long_view: bool, timed: bool, stalled_s: float
+    at: float, row: int, watched_s: float | None, replays: int, skipped: bool, long_view: bool, timed: bool, stalled_s: float, surface: int
 ) -> None:
-    entry = sequences.watch_entry(at, row, watched_s, replays, skipped=skipped, long_view=long_view, timed=timed, stalled_s=stalled_s)
+    entry = sequences.watch_entry(at, row, watched_s, replays, skipped=skipped, long_view=long_view, timed=timed, stalled_s=stalled_s, surface=surface)
     watches = decoded(watches=sequences.merge_watches(b"", [entry], 10)).watches
     assert watches.video_rows.tolist() == [row]
     assert watches.occurred_at[0] == pytest.approx(at, abs=0.001) if timed else np.isnan(watches.occurred_at[0])
     assert np.isnan(watches.watched_s[0]) if watched_s is None else watches.watched_s[0] == pytest.approx(min(watched_s, 6_553.4), abs=0.0501)
     assert (watches.replays[0], watches.skipped[0], watches.long_view[0]) == (min(replays, 31), skipped, long_view)
     assert watches.stalled_s[0] == pytest.approx(min(stalled_s, 25.5), abs=0.0501)
-    assert watches.rendition.tolist() == [0]
+    assert (watches.rendition.tolist(), watches.surface.tolist()) == ([0], [surface])
 
 
 @pytest.mark.parametrize(("height", "kept"), [(0, 0), (100, 0), (144, 144), (719, 640), (720, 720), (721, 720), (1_080, 1_080), (9_999, 3_840)])
@@ -134,7 +136,9 @@ def test_a_full_history_is_the_same_to_the_bit_whatever_the_order_and_the_batche
 def made_watch(rng: np.random.Generator, at: float) -> bytes:
     long_view, rendition = bool(rng.random() < 0.3), int(rng.choice([540, 720, 1_080]))
     watched_s = float(rng.lognormal(2.3, 1))
-    return sequences.watch_entry(float(at), int(rng.integers(1_000_000)), watched_s, 0, skipped=not long_view, long_view=long_view, rendition=rendition)
+    surface = 1 + int(rng.random() < 0.2)
+    kinds = {"skipped": not long_view, "long_view": long_view}
+    return sequences.watch_entry(float(at), int(rng.integers(1_000_000)), watched_s, 0, **kinds, rendition=rendition, surface=surface)
 
 
 def test_of_slates_the_last_videos_are_kept() -> None:

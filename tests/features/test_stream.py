@@ -59,7 +59,8 @@ def any_event(number: int, kind: type[Event], user: int, video: int, ago_s: floa
         own |= {"watched_s": float(video * 4), "replays": video}
     elif kind is Hide:
         own |= {"whole_author": video == 1}
-    return kind(event_id=f"e{number}", user_id=f"u{user}", occurred_at=NOW - ago_s, context=Context(place=place), **own)  # pyright: ignore[reportCallIssue]
+    context = Context(place=place, surface="search" if video % 2 else "for_you")
+    return kind(event_id=f"e{number}", user_id=f"u{user}", occurred_at=NOW - ago_s, context=context, **own)  # pyright: ignore[reportCallIssue]
 
 
 @st.composite
@@ -229,6 +230,17 @@ def test_a_history_is_a_base_state_without_times(world: World) -> None:
     assert video_ids(list(user.seen)) == ["v0", "v1", "v3", "v4"]
     assert [world.total(Kind.VIDEO, row, Counter.CLICKS) for row in range(5)] == [1, 0, 0, 1, 1]
     assert not windows.window(world.reader.video_counters(np.arange(4)), "7d", NOW).any()
+
+
+def test_a_watch_remembers_its_surface_and_a_base_state_has_none(world: World) -> None:
+    world.see(
+        History(event_id="1", user_id="ana", occurred_at=NOW - 9, watched=("v0",), context=Context(surface="search")),
+        event(Watch, "2", video_id="v1", watched_s=1.0, occurred_at=NOW - 3, context=Context(surface="search")),
+        event(Skip, "3", video_id="v2", occurred_at=NOW - 2, context=Context()),
+        event(Watch, "4", video_id="v3", watched_s=1.0, occurred_at=NOW - 1),
+        event(Watch, "5", video_id="v4", watched_s=1.0, occurred_at=NOW, context=Context(surface="friends")),
+    )
+    assert world.user("ana").watches.surface.tolist() == [0, *(world.columns.surfaces[name] for name in ("search", "for_you")), 0, 3]
 
 
 def test_the_earliest_moment_an_event_may_have_is_folded(world: World) -> None:

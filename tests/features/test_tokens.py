@@ -24,6 +24,7 @@ def somebody(watches: list[tuple[int, float, float]], signals: Sequence[tuple[in
             replays=np.zeros(len(watches), dtype=np.int64),
             skipped=np.array([one[2] < 2 for one in watches], dtype=np.bool_),
             long_view=np.array([one[2] >= 8 for one in watches], dtype=np.bool_),
+            surface=np.full(len(watches), 1),
         ),
         signals=Signals(
             video_rows=np.array([one[0] for one in signals], dtype=np.int64),

@@ -72,7 +72,7 @@ def test_authors_tags_sounds_and_places_have_dense_rows_of_their_own(catalog: Ca
     assert (third.author_row, third.tag_rows, third.sound_row, third.place_row) == (0, (2,), 1, 0)
     assert list(catalog.names("tag")) == [(0, "cats"), (1, "fun"), (2, "dogs")]
     assert list(catalog.names("tag", after=1)) == [(2, "dogs")]
-    assert catalog.place_rows(["Oslo", "Rome", "Oslo"]) == {"Oslo": 1, "Rome": 0}
+    assert catalog.name_rows("place", ["Oslo", "Rome", "Oslo"]) == {"Oslo": 1, "Rome": 0}
 
 
 def test_a_video_comes_back_as_it_was_published(catalog: Catalog) -> None:

@@ -144,7 +144,7 @@ def test_a_store_opened_while_redis_was_away_still_refuses_another_format(own_re
     written.commit(0, 0, 1, {ANA: b"a"}, bytes(8))
     time.sleep(0.3)
     for action in (lambda: other.read((ANA,)), lambda: other.commit(0, 0, 1, {}, bytes(8)), lambda: other.commit(0, 1, 2, {}, bytes(8))):
-        with pytest.raises(StorageError, match=r"written as '2 partitions=4 .*now it would be '2 partitions=5"):
+        with pytest.raises(StorageError, match=r"written as '3 partitions=4 .*now it would be '3 partitions=5"):
             action()
     written.close()
     other.close()

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
     "replay": ("replay", "Replay a real log through the whole loop and measure it."),
     "audit": ("audit", "Compute the features of served slates again from the log alone and compare."),
+    "evaluate": ("evaluate", "Judge the models on public data, beside their peers."),
     "bench": ("bench", "Measure this machine: speed, freshness, overload, faults."),
     "doctor": ("doctor", "Say what is installed, reachable and missing."),
 }

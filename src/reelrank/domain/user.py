@@ -38,6 +38,7 @@ class Watches:
     long_view: NDArray[np.bool_] = field(default_factory=_no_flags)  # (n,)
     stalled_s: NDArray[np.float64] = field(default_factory=_no_times)  # (n,) how long playing stood still
     rendition: Rows = field(default_factory=no_rows)  # (n,) height of the picture in pixels, 0 where nobody said
+    surface: Rows = field(default_factory=no_rows)  # (n,) where in the app, as numbers of features.columns; 0 where nobody said
 
     def __len__(self) -> int:
         return len(self.video_rows)

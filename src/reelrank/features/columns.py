@@ -1,7 +1,7 @@
 """VideoColumns: the catalogue in memory, one array per field, by dense video row."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from reelrank.domain.video import MAX_TAGS, Video
 from reelrank.storage.catalog import Catalog, CatalogRow
 
 MAX_PLACES = 10_000  # clients name places: what they make up must not fill the stores
+MAX_SURFACES = 254  # clients name these, too; a watch keeps its surface in one byte
 
 Ints = NDArray[np.int64]
 
@@ -24,12 +25,13 @@ class VideoColumns:
         self._catalog = catalog
         self._lock = threading.Lock()
         self._revision = 0
-        self._last_place = -1
+        self._last_place = self._last_surface = -1
         self.count = 0
         self.videos: list[Video] = []
         self.rows: dict[str, int] = {}  # video id -> row
         self.authors: dict[str, int] = {}
         self.places: dict[str, int] = {}
+        self.surfaces: dict[str, int] = {}  # surface -> its number, 1 to MAX_SURFACES; 0 stands for every other one
         self.tags: dict[int, str] = {}  # tag row -> its name
         self.sounds: dict[int, str] = {}
         self.author_row: Ints = np.empty(0, dtype=np.int64)
@@ -49,6 +51,9 @@ class VideoColumns:
         with self._lock:
             for row, place in self._catalog.names("place", after=self._last_place):  # other processes name places too
                 self.places[place] = self._last_place = row
+            for row, surface in self._catalog.names("surface", after=self._last_surface):
+                self._last_surface = row
+                self._number_surfaces({surface: row})
             while rows := self._catalog.changes(self._revision):
                 self._grow(max(row.row for row in rows) + 1)
                 for row in rows:
@@ -66,11 +71,20 @@ class VideoColumns:
         """Gives new places their rows in the catalogue, all at once, as long as there are fewer than `MAX_PLACES`."""
         new = sorted({place for place in places if place not in self.places})[: MAX_PLACES - len(self.places)]
         if new:
-            self.places |= self._catalog.place_rows(new)
+            self.places |= self._catalog.name_rows("place", new)
+
+    def name_surfaces(self, surfaces: Iterable[str]) -> None:
+        """Gives new surfaces their numbers, all at once, as long as there are fewer than `MAX_SURFACES`. "" has none."""
+        new = sorted({surface for surface in surfaces if surface and surface not in self.surfaces})[: MAX_SURFACES - len(self.surfaces)]
+        if new:
+            self._number_surfaces(self._catalog.name_rows("surface", new))
 
     def rows_of(self, video_ids: Sequence[str]) -> Ints:
         """The dense rows of videos that are known to exist."""
         return np.fromiter((self.rows[video_id] for video_id in video_ids), dtype=np.int64, count=len(video_ids))
+
+    def _number_surfaces(self, rows: Mapping[str, int]) -> None:
+        self.surfaces |= {surface: row + 1 for surface, row in rows.items() if row < MAX_SURFACES}  # two processes may have named more at once
 
     def _take(self, row: CatalogRow) -> None:
         at, video = row.row, row.video

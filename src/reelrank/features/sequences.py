@@ -25,11 +25,11 @@ KEEP_SERVED = 64  # the last slates; of older ones most was on screen, which `se
 # Heights of the renditions that are told apart: a stored code is a place in here. Only ever append.
 HEIGHTS = (0, 144, 240, 288, 360, 432, 480, 540, 576, 640, 720, 800, 848, 900, 960, 1_024, 1_080, 1_200, 1_280, 1_440, 1_600, 1_920, 2_160, 2_560, 3_840)
 
-_WATCH = struct.Struct(">HIIHBBB")  # ms (high, low), video row, watched_ds, replays and flags, rendition, stalled_ds
+_WATCH = struct.Struct(">HIIHBBBB")  # ms (high, low), video row, watched_ds, replays and flags, rendition, stalled_ds, surface
 _SIGNAL = struct.Struct(">HIIBB")  # ms (high, low), target row, signal, on
 _SERVED = struct.Struct(">HII")  # ms (high, low), video row
 _MOMENT = np.dtype([("high", ">u2"), ("low", ">u4"), ("row", ">u4")])
-_WATCH_DTYPE = np.dtype([*_MOMENT.descr, ("watched_ds", ">u2"), ("replays_flags", "u1"), ("rendition", "u1"), ("stalled_ds", "u1")])
+_WATCH_DTYPE = np.dtype([*_MOMENT.descr, ("watched_ds", ">u2"), ("replays_flags", "u1"), ("rendition", "u1"), ("stalled_ds", "u1"), ("surface", "u1")])
 _SIGNAL_DTYPE = np.dtype([*_MOMENT.descr, ("signal", "u1"), ("on", "u1")])
 _WATCHES = Layout(_WATCH.size, noisy=(4, 5, 8, 9, 11))  # low bytes of the moment, the row and watched_ds
 _SIGNALS = Layout(_SIGNAL.size, noisy=(4, 5, 8, 9), plain_up_to=512)  # likes are rare enough to be packed early
@@ -68,13 +68,17 @@ def watch_entry(
     timed: bool = True,
     rendition: int = 0,
     stalled_s: float = 0.0,
+    surface: int = 0,
 ) -> bytes:
-    """One watch or skip. `watched_s` is None where nobody measured it; `rendition` is a height in pixels, 0 unknown, kept as the next of HEIGHTS below."""
+    """One watch or skip. `watched_s` is None where nobody measured it; `rendition` is a height in pixels, kept as the next of HEIGHTS below.
+
+    `surface` is a number of `VideoColumns.surfaces`. 0 is unknown, of both.
+    """
     flags = skipped * _SKIPPED | (not timed) * _UNTIMED | long_view * _LONG | min(replays, _MOST_REPLAYS) * _REPLAY
     watched_ds = _UNKNOWN_DS if watched_s is None else min(round(watched_s * 10), _UNKNOWN_DS - 1)
     code = bisect_right(HEIGHTS, rendition) - 1 if rendition else 0
     stalled_ds = min(round(stalled_s * 10), 255) if stalled_s else 0
-    return _WATCH.pack(*_split_ms(occurred_at), video_row, watched_ds, flags, code, stalled_ds)
+    return _WATCH.pack(*_split_ms(occurred_at), video_row, watched_ds, flags, code, stalled_ds, surface)
 
 
 def signal_entry(occurred_at: float, signal: Signal, target_row: int, on: bool) -> bytes:
@@ -192,6 +196,7 @@ def _decode_watches(packed: bytes) -> Watches:
         long_view=(flags & _LONG) > 0,
         stalled_s=entries["stalled_ds"] / 10,
         rendition=_HEIGHTS[entries["rendition"]],
+        surface=entries["surface"].astype(np.int64),
     )
 
 

@@ -103,7 +103,7 @@ def deeds_of(users: Sequence[User]) -> Deeds:
         replays=np.concatenate([no_rows(), *(one.replays for one in watches)]),
         skipped=np.concatenate([_NO_FLAGS, *(one.skipped for one in watches)]),
         long_view=np.concatenate([_NO_FLAGS, *(one.long_view for one in watches)]),
-        surface=np.zeros(sum(len(one) for one in watches), dtype=np.int64),
+        surface=np.concatenate([no_rows(), *(one.surface for one in watches)]),
         signal_owner=np.repeat(everyone, [len(one.kinds) for one in signals]),
         signal_rows=np.concatenate([no_rows(), *(one.video_rows for one in signals)]),
         signal_at=np.concatenate([_NO_TIMES, *(one.occurred_at for one in signals)]),

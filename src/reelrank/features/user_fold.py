@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -210,7 +210,9 @@ class _Batch:
         fingerprints = _by_offset(records, [NOTHING if one is None else fingerprint(one.event) for one in accepted])
         first = records[0].offset
         fresh = window.first_time(first, fingerprints).tolist()
-        self._columns.name_places(_places_in(accepted))
+        contexts = [context for one in accepted if one is not None and (context := getattr(one.event, "context", None)) is not None]
+        self._columns.name_places({context.place for context in contexts if context.place})
+        self._columns.name_surfaces({context.surface for context in contexts})
         for record, one in zip(records, accepted, strict=True):
             if one is None or not fresh[record.offset - first] or (handler := _HANDLERS.get(type(one.event))) is None:
                 continue
@@ -257,8 +259,11 @@ class _Batch:
         if is_completion(watched_s, duration_s):
             increments.append((Counter.COMPLETIONS, 1))
         changes.seen.append(row)
+        surface = 0 if event.context is None else self._columns.surfaces.get(event.context.surface, 0)
         changes.watches.append(
-            sequences.watch_entry(occurred_at, row, watched_s, replays, skipped=skipped, long_view=long_view, stalled_s=stalled_s, rendition=rendition)
+            sequences.watch_entry(
+                occurred_at, row, watched_s, replays, skipped=skipped, long_view=long_view, stalled_s=stalled_s, rendition=rendition, surface=surface
+            )
         )
         self._count(event, changes, row, occurred_at, increments)
 
@@ -344,14 +349,6 @@ def _decoded(record: StoredRecord) -> _Accepted | None:
     except msgspec.DecodeError as problem:
         logger.error("the record at offset %d can't be read and was not folded: %s", record.offset, problem)
         return None
-
-
-def _places_in(accepted: Iterable[_Accepted | None]) -> Iterator[str]:
-    """Where the users of a batch say that they are."""
-    for one in accepted:
-        context = None if one is None else getattr(one.event, "context", None)
-        if context is not None and context.place:
-            yield context.place
 
 
 _IMPRESSION = ((Counter.IMPRESSIONS, 1),)

@@ -1,4 +1,4 @@
-"""Catalog: the videos, and the dense row that each video, author, tag, sound and place has for good."""
+"""Catalog: the videos, and the dense row that each video, author, tag, sound, place and surface has for good."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -47,11 +47,11 @@ class Catalog(Protocol):
         ...
 
     def names(self, kind: str, after: int = -1) -> Iterator[tuple[int, str]]:
-        """(row, id) of every `author`, `tag`, `sound` or `place` with a row above `after`, ascending."""
+        """(row, id) of every `author`, `tag`, `sound`, `place` or `surface` with a row above `after`, ascending."""
         ...
 
-    def place_rows(self, places: Sequence[str]) -> dict[str, int]:
-        """The rows of places, given out now to those that had none."""
+    def name_rows(self, kind: str, names: Sequence[str]) -> dict[str, int]:
+        """The rows of places or surfaces, given out now to those that had none."""
         ...
 
     def close(self) -> None: ...

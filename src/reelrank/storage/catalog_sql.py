@@ -98,9 +98,9 @@ class SqlCatalog:
             found = connection.execute(query).all()
         yield from ((row, name) for row, name in found)
 
-    def place_rows(self, places: Sequence[str]) -> dict[str, int]:
+    def name_rows(self, kind: str, names: Sequence[str]) -> dict[str, int]:
         with self._database.writing() as connection:
-            return _assign(connection, "place", places)
+            return _assign(connection, kind, names)
 
     def close(self) -> None:
         self._database.close()

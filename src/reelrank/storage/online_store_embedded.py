@@ -9,7 +9,7 @@ from reelrank.storage.event_log import StorageError, partition_of
 from reelrank.storage.fingerprints import FingerprintBlocks, check_commit
 from reelrank.storage.online_store import FoldConflict, Snapshot
 
-_FORMAT_NUMBER = 2  # of what is stored here and of the records themselves; a new one makes the stream fold again
+_FORMAT_NUMBER = 3  # of what is stored here and of the records themselves; a new one makes the stream fold again
 _USER, _PART, _OFFSET, _RECENT, _FORMAT = b"u", b"p", b"o", b"r", b"f"
 # LMDB keeps a value of more than about 2 kB outside its tree, on whole pages of 4,096 bytes with a head of 16; in the tree pages
 # are two thirds full. So a long record is cut into parts: as many as fill a page each, then what is left, in pieces of which

@@ -16,7 +16,7 @@ from reelrank.storage.redis_nodes import Client, RedisAway, RedisNodes
 
 logger = logging.getLogger(__name__)
 
-_FORMAT_NUMBER = 2  # of what is stored here and of the records themselves; a new one makes the stream fold again
+_FORMAT_NUMBER = 3  # of what is stored here and of the records themselves; a new one makes the stream fold again
 _BLOCK = 4_000  # fingerprints; with its head a block just fits the 32 kB that Redis's allocator has for it
 _REST_S = 0.25  # so long nobody asks a server that did not answer
 _SCANNED = 1_000  # keys looked at, and users read, per round trip of a scan

@@ -21,7 +21,7 @@ from reelrank.simulation.replay import OnProgress, Prequential
 from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
 from reelrank.wiring import scratch_reelrank
 
-FORMAT = 1  # changes when the same log gives other examples
+FORMAT = 2  # changes when the same log gives other examples
 _TOGETHER_S = 30.0
 _NO_FEEDS = np.empty(0, dtype=np.int64)
 
@@ -84,7 +84,7 @@ def _training_set(exposures: Exposures, features: np.ndarray, reader: FeatureRea
         video=video,
         served_at=exposures.shown_ms / 1000,
         known_at=exposures.ended_ms / 1000,
-        surface=np.unique(exposures.surfaces, return_inverse=True)[1] + 1,
+        surface=np.array([columns.surfaces.get(surface, 0) for surface in exposures.surfaces.tolist()], dtype=np.int64),
         position=np.zeros(len(exposures), dtype=np.int64),
         features=features,
         labels=labels,

@@ -1,0 +1,203 @@
+"""reelrank evaluate: how good the models are, on public data, beside their peers."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reelrank.cli.options import json_option
+
+_DAY = click.DateTime(["%Y-%m-%d", "%Y%m%d"])
+
+
+@click.group
+def evaluate() -> None:
+    """Judge the models on public data, with fixed protocols, beside peers that are trained by the same command on the same data.
+
+    Data are looked for in $REELRANK_DATA unless --data names them.
+    """
+
+
+def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--models, --seeds and --json."""
+    command = json_option(command)
+    command = click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How often everything is trained anew.")(command)
+    return click.option("--models", metavar="NAME,…", help="Only these; reelrank is ours, the others are its peers.")(command)
+
+
+def data_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--data PATH."""
+    return click.option("--data", type=click.Path(path_type=Path, exists=True), help=f"{what}.")
+
+
+def cache_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--cache FOLDER."""
+    about = "Where examples are kept that take minutes to make  [default: reelrank in the user's cache folder]"
+    return click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help=about)(command)
+
+
+def days_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--test-from and --test-until."""
+    command = click.option("--test-until", type=_DAY, default="2022-05-06", show_default=True, help="The last day that is judged.")(command)
+    return click.option("--test-from", type=_DAY, default="2022-05-05", show_default=True, help="The first day that is judged; nothing of it is learned.")(
+        command
+    )
+
+
+@evaluate.command
+@data_option("The folder of KuaiRand-Pure")
+@days_options
+@cache_option
+@study_options
+def kuairand(
+    data: Path | None, test_from: datetime, test_until: datetime, cache: Path | None, models: str | None, seeds: int, as_json: bool
+) -> None:  # fmt: skip
+    """The ranker: what people clicked, watched long and liked, and how long they watched, on days that it has not seen."""
+    from reelrank.studies import kuairand as study
+
+    with _bar("KuaiRand: examples, trainings") as on_progress:
+        numbers = study.evaluate(
+            _at(data, "kuairand-pure"), _cache(cache), _names(models, study.MODELS), seeds, _number(test_from), _number(test_until), on_progress
+        )
+    _tell("KuaiRand-Pure, ranker", numbers, as_json)
+
+
+@evaluate.command
+@data_option("The folder of KuaiRand-Pure")
+@days_options
+@json_option
+def feed(data: Path | None, test_from: datetime, test_until: datetime, as_json: bool) -> None:
+    """The whole feed: slates of 20 from the running system against what people then watched long."""
+    from reelrank.studies import feed as study
+
+    with _bar("feeds") as on_progress:
+        numbers = study.evaluate(_at(data, "kuairand-pure"), _number(test_from), _number(test_until), on_progress)
+    _tell("KuaiRand-Pure, feed", numbers, as_json)
+
+
+@evaluate.command
+@data_option("The folder of KuaiRand-Pure")
+@cache_option
+@json_option
+def streaming(data: Path | None, cache: Path | None, as_json: bool) -> None:
+    """What learning while people watch is worth: the ranker's AUC by how often serving gets what was learned."""
+    from reelrank.studies import streaming as study
+
+    with _bar("streaming") as on_progress:
+        numbers = study.evaluate(_at(data, "kuairand-pure"), _cache(cache), on_progress)
+    _tell("KuaiRand-Pure, streaming", numbers, as_json)
+
+
+@evaluate.command
+@json_option
+def cold(as_json: bool) -> None:
+    """Videos that nobody has watched: a tenth of KuaiRand's and TikTok's hidden from training, and found again by their content."""
+    from reelrank.studies import cold as study
+
+    with _bar("cold videos") as on_progress:
+        numbers = study.evaluate(_at(None, "kuairand-pure"), _at(None, "tiktok"), on_progress)
+    _tell("Cold videos", numbers, as_json)
+
+
+@evaluate.command
+@data_option("Another file of this form")
+@study_options
+def beauty(data: Path | None, models: str | None, seeds: int, as_json: bool) -> None:
+    """Amazon Beauty: the next thing in each user's sequence."""
+    _sequences(_at(data, "amazon-beauty/sequences.txt"), models, seeds, as_json)
+
+
+@evaluate.command
+@click.option("--data", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="A line per user: `user item item …` in time order.")
+@study_options
+def sequences(data: Path, models: str | None, seeds: int, as_json: bool) -> None:
+    """Any file of sequences: the last thing of each is found among all."""
+    _sequences(data, models, seeds, as_json)
+
+
+@evaluate.command
+@data_option("Another folder of this form")
+@study_options
+def tiktok(data: Path | None, models: str | None, seeds: int, as_json: bool) -> None:
+    """TikTok micro-videos: a graph of users and videos, with pictures and sounds."""
+    _graph(_at(data, "tiktok"), models, seeds, as_json)
+
+
+@evaluate.command
+@data_option("Another folder of this form")
+@study_options
+def gowalla(data: Path | None, models: str | None, seeds: int, as_json: bool) -> None:
+    """Gowalla: a graph of users and places."""
+    _graph(_at(data, "gowalla"), models, seeds, as_json)
+
+
+@evaluate.command
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="A folder with train.parquet and test.parquet.")
+@study_options
+def graph(data: Path, models: str | None, seeds: int, as_json: bool) -> None:
+    """Any graph of users and videos: pairs that were held out are found among all."""
+    _graph(data, models, seeds, as_json)
+
+
+def _sequences(path: Path, models: str | None, seeds: int, as_json: bool) -> None:
+    from reelrank.studies import sequences as study
+
+    with _bar("trainings") as on_progress:
+        numbers = study.evaluate(path, _names(models, study.MODELS), seeds, on_progress)
+    _tell(f"The next of each sequence in {path.parent.name}", numbers, as_json)
+
+
+def _graph(folder: Path, models: str | None, seeds: int, as_json: bool) -> None:
+    from reelrank.studies import graph as study
+
+    with _bar("trainings") as on_progress:
+        numbers = study.evaluate(folder, _names(models, study.MODELS), seeds, on_progress)
+    _tell(f"The graph in {folder.name}", numbers, as_json)
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Callable[[int], None]]:
+    from reelrank.cli.progress import TerminalProgress
+
+    with TerminalProgress().task(label, 0) as on_progress:
+        yield on_progress
+
+
+def _tell(title: str, numbers: Mapping[str, Any], as_json: bool) -> None:
+    from reelrank.cli.report import tell
+
+    tell(title, numbers, as_json)
+
+
+def _at(given: Path | None, name: str) -> Path:
+    """The data that are named, or those below $REELRANK_DATA."""
+    if given is not None:
+        return given
+    home = os.environ.get("REELRANK_DATA")
+    if home is None:
+        raise click.ClickException(f"no --data, and $REELRANK_DATA is not set: say where {name} is")
+    path = Path(home) / name
+    if not path.exists():
+        raise click.ClickException(f"no {path}; --data says where the data are")
+    return path
+
+
+def _cache(given: Path | None) -> Path:
+    return given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reelrank"
+
+
+def _names(models: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The models of `a,b`, all of them without."""
+    names = tuple(models.split(",")) if models else known
+    if unknown := [name for name in names if name not in known]:
+        raise click.BadParameter(f"no model {', '.join(unknown)}; known: {', '.join(known)}", param_hint="--models")
+    return names
+
+
+def _number(day: datetime) -> int:
+    """A day as the log writes it: 20220505."""
+    return day.year * 10_000 + day.month * 100 + day.day
