@@ -19,7 +19,7 @@ _NO_FEEDS = np.empty(0, dtype=np.int64)
 
 
 def evaluate(
-    folder: Path, test_from: int = 20220505, test_until: int = 20220506, seed: int = 0, on_progress: Callable[[int], None] = lambda done: None
+    folder: Path, test_from: int = 20220505, test_until: int = 20220506, on_progress: Callable[[int], None] = lambda done: None, seed: int = 0
 ) -> dict[str, Any]:
     """How well slates of 20 find what is watched long on the test days (as 20220505, both included), for our feed and its peers.
 
