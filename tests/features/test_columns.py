@@ -18,6 +18,7 @@ def test_columns_hold_what_the_catalogue_says(world: World) -> None:
     assert columns.sound_row[:5].tolist() == [0, 0, 0, -1, -1]
     assert columns.place_row[:5].tolist() == [-1, 0, -1, -1, -1]
     assert columns.duration_s[:5].tolist() == [10.0, 11.0, 12.0, 13.0, 14.0]
+    assert columns.length_class[:5].tolist() == [6, 6, 7, 7, 7]
     names = dict(world.catalog.names("tag"))
     assert [[names[tag] for tag in tags if tag >= 0] for tags in columns.tag_rows[:5].tolist()] == [list(video.tags) for video in VIDEOS]
     assert not columns.removed[:5].any()

@@ -54,9 +54,11 @@ def test_the_matrix_has_a_column_for_every_definition(world: World) -> None:
 def test_a_world_without_events_has_only_guesses(world: World) -> None:
     guesses = named(encoded(world, "ana", 1, context=Context(local_hour=7, bandwidth_kbps=999))[0])
     expected = dict.fromkeys(COLUMN, 0.0)
-    expected |= {"app_click_rate": 0.5, "user_click_rate": 0.5, "video_click_rate": 0.5}
     expected |= {"app_like_rate": 0.02, "user_like_rate": 0.02, "video_like_rate": 0.02, "video_completion_rate": 0.25}
+    expected |= dict.fromkeys([name for name in COLUMN if "click_rate" in name], 0.5)
     expected |= dict.fromkeys([name for name in COLUMN if "long_view_rate" in name], 0.3)
+    expected |= dict.fromkeys([name for name in COLUMN if "watch_ratio" in name], 0.5)
+    expected |= {"previous_click": 0.5, "previous_long_view": 0.3, "history_long_view_share": 0.3, "since_served": -1.0}
     expected |= {"duration": math.log(12), "age": math.log(2), "local_hour": 7.0, "bandwidth": math.log(1_000)}
     expected |= {"local_weekday": 6.0, "idle": -1.0}  # NOW is a Sunday
     assert guesses == pytest.approx(expected, abs=1e-6)
@@ -76,6 +78,8 @@ def test_rates_are_counts_smoothed_by_those_behind_them(world: World) -> None:
     assert found["video_click_rate"] == pytest.approx((2 + 15 * author_click) / 18)
     assert found["video_long_view_rate"] == pytest.approx(video_long)
     assert found["video_long_view_rate_1d"] == pytest.approx((1 + 10 * video_long) / 13)
+    assert found["video_long_view_rate_1h"] == pytest.approx((1 + 10 * (1 + 10 * video_long) / 13) / 13)
+    assert found["author_click_rate"] == pytest.approx(author_click)
     assert found["video_outcomes"] == pytest.approx(math.log(4))
     assert found["video_impressions_1h"] == pytest.approx(math.log(2))
     assert found["video_velocity"] == found["tag_velocity"] == found["sound_velocity"] > 0.5
@@ -131,7 +135,7 @@ def test_a_like_speaks_for_the_author_and_the_sound(world: World) -> None:
 def test_users_in_one_reading_do_not_see_each_other(world: World) -> None:
     world.see(watched("1", 1), watched("2", 0, user_id="ben", ago_s=500), Like(event_id="3", user_id="ben", video_id="v3", occurred_at=NOW))
     world.see(watched("4", 2, user_id="ben", ago_s=90_000), watched("5", 3, ago_s=50_000), watched("6", 2, user_id="ben", ago_s=3_000, place="Rome"))
-    contexts = (Context(local_hour=3, place="Rome", device="iPad"), Context(bandwidth_kbps=50, network="LTE", local_weekday=2))
+    contexts = (Context(local_hour=3, place="Rome", device="iPad", surface="search"), Context(bandwidth_kbps=50, network="LTE", local_weekday=2))
     wanted, owner = rows(0, 2, 3, 0, 4), rows(1, 0, 1, 0, 0)
     moments = np.where(owner == 0, NOW + 60, NOW + 7_200)
     together = encode(world.reader.read(world.reader.users(("ana", "ben")), owner, wanted, contexts), world.columns, moments, contexts, PARAMS)

@@ -18,7 +18,17 @@ def somebody(*ago_s: float, skipped: Sequence[bool] = (), heights: Sequence[int]
     n = len(ago_s)
     flags = np.array(skipped or [False] * n, dtype=np.bool_)
     rendition = np.array(heights or [0] * n, dtype=np.int64)
-    watches = Watches(np.zeros(n, dtype=np.int64), NOW - np.array(ago_s), np.ones(n), np.zeros(n, dtype=np.int64), flags, ~flags, np.zeros(n), rendition)
+    watches = Watches(
+        np.zeros(n, dtype=np.int64),
+        NOW - np.array(ago_s),
+        np.ones(n),
+        np.zeros(n, dtype=np.int64),
+        flags,
+        ~flags,
+        np.zeros(n),
+        rendition,
+        np.zeros(n, dtype=np.int64),
+    )
     return User("somebody", watches)
 
 

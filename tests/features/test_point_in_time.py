@@ -29,6 +29,7 @@ from reelrank.storage.counter_store import CounterStore, Kind, Position
 from reelrank.storage.event_log import EVENTS, Record, partition_of
 
 USERS = ("u0", "u1", "u2", "nobody")
+SURFACES = ("for_you", "search", "new here")
 
 
 @contextmanager
@@ -59,7 +60,8 @@ def live(world: World, machines: Sequence[tuple[CounterStore, FeatureReader]], s
         counters, reader = machines[int(rng.integers(len(machines)))]
         what, partition, user = rng.random(), int(rng.integers(3)), USERS[rng.integers(len(USERS))]
         if what < 0.4:
-            video, at = f"v{rng.integers(5)}", {"user_id": user, "occurred_at": NOW - float(rng.random() * 1e5)}
+            context = Context(surface=SURFACES[rng.integers(3)])
+            video, at = f"v{rng.integers(5)}", {"user_id": user, "occurred_at": NOW - float(rng.random() * 1e5), "context": context}
             kinds = Watch(event_id=f"w{number}", video_id=video, watched_s=float(rng.integers(30)), **at), Like(event_id=f"l{number}", video_id=video, **at)
             world.append(*(kinds if rng.random() < 0.5 else kinds[:1]))
         elif what < 0.6:
@@ -67,7 +69,8 @@ def live(world: World, machines: Sequence[tuple[CounterStore, FeatureReader]], s
         elif what < 0.8:
             CounterFold(world.log, counters, blocks=1).fold_once([partition])
         else:
-            world.append(served(world, f"slate {number}", user, 0, 1, 2, 3, 4, at=NOW + number, reader=reader))
+            context = Context(surface=SURFACES[rng.integers(3)])
+            world.append(served(world, f"slate {number}", user, 0, 1, 2, 3, 4, at=NOW + number, reader=reader, context=context))
             rows_served += 5
     return rows_served
 
@@ -239,11 +242,11 @@ def test_the_features_of_a_pair_are_the_same_bits_whatever_else_is_encoded_with_
         owner = np.repeat(np.arange(len(asked)), [len(videos) for _, videos, _ in asked])
         wanted = rows(*(video for _, videos, _ in asked for video in videos))
         moments = np.array([NOW + after_s for *_, after_s in asked])[owner]
-        contexts = [Context(local_hour=place, bandwidth_kbps=place * 100) for place in range(len(asked))]
-        together = encode(world.reader.read(users, owner, wanted), world.columns, moments, contexts, PARAMS)
+        contexts = [Context(local_hour=place, bandwidth_kbps=place * 100, surface=SURFACES[place % 2]) for place in range(len(asked))]
+        together = encode(world.reader.read(users, owner, wanted, contexts), world.columns, moments, contexts, PARAMS)
         for place, row in enumerate(wanted.tolist()):
             one = int(owner[place])
-            reading = world.reader.read([users[one]], rows(0), rows(row))
+            reading = world.reader.read([users[one]], rows(0), rows(row), [contexts[one]])
             alone = encode(reading, world.columns, moments[place : place + 1], [contexts[one]], PARAMS)
             assert alone[0].tobytes() == together[place].tobytes()
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from features.folded_world import NOW, World, rows
-from reelrank.domain.event import Follow, Like, Watch
+from reelrank.domain.event import Context, Follow, Like, Watch
 from reelrank.storage.counter_store import Kind
 
 
 def test_a_reading_equals_its_parts(world: World) -> None:
     world.see(
         *[
-            Watch(event_id=f"{user} {video}", user_id=user, video_id=f"v{video}", watched_s=9.0, occurred_at=NOW)
+            Watch(event_id=f"{user} {video}", user_id=user, video_id=f"v{video}", watched_s=9.0, occurred_at=NOW, context=Context(surface="search"))
             for user in ("ana", "ben")
             for video in range(4)
         ],
@@ -18,18 +18,24 @@ def test_a_reading_equals_its_parts(world: World) -> None:
         Follow(event_id="follow", user_id="ben", author_id="a1", occurred_at=NOW),
     )
     wanted = rows(4, 2, 0, 2)
-    reading = world.reader.read(world.reader.users(("ben", "nobody")), rows(0, 1, 1, 0), wanted)
+    reading = world.reader.read(world.reader.users(("ben", "nobody")), rows(0, 1, 1, 0), wanted, (Context(surface="search"), Context(surface="unheard of")))
     assert [user.user_id for user in reading.users] == ["ben", "nobody"]
     assert reading.users[0].liked.tolist() == world.user("ben").liked.tolist() == [2]
     assert reading.users[0].followed.tolist() == [1]
     assert len(reading.users[1].watches) == 0
     assert (reading.rows.tolist(), reading.owner.tolist()) == ([4, 2, 0, 2], [0, 1, 1, 0])
     columns = world.columns
+    assert reading.surfaces.tolist() == [2, 0]
+    here = np.array([2 << 32, -1, -1, 2 << 32])
+    on_surface, on_length = np.where(here >= 0, here | wanted, -1), np.where(here >= 0, here | columns.length_class[wanted], -1)
     for kind, found, keys in (
         (Kind.VIDEO, reading.video, wanted),
         (Kind.AUTHOR, reading.author.of(columns.author_row[wanted]), columns.author_row[wanted]),
         (Kind.TAG, reading.tag.of(columns.tag_rows[wanted].ravel()), columns.tag_rows[wanted].ravel()),
         (Kind.SOUND, reading.sound.of(columns.sound_row[wanted]), columns.sound_row[wanted]),
+        (Kind.SURFACE, reading.surface.of(reading.surface_keys), rows(2, -1)),
+        (Kind.SURFACE_VIDEO, reading.surface_video.of(on_surface), on_surface),
+        (Kind.SURFACE_LENGTH, reading.surface_length.of(on_length), on_length),
         (Kind.EVERYTHING, reading.everything, rows(0)),
     ):
         for record, key in zip(found, keys.tolist(), strict=True):

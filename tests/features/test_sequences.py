@@ -15,11 +15,12 @@ NOW = 1_750_000_000.0
 MOMENTS = st.integers(0, 20).map(lambda number: NOW + number / 1000)
 WATCHES = st.lists(
     st.builds(
-        lambda at, row, watched_s, replays: sequences.watch_entry(at, row, watched_s, replays, skipped=False, long_view=False),
+        lambda at, row, watched_s, replays, long_view: sequences.watch_entry(at, row, watched_s, replays, skipped=False, long_view=long_view),
         MOMENTS,
         st.integers(0, 3),
         st.sampled_from([None, 0.0, 1.0, 300.0]),
         st.integers(0, 2),
+        st.booleans(),
     ),
     max_size=20,
 )
@@ -39,11 +40,14 @@ def decoded(**fields: object) -> User:
 
 @settings(deadline=None, max_examples=150)
 @given(WATCHES, st.integers(1, 8), st.data())
-def test_watches_are_the_newest_in_whatever_order_they_come(entries: list[bytes], keep: int, data: st.DataObject) -> None:
-    kept = b""
+def test_watches_are_the_newest_in_whatever_order_they_come_and_so_are_the_long_views_before_them(entries: list[bytes], keep: int, data: st.DataObject) -> None:
+    kept = long_views = b""
     for part in split(data.draw(st.permutations(entries)), sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=4)))):
-        kept = sequences.merge_watches(kept, part, keep)
+        kept, pushed_out = sequences.merge_watches(kept, part, keep)
+        long_views = sequences.merge_long_views(long_views, pushed_out)
     assert kept == pack_entries(b"".join(sorted(entries)[-keep:]), sequences._WATCHES)
+    assert long_views == sequences.merge_long_views(b"", sorted(entries)[:-keep])
+    assert decoded(long_views=long_views).long_views.long_view.all()
 
 
 @settings(deadline=None, max_examples=150)
@@ -95,7 +99,7 @@ def test_a_watch_comes_back_as_it_was(
     at: float, row: int, watched_s: float | None, replays: int, skipped: bool, long_view: bool, timed: bool, stalled_s: float, surface: int
 ) -> None:
     entry = sequences.watch_entry(at, row, watched_s, replays, skipped=skipped, long_view=long_view, timed=timed, stalled_s=stalled_s, surface=surface)
-    watches = decoded(watches=sequences.merge_watches(b"", [entry], 10)).watches
+    watches = decoded(watches=sequences.merge_watches(b"", [entry], 10)[0]).watches
     assert watches.video_rows.tolist() == [row]
     assert watches.occurred_at[0] == pytest.approx(at, abs=0.001) if timed else np.isnan(watches.occurred_at[0])
     assert np.isnan(watches.watched_s[0]) if watched_s is None else watches.watched_s[0] == pytest.approx(min(watched_s, 6_553.4), abs=0.0501)
@@ -107,7 +111,7 @@ def test_a_watch_comes_back_as_it_was(
 @pytest.mark.parametrize(("height", "kept"), [(0, 0), (100, 0), (144, 144), (719, 640), (720, 720), (721, 720), (1_080, 1_080), (9_999, 3_840)])
 def test_a_rendition_is_kept_as_the_next_height_below(height: int, kept: int) -> None:
     entry = sequences.watch_entry(NOW, 3, 1.0, 0, skipped=False, long_view=False, rendition=height)
-    assert decoded(watches=sequences.merge_watches(b"", [entry], 10)).watches.rendition.tolist() == [kept]
+    assert decoded(watches=sequences.merge_watches(b"", [entry], 10)[0]).watches.rendition.tolist() == [kept]
 
 
 def test_heights_ascend_and_a_code_fits_a_byte() -> None:
@@ -123,11 +127,11 @@ def test_a_full_history_is_the_same_to_the_bit_whatever_the_order_and_the_batche
     shuffled = [entries[place] for place in rng.permutation(count)]
     kept = b""
     for part in split(shuffled, sorted(data.draw(st.lists(st.integers(0, count), max_size=6)))):
-        kept = sequences.merge_watches(kept, part, 256)
+        kept, _ = sequences.merge_watches(kept, part, 256)
     in_order = b""
     for entry in entries:
-        in_order = sequences.merge_watches(in_order, [entry], 256)
-    assert kept == in_order == sequences.merge_watches(b"", entries, 256)
+        in_order, _ = sequences.merge_watches(in_order, [entry], 256)
+    assert kept == in_order == sequences.merge_watches(b"", entries, 256)[0]
     watches = decoded(watches=kept).watches
     assert len(watches) == min(count, 256)
     assert watches.video_rows.tolist() == [int.from_bytes(entry[6:10], "big") for entry in entries[-256:]]
@@ -151,12 +155,27 @@ def test_of_slates_the_last_videos_are_kept() -> None:
     assert user.served_at[-1] == NOW + 12
 
 
-def test_a_full_record_stays_below_6_kib() -> None:
+def test_of_the_long_views_that_were_pushed_out_the_last_are_kept() -> None:
+    entries = [sequences.watch_entry(NOW + at, at, 9.0, 0, skipped=False, long_view=at % 2 == 0, surface=3) for at in range(300)]
+    kept = long_views = b""
+    for start in range(0, 300, 7):
+        kept, pushed_out = sequences.merge_watches(kept, entries[start : start + 7], 100)
+        long_views = sequences.merge_long_views(long_views, pushed_out)
+    user = decoded(watches=kept, long_views=long_views)
+    assert user.watches.video_rows.tolist() == list(range(200, 300))
+    assert user.long_views.video_rows.tolist() == list(range(200 - 2 * sequences.KEEP_LONG_VIEWS, 200, 2))
+    assert user.long_views.occurred_at[-1] == NOW + 198
+    assert set(user.long_views.surface.tolist()) == {3}
+
+
+def test_a_full_record_stays_below_7_kib() -> None:
     rng = np.random.default_rng(7)
-    moments = np.cumsum(np.where(rng.random(256) < 0.08, rng.exponential(28_800, 256), 1 + rng.exponential(15, 256))) + NOW
+    moments = np.cumsum(np.where(rng.random(512) < 0.08, rng.exponential(28_800, 512), 1 + rng.exponential(15, 512))) + NOW
+    watches, pushed_out = sequences.merge_watches(b"", [made_watch(rng, at) for at in moments], 256)
     record = sequences.encode_record(
         sequences.UserRecord(
-            watches=sequences.merge_watches(b"", [made_watch(rng, at) for at in moments], 256),
+            watches=watches,
+            long_views=sequences.merge_long_views(b"", pushed_out),
             signals=sequences.merge_signals(
                 b"", [sequences.signal_entry(NOW + at * 4e4, Signal.LIKE, int(rng.integers(10**6)), True) for at in range(40)], 512
             ),
@@ -171,7 +190,7 @@ def test_a_full_record_stays_below_6_kib() -> None:
             place=sequences.place_entry(sequences.milliseconds(NOW), "Ljubljana"),
         )
     )
-    assert len(record) < 6_144
+    assert len(record) < 7_168
 
 
 def test_what_is_added_to_counts_is_added_once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.folded_world import NOW, World
-from reelrank.features.columns import VideoColumns
+from reelrank.features.columns import VideoColumns, length_class
 from reelrank.features.signals import Block, BlockBuilder, UnknownSignals, decode_block, encode_block
 from reelrank.features.windows import Counter
 from reelrank.storage.counter_store import Kind
@@ -36,17 +36,18 @@ def some_block(columns: VideoColumns, origins: list[int], origin_from: int, orig
         if origin % 3 == 0:
             builder.author(origin, NOW + origin, 1, ((Counter.FOLLOWS, 1),))
         else:
-            builder.video(origin, NOW + origin, origin % 5, -1, ((Counter.CLICKS, 1), (Counter.WATCHED_DS, origin)))
+            builder.video(origin, NOW + origin, origin % 5, -1, ((Counter.CLICKS, 1), (Counter.WATCHED_DS, origin)), origin % 2)
     return builder.block(origin_from, origin_to)
 
 
 def test_an_event_counts_for_everything_that_its_video_stands_for(world: World) -> None:
     builder = BlockBuilder(world.columns)
-    builder.video(7, NOW, 0, 1, ((Counter.LIKES, 1),))
+    builder.video(7, NOW, 0, 1, ((Counter.LIKES, 1),), surface=2)
     block = builder.block(5, 9)
     tags = [(Kind.TAG, tag) for tag in world.columns.tag_rows[0].tolist() if tag >= 0]
     assert len(tags) == 2
     whom = [(Kind.VIDEO, 0), (Kind.AUTHOR, 0), (Kind.SOUND, 0), (Kind.PLACE_VIDEO, 1 << 32), (Kind.EVERYTHING, 0), *tags]
+    whom += [(Kind.SURFACE, 2), (Kind.SURFACE_VIDEO, 2 << 32), (Kind.SURFACE_LENGTH, 2 << 32 | length_class(10.0))]
     assert rows_of(block) == sorted((7, int(kind), key, int(Counter.LIKES), 1) for kind, key in whom)
     assert block.seconds.tolist() == [int(NOW)]
 
@@ -83,9 +84,11 @@ def world_columns(tmp_path_factory: pytest.TempPathFactory) -> VideoColumns:
 def test_what_is_no_block_says_so(world_columns: VideoColumns) -> None:
     with pytest.raises(UnknownSignals, match="can't be read"):
         decode_block(b"from another planet")
-    newer = encode_block(some_block(world_columns, [10], 10, 11)).replace(b"\x01", b"\x7f", 1)
-    with pytest.raises(UnknownSignals, match="has format 127; this release reads 1"):
-        decode_block(newer)
+    block = encode_block(some_block(world_columns, [10], 10, 11))
+    with pytest.raises(UnknownSignals, match="has format 127; this release reads 2: bring it up to date"):
+        decode_block(block.replace(b"\x02", b"\x7f", 1))
+    with pytest.raises(UnknownSignals, match="has format 1; this release reads 2: it comes again when the users are folded again"):
+        decode_block(block.replace(b"\x02", b"\x01", 1))
 
 
 @settings(deadline=None, max_examples=30)
@@ -105,6 +108,6 @@ def test_a_block_is_what_comes_before_an_origin_and_what_comes_from_it_on(origin
 def test_a_block_that_contradicts_itself_is_refused(columns: dict[str, bytes]) -> None:
     one = {"origins": bytes(4), "seconds": bytes(4), "target_entries": bytes(4), "target_kinds": b"\x01", "target_keys": bytes(8)}
     one |= {"amount_entries": bytes(4), "amount_counters": b"\0", "amounts": bytes(4)}
-    assert decode_block(msgspec.msgpack.encode([1, 0, 1, *one.values()])).origin_to == 1
+    assert decode_block(msgspec.msgpack.encode([2, 0, 1, *one.values()])).origin_to == 1
     with pytest.raises(UnknownSignals):
-        decode_block(msgspec.msgpack.encode([1, 0, 1, *(one | columns).values()]))
+        decode_block(msgspec.msgpack.encode([2, 0, 1, *(one | columns).values()]))

@@ -143,7 +143,7 @@ def test_two_users_may_choose_the_same_event_id(world: World) -> None:
 
 
 def test_a_like_counts_at_once_for_all_that_the_video_belongs_to(world: World) -> None:
-    world.see(event(Like, "1", context=Context(place="Oslo")))
+    world.see(event(Like, "1", context=Context(place="Oslo", surface="search")))
     assert video_ids(world.user("ana").liked) == ["v0"]
     row = world.columns.rows["v0"]
     tags = [tag for tag in world.columns.tag_rows[row].tolist() if tag >= 0]
@@ -154,11 +154,23 @@ def test_a_like_counts_at_once_for_all_that_the_video_belongs_to(world: World) -
         (Kind.AUTHOR, 0),
         (Kind.SOUND, 0),
         (Kind.PLACE_VIDEO, oslo << 32 | row),
+        (Kind.SURFACE, 2),
+        (Kind.SURFACE_VIDEO, 2 << 32 | row),
+        (Kind.SURFACE_LENGTH, 2 << 32 | int(world.columns.length_class[row])),
         *((Kind.TAG, tag) for tag in tags),
     ]
-    assert [world.total(kind, key, Counter.LIKES) for kind, key in keys] == [1] * 7
+    assert [world.total(kind, key, Counter.LIKES) for kind, key in keys] == [1] * 10
     assert world.user("ana").counts[Counter.LIKES] == 1
     assert world.user("ana").place == "Oslo"
+
+
+def test_a_surface_counts_what_was_done_there_and_neither_what_was_only_shown_nor_a_past_without_times(world: World) -> None:
+    here = Context(surface="search")
+    world.see(event(Impression, "1", context=here), event(Watch, "2", watched_s=9.0, context=here), event(Skip, "3"))
+    world.see(History(event_id="4", user_id="ana", occurred_at=NOW, watched=("v0",), long_viewed=("v1",), context=here))
+    counted = {counter: world.total(Kind.SURFACE, 2, counter) for counter in (Counter.IMPRESSIONS, Counter.CLICKS, Counter.SKIPS, Counter.WATCHED_DS)}
+    assert counted == {Counter.IMPRESSIONS: 0, Counter.CLICKS: 1, Counter.SKIPS: 0, Counter.WATCHED_DS: 90}
+    assert world.reader.scan(Kind.SURFACE)[0].tolist() == [2]
 
 
 def test_a_like_taken_back_is_gone(world: World) -> None:
@@ -226,6 +238,7 @@ def test_a_history_is_a_base_state_without_times(world: World) -> None:
     assert video_ids(user.watches.video_rows) == ["v3", "v1", "v0", "v4"]
     assert user.watches.long_view.tolist() == [True, False, True, False]
     assert np.isnan(user.watches.occurred_at).tolist() == [True, True, True, False]
+    assert (user.base_watches, user.base_long_views) == (3, 2)
     assert video_ids(user.liked) == ["v2"]
     assert video_ids(list(user.seen)) == ["v0", "v1", "v3", "v4"]
     assert [world.total(Kind.VIDEO, row, Counter.CLICKS) for row in range(5)] == [1, 0, 0, 1, 1]

@@ -114,7 +114,7 @@ while True:
 
 def test_another_number_of_partitions_is_an_error_with_a_way_out(store: CounterStore, tmp_path: Path) -> None:
     store.close()
-    with pytest.raises(StorageError, match=r"written as '2 partitions=2', now they would be '2 partitions=4'; remove that folder"):
+    with pytest.raises(StorageError, match=r"written as '3 partitions=2', now they would be '3 partitions=4'; remove that folder"):
         CounterStore(tmp_path / "counters", 4)
 
 

@@ -74,6 +74,7 @@ class User:
 
     user_id: str
     watches: Watches = field(default_factory=Watches)
+    long_views: Watches = field(default_factory=Watches)  # the last long views of those that newer ones have pushed out of `watches`
     signals: Signals = field(default_factory=Signals)
     followed: Rows = field(default_factory=no_rows)  # authors
     blocked: Rows = field(default_factory=no_rows)  # authors
@@ -81,6 +82,8 @@ class User:
     served_rows: Rows = field(default_factory=no_rows)  # videos lately put into a slate, oldest first
     served_at: NDArray[np.float64] = field(default_factory=_no_times)
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(13, dtype=np.int64))  # features.windows.COUNTERS
+    base_watches: int = 0  # watches of a base history, of which the order alone is known; in `watches` only as long as they are among the last ones
+    base_long_views: int = 0  # of these
     place: str = ""  # the last one known
     offset: int = 0  # how far the log of the user's partition is folded into this
 

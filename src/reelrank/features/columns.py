@@ -1,11 +1,13 @@
 """VideoColumns: the catalogue in memory, one array per field, by dense video row."""
 
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.event import Context
 from reelrank.domain.video import MAX_TAGS, Video
 from reelrank.storage.catalog import Catalog, CatalogRow
 
@@ -39,11 +41,13 @@ class VideoColumns:
         self.place_row: Ints = np.empty(0, dtype=np.int64)
         self.tag_rows: Ints = np.empty((0, MAX_TAGS), dtype=np.int64)  # -1 where a video has fewer
         self.duration_s: NDArray[np.float64] = np.empty(0)
+        self.length_class: Ints = np.empty(0, dtype=np.int64)  # the same for videos of about the same duration
         self.uploaded_at: NDArray[np.float64] = np.empty(0)
         self.height: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the best rendition in pixels, 0 without files
         self.bitrate_kbps: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the same
         self.removed: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
         self.refresh()
+        self.name_surfaces((Context().surface,))  # a feed is mostly asked for there: no process must find out that it has a number only later
 
     def refresh(self) -> int:
         """Reads what changed in the catalogue since the last time; returns how many videos did."""
@@ -97,6 +101,7 @@ class VideoColumns:
         self.tag_rows[at] = -1
         self.tag_rows[at, : len(row.tag_rows)] = row.tag_rows
         self.duration_s[at] = video.duration_s
+        self.length_class[at] = length_class(video.duration_s)
         self.uploaded_at[at] = video.uploaded_at
         best = video.rendition_for(None)
         self.height[at], self.bitrate_kbps[at] = (0, 0) if best is None else (best.height, best.bitrate_kbps)
@@ -112,6 +117,11 @@ class VideoColumns:
         if wanted <= room:
             return
         more = max(wanted, 2 * room) - room
-        for name in ("author_row", "sound_row", "place_row", "tag_rows", "duration_s", "uploaded_at", "height", "bitrate_kbps", "removed"):
+        for name in ("author_row", "sound_row", "place_row", "tag_rows", "duration_s", "length_class", "uploaded_at", "height", "bitrate_kbps", "removed"):
             column = getattr(self, name)
             setattr(self, name, np.concatenate([column, np.zeros((more, *column.shape[1:]), dtype=column.dtype)]))
+
+
+def length_class(duration_s: float) -> int:
+    """Videos of about the same length share a class: halves of a power of two of seconds."""
+    return math.floor(2 * math.log2(max(duration_s, 1.0)))

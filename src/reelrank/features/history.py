@@ -29,7 +29,9 @@ class Past(NamedTuple):
     watch_age_s: Column  # (w,) nan where nobody took the time
     skipped: Flags  # (w,)
     long_view: Flags  # (w,)
+    watched_s: Column  # (w,) nan where nobody measured it
     rendition: Rows  # (w,) height of the picture, 0 unknown
+    surface: Rows  # (w,) its number, 0 unknown
     signal_owner: Rows  # (s,)
     signal_rows: Rows  # (s,)
     signal_age_s: Column  # (s,)
@@ -54,7 +56,9 @@ def past_of(reading: Reading, now: Column) -> Past:
         watch_age_s=np.maximum(moments[watch_owner] - watched_at, 0.0),
         skipped=np.concatenate([_NO_FLAGS, *(user.watches.skipped for user in users)]),
         long_view=np.concatenate([_NO_FLAGS, *(user.watches.long_view for user in users)]),
+        watched_s=np.concatenate([_NO_TIMES, *(user.watches.watched_s for user in users)]),
         rendition=np.concatenate([no_rows(), *(user.watches.rendition for user in users)]),
+        surface=np.concatenate([no_rows(), *(user.watches.surface for user in users)]),
         signal_owner=signal_owner,
         signal_rows=np.concatenate([no_rows(), *(user.signals.video_rows for user in users)]),
         signal_age_s=np.maximum(moments[signal_owner] - signalled_at, 0.0),

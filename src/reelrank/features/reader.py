@@ -51,6 +51,7 @@ class Reading:
 
     users: Sequence[User]
     place_rows: Rows  # (users,) where each is, or was last; -1 where nobody knows
+    surfaces: Rows  # (users,) the number of where in the app each is, 0 where nobody knows
     owner: Rows  # (n,) which of `users` pair i is about
     rows: Rows  # (n,) which video
     video: Counters  # (n, WIDTH)
@@ -58,8 +59,16 @@ class Reading:
     author: CounterView
     tag: CounterView
     sound: CounterView
+    surface: CounterView  # where the users are
+    surface_video: CounterView
+    surface_length: CounterView
     everything: Counters  # (1, WIDTH)
     origins: tuple[int, ...]  # per partition, how much of the log the counters stand for
+
+    @property
+    def surface_keys(self) -> Keys:
+        """What the counters of the users' surfaces are kept under: (users,), -1 where nobody knows."""
+        return _known(self.surfaces)
 
 
 class FeatureReader:
@@ -98,16 +107,22 @@ class FeatureReader:
         return keys, unpack(records)
 
     def read(self, users: Sequence[User], owner: Rows, rows: Rows, contexts: Sequence[Context] | None = None) -> Reading:
-        """The counters of the videos `rows` (n,), of their authors, tags and sounds, and of the videos where the users are.
+        """The counters of the videos `rows` (n,), of their authors, tags and sounds, and of the videos and surfaces where the users are.
 
-        Pair i belongs to `users[owner[i]]`. A user is where their context (one each) says, or else where they were last.
+        Pair i belongs to `users[owner[i]]`. A user is at the place that their context (one each) names, or else where they were last, and on its surface.
         """
         columns = self._columns
         places = [user.place for user in users] if contexts is None else [context.place or user.place for context, user in zip(contexts, users, strict=True)]
         place_rows = np.array([columns.places.get(place, -1) for place in places], dtype=np.int64)
+        named = [""] * len(users) if contexts is None else [context.surface for context in contexts]
+        surfaces = np.array([columns.surfaces.get(surface, 0) for surface in named], dtype=np.int64)
+        here = _known(surfaces)[owner]
         wanted = {
             Kind.VIDEO: rows,
-            Kind.PLACE_VIDEO: _distinct(place_keys(place_rows[owner], rows)),
+            Kind.PLACE_VIDEO: _distinct(pair_keys(place_rows[owner], rows)),
+            Kind.SURFACE: _distinct(_known(surfaces)),
+            Kind.SURFACE_VIDEO: _distinct(pair_keys(here, rows)),
+            Kind.SURFACE_LENGTH: _distinct(pair_keys(here, columns.length_class[rows])),
             Kind.AUTHOR: _distinct(columns.author_row[rows]),
             Kind.TAG: _distinct(columns.tag_rows[rows].ravel()),
             Kind.SOUND: _distinct(columns.sound_row[rows]),
@@ -116,10 +131,11 @@ class FeatureReader:
         found = self._counters.read(wanted)
         state = self._cache.unpacked([record for kind in wanted for record in found.records[kind]])
         parts = dict(zip(wanted, np.split(state, np.cumsum([len(keys) for keys in wanted.values()])[:-1]), strict=True))
-        views = {kind: CounterView(wanted[kind], parts[kind]) for kind in (Kind.PLACE_VIDEO, Kind.AUTHOR, Kind.TAG, Kind.SOUND)}
+        views = {kind: CounterView(wanted[kind], parts[kind]) for kind in wanted}
         return Reading(
             users=users,
             place_rows=place_rows,
+            surfaces=surfaces,
             owner=owner,
             rows=rows,
             video=parts[Kind.VIDEO],
@@ -127,14 +143,21 @@ class FeatureReader:
             author=views[Kind.AUTHOR],
             tag=views[Kind.TAG],
             sound=views[Kind.SOUND],
+            surface=views[Kind.SURFACE],
+            surface_video=views[Kind.SURFACE_VIDEO],
+            surface_length=views[Kind.SURFACE_LENGTH],
             everything=parts[Kind.EVERYTHING],
             origins=found.origins,
         )
 
 
-def place_keys(place_rows: Rows, rows: Rows) -> Keys:
-    """What the counters of videos at places are kept under; -1 where there is no place."""
-    return np.where(place_rows >= 0, place_rows << 32 | rows, -1)
+def pair_keys(first: Rows, second: Rows) -> Keys:
+    """What the counters of two things together are kept under, such as a video at a place; -1 where there is no first one."""
+    return np.where(first >= 0, first << 32 | second, -1)
+
+
+def _known(surfaces: Rows) -> Keys:
+    return np.where(surfaces > 0, surfaces, -1)
 
 
 def _nothing(records: Counters) -> Counters:

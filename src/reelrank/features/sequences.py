@@ -18,6 +18,7 @@ from reelrank.domain.user import Signal, Signals, User, Watches
 from reelrank.features.histories import Layout, pack_entries, pack_words, unpack_entries, unpack_words
 from reelrank.features.windows import COUNTERS
 
+KEEP_LONG_VIEWS = 64  # of those that newer watches have pushed out
 KEEP_SIGNALS = 512  # likes, shares, comments and hides, of any age
 KEEP_AUTHORS = 2_048  # follows and blocks
 KEEP_SERVED = 64  # the last slates; of older ones most was on screen, which `seen` knows for ever
@@ -32,10 +33,12 @@ _MOMENT = np.dtype([("high", ">u2"), ("low", ">u4"), ("row", ">u4")])
 _WATCH_DTYPE = np.dtype([*_MOMENT.descr, ("watched_ds", ">u2"), ("replays_flags", "u1"), ("rendition", "u1"), ("stalled_ds", "u1"), ("surface", "u1")])
 _SIGNAL_DTYPE = np.dtype([*_MOMENT.descr, ("signal", "u1"), ("on", "u1")])
 _WATCHES = Layout(_WATCH.size, noisy=(4, 5, 8, 9, 11))  # low bytes of the moment, the row and watched_ds
+_LONG_VIEWS = Layout(_WATCH.size, noisy=(4, 5, 8, 9, 11), plain_up_to=256)
 _SIGNALS = Layout(_SIGNAL.size, noisy=(4, 5, 8, 9), plain_up_to=512)  # likes are rare enough to be packed early
 _SERVINGS = Layout(_SERVED.size, noisy=(8, 9))  # a slate is of one moment
 _UNKNOWN_DS = 0xFFFF
 _SKIPPED, _UNTIMED, _LONG, _REPLAY = 1, 2, 4, 8  # replays count in steps of _REPLAY
+_FLAGS_AT = 12  # the byte of an entry that holds these
 _MOST_REPLAYS = 31
 _HEIGHTS = np.array(HEIGHTS, dtype=np.int64)
 
@@ -50,6 +53,8 @@ class UserRecord(msgspec.Struct, frozen=True, array_like=True):
     seen: bytes = b""
     counts: tuple[int, ...] = ()  # by windows.Counter
     place: bytes = b""  # the moment it was named, then its name
+    long_views: bytes = b""
+    base: tuple[int, int] = (0, 0)  # watches whose order alone is known, and how many of them were long
 
 
 encode_record = msgspec.msgpack.Encoder().encode
@@ -102,20 +107,19 @@ def milliseconds(occurred_at: float) -> int:
     return max(round(occurred_at * 1000), 0)  # what lies before 1970 has no place in the order
 
 
-def merge_newest(kept: bytes, new: Iterable[bytes], size: int, keep: int) -> bytes:
-    """The newest `keep` of the entries in `kept` (one after the other, each of `size` bytes) and `new`, oldest first."""
-    fresh = sorted(new)
-    if not fresh:
-        return kept
-    if kept and fresh[0] < kept[-size:]:  # something came late
-        fresh = sorted([kept[at : at + size] for at in range(0, len(kept), size)] + fresh)
-        kept = b""
-    return (kept + b"".join(fresh))[-keep * size :]
+def merge_watches(kept: bytes, new: list[bytes], keep: int) -> tuple[bytes, list[bytes]]:
+    """The newest `keep` watches, and those that they have pushed out, oldest first."""
+    if not new:
+        return kept, []
+    merged = _in_order(unpack_entries(kept, _WATCHES), new, _WATCHES.size)
+    cut = max(len(merged) - keep * _WATCHES.size, 0)
+    return pack_entries(merged[cut:], _WATCHES), _entries(merged[:cut], _WATCHES.size)
 
 
-def merge_watches(kept: bytes, new: list[bytes], keep: int) -> bytes:
-    """The newest `keep` watches."""
-    return _merge_packed(kept, new, _WATCHES, keep)
+def merge_long_views(kept: bytes, pushed_out: Iterable[bytes]) -> bytes:
+    """The newest long views of all watches that were ever pushed out: those do not come back, so the order of arrival makes no difference."""
+    new = [entry for entry in pushed_out if entry[_FLAGS_AT] & _LONG]
+    return _merge_packed(kept, new, _LONG_VIEWS, KEEP_LONG_VIEWS)
 
 
 def merge_served(kept: bytes, new: list[bytes]) -> bytes:
@@ -162,7 +166,8 @@ def decode_user(user_id: str, stored: bytes | None, offset: int = 0) -> User:
     counts[: len(record.counts)] = record.counts
     return User(
         user_id,
-        watches=_decode_watches(record.watches),
+        watches=_decode_watches(unpack_entries(record.watches, _WATCHES)),
+        long_views=_decode_watches(unpack_entries(record.long_views, _LONG_VIEWS)),
         signals=Signals(signals["row"].astype(np.int64), _seconds(signals), signals["signal"].astype(np.int64)),
         followed=authors["row"][authors["signal"] == Signal.FOLLOW].astype(np.int64),
         blocked=authors["row"][authors["signal"] == Signal.BLOCK].astype(np.int64),
@@ -170,21 +175,35 @@ def decode_user(user_id: str, stored: bytes | None, offset: int = 0) -> User:
         served_rows=served["row"].astype(np.int64),
         served_at=_seconds(served),
         counts=counts,
+        base_watches=record.base[0],
+        base_long_views=record.base[1],
         place=record.place[6:].decode(),
         offset=offset,
     )
 
 
 def _merge_packed(kept: bytes, new: list[bytes], layout: Layout, keep: int) -> bytes:
-    return pack_entries(merge_newest(unpack_entries(kept, layout), new, layout.size, keep), layout) if new else kept
+    return pack_entries(_in_order(unpack_entries(kept, layout), new, layout.size)[-keep * layout.size :], layout) if new else kept
+
+
+def _in_order(kept: bytes, new: Iterable[bytes], size: int) -> bytes:
+    """The entries in `kept` (one after the other, each of `size` bytes) and `new`, oldest first."""
+    fresh = sorted(new)
+    if kept and fresh[0] < kept[-size:]:  # something came late
+        return b"".join(sorted(_entries(kept, size) + fresh))
+    return kept + b"".join(fresh)
+
+
+def _entries(joined: bytes, size: int) -> list[bytes]:
+    return [joined[at : at + size] for at in range(0, len(joined), size)]
 
 
 def _decode_seen(packed: bytes) -> BitMap:
     return BitMap.deserialize(unpack_words(packed)) if packed else BitMap()
 
 
-def _decode_watches(packed: bytes) -> Watches:
-    entries = np.frombuffer(unpack_entries(packed, _WATCHES), dtype=_WATCH_DTYPE)
+def _decode_watches(joined: bytes) -> Watches:
+    entries = np.frombuffer(joined, dtype=_WATCH_DTYPE)
     flags = entries["replays_flags"]
     watched_ds = entries["watched_ds"].astype(np.float64)
     return Watches(

@@ -1,4 +1,4 @@
-"""Signals: what events mean for videos, authors, tags, sounds and places; the records of the second topic.
+"""Signals: what events mean for videos, authors, tags, sounds, places and surfaces; the records of the second topic.
 
 Events are kept by user, counters by video. A block re-keys a stretch of one partition: its entries (one per thing that
 was counted), whom each counts for, and by how much. Each entry carries the offset that it comes from, so that whoever
@@ -16,10 +16,11 @@ from reelrank.features.columns import VideoColumns
 from reelrank.features.windows import Counter
 from reelrank.storage.counter_store import Kind
 
-_FORMAT = 1
+_FORMAT = 2  # what is counted, too: a block of another format is passed over, and told again when the users are folded anew
 _KINDS = frozenset(map(int, Kind))
 
 Ints = NDArray[np.int64]
+Increments = Sequence[tuple[Counter, int]]
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -131,7 +132,8 @@ def decode_block(record: bytes) -> Block:
     except msgspec.DecodeError as problem:
         raise UnknownSignals(f"a record of signals can't be read: {problem}") from problem
     if stored.format != _FORMAT:
-        raise UnknownSignals(f"a record of signals has format {stored.format}; this release reads {_FORMAT}: bring it up to date")
+        way_out = "bring it up to date" if stored.format > _FORMAT else "it comes again when the users are folded again"
+        raise UnknownSignals(f"a record of signals has format {stored.format}; this release reads {_FORMAT}: {way_out}")
     if not _fits(stored):
         raise UnknownSignals("a record of signals contradicts itself; something else has written to this topic")
     return Block(
@@ -173,23 +175,25 @@ class BlockBuilder:
         self._videos: list[int] = []  # -1 where an entry is about an author only
         self._authors: list[int] = []  # -1 where the video says whose it is
         self._places: list[int] = []  # -1 unknown
+        self._surfaces: list[int] = []  # 0 unknown
         self._amounts: list[int] = []  # entry, counter, amount; entry, counter, amount …
 
-    def video(self, offset: int, occurred_at: float, video_row: int, place_row: int, increments: Sequence[tuple[Counter, int]]) -> None:
-        """Counts for a video and all that it stands for; `place_row` is where the user is."""
-        self._entry(offset, occurred_at, video_row, -1, place_row, increments)
+    def video(self, offset: int, occurred_at: float, video_row: int, place_row: int, increments: Increments, surface: int = 0) -> None:
+        """Counts for a video and all that it stands for; `place_row` is where the user is, `surface` the number of where in the app, 0 for nowhere."""
+        self._entry(offset, occurred_at, video_row, -1, place_row, surface, increments)
 
-    def author(self, offset: int, occurred_at: float, author_row: int, increments: Sequence[tuple[Counter, int]]) -> None:
+    def author(self, offset: int, occurred_at: float, author_row: int, increments: Increments) -> None:
         """Counts for an author alone."""
-        self._entry(offset, occurred_at, -1, author_row, -1, increments)
+        self._entry(offset, occurred_at, -1, author_row, -1, 0, increments)
 
-    def _entry(self, offset: int, occurred_at: float, video_row: int, author_row: int, place_row: int, increments: Sequence[tuple[Counter, int]]) -> None:
+    def _entry(self, offset: int, occurred_at: float, video_row: int, author_row: int, place_row: int, surface: int, increments: Increments) -> None:
         entry = len(self._origins)
         self._origins.append(offset)
         self._seconds.append(max(int(occurred_at), 0))
         self._videos.append(video_row)
         self._authors.append(author_row)
         self._places.append(place_row)
+        self._surfaces.append(surface)
         for counter, amount in increments:
             self._amounts += (entry, counter, amount)
 
@@ -211,26 +215,36 @@ class BlockBuilder:
         )
 
     def _targets(self) -> tuple[Ints, Ints, Ints]:
-        """Whom each entry counts for: its video, that one's author, sound and tags, the video at the user's place, and everything."""
-        rows, places = np.array(self._videos, dtype=np.int64), np.array(self._places, dtype=np.int64)
+        """Whom each entry counts for.
+
+        That is its video, that one's author, sound and tags, the video at the user's place, everything, and the surface, alone
+        and together with the video and its length.
+        """
+        rows, places, surfaces = (np.array(of, dtype=np.int64) for of in (self._videos, self._places, self._surfaces))
         if len(rows) == 0:
             return rows, rows, rows
         columns, about_video = self._columns, rows >= 0
         safe = np.where(about_video, rows, 0)
         tags = columns.tag_rows[safe]
-        table = np.full((len(rows), 5 + tags.shape[1]), -1, dtype=np.int64)
+        table = np.full((len(rows), _TAGS_AT + tags.shape[1]), -1, dtype=np.int64)
         table[:, 0] = rows
         table[:, 1] = np.where(about_video, columns.author_row[safe], self._authors)
         table[:, 2] = columns.sound_row[safe]
         table[:, 3] = np.where(places >= 0, places << 32 | rows, -1)
         table[:, 4] = 0
-        table[:, 5:] = tags
+        table[:, 5] = np.where(surfaces > 0, surfaces, -1)
+        table[:, 6] = np.where(surfaces > 0, surfaces << 32 | rows, -1)
+        table[:, 7] = np.where(surfaces > 0, surfaces << 32 | columns.length_class[safe], -1)
+        table[:, _TAGS_AT:] = tags
         table[~about_video, 2:] = -1
         entries, slots = np.nonzero(table >= 0)
-        return entries, _SLOT_KINDS[np.minimum(slots, 5)], table[entries, slots]
+        return entries, _SLOT_KINDS[np.minimum(slots, _TAGS_AT)], table[entries, slots]
 
 
-_SLOT_KINDS = np.array([Kind.VIDEO, Kind.AUTHOR, Kind.SOUND, Kind.PLACE_VIDEO, Kind.EVERYTHING, Kind.TAG], dtype=np.int64)
+_SLOT_KINDS = np.array(
+    [Kind.VIDEO, Kind.AUTHOR, Kind.SOUND, Kind.PLACE_VIDEO, Kind.EVERYTHING, Kind.SURFACE, Kind.SURFACE_VIDEO, Kind.SURFACE_LENGTH, Kind.TAG], dtype=np.int64
+)
+_TAGS_AT = len(_SLOT_KINDS) - 1  # the last ones: a video has several
 
 
 def _ints(packed: bytes, dtype: str) -> Ints:

@@ -33,7 +33,7 @@ from reelrank.domain.video import UtcSeconds
 from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
-from reelrank.features.signals import BlockBuilder, encode_block
+from reelrank.features.signals import BlockBuilder, Increments, encode_block
 from reelrank.features.user_changes import UserChanges
 from reelrank.features.windows import Counter
 from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, Record, StoredRecord
@@ -235,7 +235,7 @@ class _Batch:
         row = self._row(event.video_id)
         changes = self._changes(event, occurred_at)
         changes.seen.append(row)
-        self._count(event, changes, row, occurred_at, _IMPRESSION)
+        self._count(event, changes, row, occurred_at, _IMPRESSION)  # not for the surface: of that only rates of outcomes are asked, and these are many
 
     def watch(self, event: Watch | Skip, occurred_at: float) -> None:
         row = self._row(event.video_id)
@@ -259,13 +259,13 @@ class _Batch:
         if is_completion(watched_s, duration_s):
             increments.append((Counter.COMPLETIONS, 1))
         changes.seen.append(row)
-        surface = 0 if event.context is None else self._columns.surfaces.get(event.context.surface, 0)
+        surface = self._surface(event)
         changes.watches.append(
             sequences.watch_entry(
                 occurred_at, row, watched_s, replays, skipped=skipped, long_view=long_view, stalled_s=stalled_s, rendition=rendition, surface=surface
             )
         )
-        self._count(event, changes, row, occurred_at, increments)
+        self._count(event, changes, row, occurred_at, increments, surface)
 
     def signal(self, event: Like | Unlike | Share | Comment | Hide | Report, occurred_at: float) -> None:
         signal, counter, on = _SIGNALS[type(event)]
@@ -274,7 +274,7 @@ class _Batch:
         changes.signals.append(sequences.signal_entry(occurred_at, signal, row, on))
         if isinstance(event, Hide) and event.whole_author:
             changes.authors.append(sequences.signal_entry(occurred_at, Signal.BLOCK, int(self._columns.author_row[row]), on=True))
-        self._count(event, changes, row, occurred_at, ((counter, 1 if on else -1),))
+        self._count(event, changes, row, occurred_at, ((counter, 1 if on else -1),), self._surface(event))
 
     def follow(self, event: Follow | Unfollow, occurred_at: float) -> None:
         author, on = self._author_row(event.author_id), isinstance(event, Follow)
@@ -292,6 +292,7 @@ class _Batch:
         liked = [self._row(video_id) for video_id in event.liked]
         changes = self._changes(event, occurred_at)
         changes.seen += watched
+        changes.base = (changes.base[0] + len(watched), changes.base[1] + len(long_viewed.intersection(watched)))
         for place, row in enumerate(watched):
             at = occurred_at - (len(watched) - place) / 1000  # keeps the order; marked as no real time
             long_view = row in long_viewed
@@ -310,10 +311,13 @@ class _Batch:
                 changes.place = place
         return changes
 
-    def _count(self, event: Any, changes: UserChanges, row: int, occurred_at: float, increments: Sequence[tuple[Counter, int]]) -> None:
+    def _count(self, event: Any, changes: UserChanges, row: int, occurred_at: float, increments: Increments, surface: int = 0) -> None:
         context = event.context
         changes.counts += increments
-        self.signals.video(self._offset, occurred_at, row, -1 if context is None else self._columns.places.get(context.place, -1), increments)
+        self.signals.video(self._offset, occurred_at, row, -1 if context is None else self._columns.places.get(context.place, -1), increments, surface)
+
+    def _surface(self, event: Any) -> int:
+        return 0 if event.context is None else self._columns.surfaces.get(event.context.surface, 0)
 
     def _row(self, video_id: str) -> int:
         row = self._columns.rows.get(video_id)

@@ -234,9 +234,9 @@ class _Popular:
 def _batches(exposures: Exposures, together_ms: int, first: int = 0) -> Iterator[tuple[int, int]]:
     """Runs of exposures from the place `first` on that one state may predict.
 
-    They begin less than `together_ms` after the first of the run, or with it, and nothing that their users did ended in between.
+    They begin less than `together_ms` after the first of the run, or with it, and nothing happened to their own users in between.
     """
-    shown_ms, changed_ms = exposures.shown_ms.tolist(), _own_ends(exposures).tolist()
+    shown_ms, changed_ms = exposures.shown_ms.tolist(), _own_changes(exposures).tolist()
     while first < len(exposures):
         start_ms, end = shown_ms[first], first + 1
         while end < len(exposures) and (shown_ms[end] == start_ms or (shown_ms[end] < start_ms + together_ms and changed_ms[end] < start_ms)):
@@ -245,19 +245,18 @@ def _batches(exposures: Exposures, together_ms: int, first: int = 0) -> Iterator
         first = end
 
 
-def _own_ends(exposures: Exposures) -> Ints:
-    """When the last watch of the same user that was over before each exposure ended, in milliseconds; -1 where there is none: (n,)."""
+def _own_changes(exposures: Exposures) -> Ints:
+    """When the same user was last shown something or left it before each exposure, in milliseconds; -1 where they never were: (n,)."""
     _, users = np.unique(exposures.user_ids, return_inverse=True)
     count = len(exposures)
-    whose, at_ms = np.tile(users, 2), np.concatenate([exposures.ended_ms, exposures.shown_ms])
-    is_end = np.repeat([True, False], count)
-    order = np.lexsort((is_end, at_ms, whose))  # what ends just then is not known yet
-    last = np.maximum.accumulate(np.where(is_end[order], np.arange(2 * count), -1))
-    at = order[np.maximum(last, 0)]
-    mine = (last >= 0) & (whose[at] == whose[order])
-    found = np.empty(2 * count, dtype=np.int64)
-    found[order] = np.where(mine, at_ms[at], -1)
-    return found[count:]
+    whose, at_ms = np.tile(users, 2), np.concatenate([exposures.shown_ms, exposures.ended_ms])
+    order = np.lexsort((at_ms, whose))
+    moments = np.concatenate([[-1], at_ms[order]])  # what came before place p of the order lies at p
+    pair = whose[order] * (int(at_ms.max(initial=0)) + 1) + at_ms[order]
+    asked = users * (int(at_ms.max(initial=0)) + 1) + exposures.shown_ms
+    before = np.searchsorted(pair, asked)  # of one moment none knows the other
+    mine = (before > 0) & (whose[order][np.maximum(before - 1, 0)] == users) if count else np.empty(0, dtype=np.bool_)
+    return np.where(mine, moments[before], -1)
 
 
 def _due_events(exposures: Exposures, moments: kuairand.Moments, due: range, scored: dict[int, Served]) -> Iterator[Event]:

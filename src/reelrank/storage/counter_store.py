@@ -1,4 +1,4 @@
-"""CounterStore: the counters of videos, authors, tags and sounds on this machine, in one memory-mapped LMDB file."""
+"""CounterStore: the counters of videos, authors, tags, sounds and surfaces on this machine, in one memory-mapped LMDB file."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reelrank.storage.event_log import StorageError
 
-Keys = NDArray[np.int64]  # dense rows; for PLACE_VIDEO place row << 32 | video row
+Keys = NDArray[np.int64]  # dense rows; of two things together the first one's << 32 | the second one's
 
 _COUNTER, _OFFSETS, _FORMAT, _TOUCHED = b"c", b"o", b"f", b"t"
 _TOUCHED_KEPT = 1_024  # commits whose keys are remembered for those who follow along
@@ -35,6 +35,9 @@ class Kind(IntEnum):
     SOUND = 4
     PLACE_VIDEO = 5
     EVERYTHING = 6  # key 0: the whole app, the prior of all rates
+    SURFACE = 7  # its number
+    SURFACE_VIDEO = 8
+    SURFACE_LENGTH = 9  # videos of about one length on one surface
 
 
 class Position(NamedTuple):
@@ -165,7 +168,7 @@ class CounterStore:
             transaction.delete(_TOUCHED + (number - _TOUCHED_KEPT).to_bytes(8, "big"))
 
     def _check_format(self) -> None:
-        mine = f"2 partitions={self.partitions}".encode()
+        mine = f"3 partitions={self.partitions}".encode()
         with self._env.begin(write=True) as transaction:
             stored = transaction.get(_FORMAT)
             if stored is None:
