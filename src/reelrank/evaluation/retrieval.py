@@ -36,9 +36,9 @@ def recall(hits: Bools, relevant: Rows) -> Floats:
 def ndcg(hits: Bools, relevant: Rows) -> Floats:
     """Normalised discounted cumulative gain with gain 1 and discount 1 / log2(place + 2): (n,). nan without a relevant video."""
     gains = 1 / np.log2(np.arange(hits.shape[1]) + 2)
-    best = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(relevant, hits.shape[1])]
+    best: Floats = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(relevant, hits.shape[1])]
     with np.errstate(invalid="ignore"):
-        return (hits @ gains) / best
+        return np.asarray((hits @ gains) / best)
 
 
 def hit(hits: Bools) -> Floats:

@@ -40,7 +40,8 @@ class CausalEncoder(nn.Module):
 
     def __init__(self, width: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.nearness = nn.Parameter(torch.zeros(heads, _BUCKETS))
+        slopes = torch.linspace(0.5, 0.0, heads)  # heads begin between looking near and looking everywhere (as ALiBi's, Press et al. 2022)
+        self.nearness = nn.Parameter(-slopes[:, None] * torch.arange(_BUCKETS))
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.normalise = nn.LayerNorm(width)
 

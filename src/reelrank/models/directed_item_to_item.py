@@ -78,7 +78,7 @@ def decayed_histories(rows: Rows, indptr: Rows, videos: int, input_decay: float)
 
 def scores(histories: csr_array, weights: csr_array) -> Floats:
     """What each history says about every video, -inf for those it holds: (histories, videos), dense."""
-    said = (histories @ weights).toarray()
+    said = csr_array(histories @ weights).toarray()
     held = histories.tocoo()
     said[held.coords] = -np.inf
     return said
@@ -92,20 +92,19 @@ def quality(histories: csr_array, weights: csr_array, targets: Rows) -> float:
 
 
 def choose(
-    rows: Rows, indptr: Rows, targets: Rows, videos: int, *, rounds: int = 2, on_progress: Callable[[int], None] = lambda tried: None
+    rows: Rows, indptr: Rows, targets: Rows, videos: int, *, rounds: int = 2, on_progress: Callable[[int], None] = lambda _: None
 ) -> tuple[DirectedConfig, float]:
     """The config with the best NDCG@10 on one held-out video `targets` (histories,) that followed each history, and that NDCG.
 
     Walks one coordinate at a time up or down its GRID as long as that helps, for `rounds` rounds.
     """
-    best, tried = DirectedConfig(), 0
+    best = DirectedConfig()
     counts: dict[float, csr_array] = {}  # by gap decay: the only part that takes time
 
     def judged(config: DirectedConfig) -> float:
-        nonlocal tried
         if config.gap_decay not in counts:
             counts[config.gap_decay] = forward_counts(rows, indptr, videos, config.gap_decay, config.max_gap)
-        on_progress(tried := tried + 1)
+        on_progress(1)
         return quality(decayed_histories(rows, indptr, videos, config.input_decay), normalised(counts[config.gap_decay], config), targets)
 
     best_quality = judged(best)

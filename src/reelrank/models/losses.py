@@ -39,7 +39,7 @@ class _FullSoftmax(torch.autograd.Function):
     """Computes both gradients on the way forward."""
 
     @staticmethod
-    def forward(ctx: Any, users: Tensor, videos: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+    def forward(ctx: Any, users: Tensor, videos: Tensor, targets: Tensor) -> Tensor:
         kind = _fast_kind()
         catalogue = videos.to(kind)
         to_users, to_videos = torch.empty_like(users), torch.zeros_like(videos)
@@ -58,7 +58,7 @@ class _FullSoftmax(torch.autograd.Function):
         return total / len(users)
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: D102
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None]:
         to_users, to_videos = ctx.saved_tensors
         return outer[0] * to_users, outer[0] * to_videos, None
 

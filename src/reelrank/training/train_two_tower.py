@@ -50,7 +50,7 @@ def fit(
     network: TwoTowerConfig | None = None,
     training: TwoTowerTraining | None = None,
     folder: Path | None = None,
-    on_progress: Callable[[int], None] = lambda step: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> TwoTower:
     """The towers of the evaluation with the highest `quality`, which judges them on watches that `targets` leaves out.
 
@@ -77,7 +77,7 @@ def fit(
         while position["epoch"] < training.epochs and position["stale"] < training.patience:
             epoch = position["epoch"]
             for loss in _epoch(towers, optimizer, tokens, targets, hard, cut, draw, training, position):
-                on_progress(position["step"])
+                on_progress(1)
                 if position["step"] % 20 == 0:
                     run.note("loss", position["step"], loss)
                 if position["step"] % _CHECKPOINT_STEPS == 0:

@@ -20,7 +20,7 @@ class TrainingRun:
 
     def __enter__(self) -> "TrainingRun":
         if self.folder is not None:
-            from tensorboardX import SummaryWriter  # noqa: PLC0415  only where a run is kept
+            from tensorboardX import SummaryWriter
 
             self.folder.mkdir(parents=True, exist_ok=True)
             self._events = SummaryWriter(str(self.folder), write_to_disk=True)
@@ -60,7 +60,7 @@ class TrainingRun:
         """Draws every curve over the steps into `run.png`."""
         if self.folder is None or not self.curves:
             return None
-        from matplotlib.figure import Figure  # noqa: PLC0415  slow to load
+        from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7, 2.4 * len(self.curves)), layout="constrained")
         for place, (name, points) in enumerate(self.curves.items(), start=1):
