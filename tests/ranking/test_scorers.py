@@ -50,7 +50,7 @@ def test_the_value_is_the_logarithm_of_the_weighted_sum_and_freshness_fades_by_h
     params = FeedParams(value={"long_view": 2.0, "like": 10.0}, freshness_weight=1.0, freshness_half_life_s=3_600.0, popularity_weight=0.0)
     fresh = features({"age": 0.0}, {"age": float(np.log1p(1.0))})
     heads = {"long_view": np.array([0.5, 0.5]), "like": np.array([0.1, 0.1])}
-    assert value(heads, fresh, params) == pytest.approx(np.log(2.0) + [1.0, 0.5], rel=1e-5)
+    assert value(heads, fresh, params) == pytest.approx([np.log(2.0) + 1.0, np.log(2.0) + 0.5], rel=1e-5)
 
 
 def test_what_is_expected_to_please_nobody_comes_last_and_still_has_a_score():

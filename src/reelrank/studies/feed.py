@@ -11,7 +11,8 @@ from reelrank.domain.clock import ManualClock
 from reelrank.feed import FeedRequest
 from reelrank.simulation.kuairand import Exposures, KuaiRand
 from reelrank.simulation.replay import Prequential
-from reelrank.studies.feed_questions import FeedQuestions, questions
+from reelrank.studies import peer_feed
+from reelrank.studies.feed_questions import FeedQuestions, split
 from reelrank.wiring import Reelrank, scratch_reelrank
 
 COUNT = 20  # places of a slate
@@ -19,14 +20,21 @@ _NO_FEEDS = np.empty(0, dtype=np.int64)
 
 
 def evaluate(
-    folder: Path, test_from: int = 20220505, test_until: int = 20220506, on_progress: Callable[[int], None] = lambda done: None, seed: int = 0
+    folder: Path,
+    test_from: int = 20220505,
+    test_until: int = 20220506,
+    on_progress: Callable[[int], None] = lambda _: None,
+    seed: int = 0,
+    *,
+    peers: bool = True,
 ) -> dict[str, Any]:
     """How well slates of 20 find what is watched long on the test days (as 20220505, both included), for our feed and its peers.
 
-    The system knows the log up to the day before, nothing later. `on_progress` is told how many more exposures were seen and slates made.
+    Everybody knows the log up to the day before, nothing later. `pairs_in_base_history` were watched before the log began: our feed shows
+    nothing twice, so it can't find them. `on_progress` is told how many more exposures were seen, slates made and peers fitted.
     """
     data = KuaiRand(folder)
-    known, asked = _split(data, test_from, test_until)
+    known, asked = split(data, test_from, test_until)
     clock = ManualClock()
     with scratch_reelrank(clock) as system:
         began = time.perf_counter()
@@ -37,8 +45,10 @@ def evaluate(
         learned_s = time.perf_counter() - began
         lists = slates(system, asked, seed, on_progress)
         lost = lost_to_base_history(system, asked)
+        seconds = time.perf_counter() - began
     return {
         **asked.judged(lists),
+        "peers": peer_feed.compare(data, test_from, test_until, COUNT, seed, on_progress) if peers else {},
         "users": len(asked.user_ids),
         "pairs": len(asked.relevant),
         "pairs_in_base_history": lost,
@@ -46,11 +56,11 @@ def evaluate(
         "test_until": test_until,
         "seed": seed,
         "learned_s": round(learned_s, 1),
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(seconds, 1),
     }
 
 
-def remember(system: Reelrank, clock: ManualClock, data: KuaiRand, known: Exposures, on_progress: Callable[[int], None] = lambda done: None) -> None:
+def remember(system: Reelrank, clock: ManualClock, data: KuaiRand, known: Exposures, on_progress: Callable[[int], None] = lambda _: None) -> None:
     """Takes the catalogue, the base histories and the exposures into a system, as events, in their order."""
     system.catalog.publish(data.videos())
     system.columns.refresh()
@@ -61,7 +71,7 @@ def remember(system: Reelrank, clock: ManualClock, data: KuaiRand, known: Exposu
     pass_.run(known, _NO_FEEDS, on_progress=on_progress, predict_from=len(known))
 
 
-def slates(system: Reelrank, asked: FeedQuestions, seed: int = 0, on_progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
+def slates(system: Reelrank, asked: FeedQuestions, seed: int = 0, on_progress: Callable[[int], None] = lambda _: None) -> np.ndarray:
     """What the feed of a system recommends to each user at that moment, without exploration: (n, COUNT) videos, -1 for an empty place."""
     video_of_row = np.argsort(system.columns.rows_of(asked.video_ids.tolist()))
     lists = np.full((len(asked.user_ids), COUNT), -1, dtype=np.int64)
@@ -78,8 +88,3 @@ def lost_to_base_history(system: Reelrank, asked: FeedQuestions) -> int:
     rows = system.columns.rows_of(asked.video_ids.tolist())
     users = system.reader.users(asked.user_ids.tolist())
     return sum(int(rows[video]) in user.seen for place, user in enumerate(users) for video in asked.relevant[asked.indptr[place] : asked.indptr[place + 1]])
-
-
-def _split(data: KuaiRand, test_from: int, test_until: int) -> tuple[Exposures, FeedQuestions]:
-    known, future = data.exposures(until_day=test_from - 1), data.exposures(test_from, test_until)
-    return known, questions(known, future, np.array([video.video_id for video in data.videos()]), test_from)

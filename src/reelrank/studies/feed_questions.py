@@ -1,14 +1,14 @@
 """The feed protocol on KuaiRand: who is asked on the first test day what they know of, and which videos they then watched long."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.evaluation import retrieval
-from reelrank.simulation.kuairand import BEIJING, DataError, Exposures
+from reelrank.simulation.kuairand import BEIJING, DataError, Exposures, KuaiRand
 
 Ints = NDArray[np.int64]
 
@@ -58,9 +58,24 @@ def questions(known: Exposures, future: Exposures, video_ids: NDArray[np.str_], 
     return FeedQuestions(midnight(first_day), users[asked], video_ids, indptr, relevant, *_by_user(shown, asked, len(video_ids)))
 
 
+def split(data: KuaiRand, test_from: int, test_until: int) -> tuple[Exposures, FeedQuestions]:
+    """What is known before the day `test_from`, and what is asked of it until `test_until` (as 20220505, both included)."""
+    known, future = data.exposures(until_day=test_from - 1), data.exposures(test_from, test_until)
+    return known, questions(known, future, np.array([video.video_id for video in data.videos()]), test_from)
+
+
+def days_before(first: int, last: int) -> tuple[int, int]:
+    """The first and the last of as many days just before those from `first` to `last`, all as 20220505."""
+    return _day(_date(first) - (_date(last) - _date(first)) - timedelta(days=1)), _day(_date(first) - timedelta(days=1))
+
+
 def midnight(day: int) -> float:
     """The first moment of a day as 20220505 in Beijing, in UTC seconds."""
-    return datetime.strptime(str(day), "%Y%m%d").replace(tzinfo=BEIJING).timestamp()
+    return _date(day).timestamp()
+
+
+def _date(day: int) -> datetime:
+    return datetime.strptime(str(day), "%Y%m%d").replace(tzinfo=BEIJING)
 
 
 def _pairs(users: NDArray[np.str_], videos: NDArray[np.str_], user_ids: NDArray[np.str_], video_ids: NDArray[np.str_]) -> Ints:
@@ -74,3 +89,7 @@ def _by_user(pairs: Ints, asked: Ints, videos: int) -> tuple[Ints, Ints]:
     """(indptr, videos) of ascending pairs, by their place in `asked`."""
     counts = np.bincount(np.searchsorted(asked, pairs // videos), minlength=len(asked))
     return np.concatenate([[0], np.cumsum(counts)]), pairs % videos
+
+
+def _day(moment: datetime) -> int:
+    return int(moment.strftime("%Y%m%d"))

@@ -72,9 +72,7 @@ def until_yesterday(keys: Ints, day: Ints, values: Floats) -> tuple[Floats, Floa
     return before[place, day], yesterday
 
 
-def _counted(
-    features: Features, name: str, keys: Ints, day: Ints, outcomes: Floats, prior: Floats, worth: float, rates: tuple[str, ...] = _RATES
-) -> Floats:
+def _counted(features: Features, name: str, keys: Ints, day: Ints, outcomes: Floats, prior: Floats, worth: float, rates: tuple[str, ...] = _RATES) -> Floats:
     """Adds how often and how well it went for `keys` (n,) until yesterday, and gives all rates (n, 1 + RATES) as the prior of something finer."""
     ever, yesterday = until_yesterday(keys, day, outcomes)
     smoothed = _smoothed(ever, prior, worth)

@@ -12,8 +12,8 @@ from reelrank.domain.event import History
 from reelrank.evaluation import retrieval
 from reelrank.models import item_to_item
 from reelrank.models.item_to_item import ItemToItemConfig
-from reelrank.simulation.kuairand import Exposures
-from reelrank.studies.feed_questions import FeedQuestions
+from reelrank.simulation.kuairand import Exposures, KuaiRand
+from reelrank.studies.feed_questions import FeedQuestions, days_before, split
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -141,22 +141,48 @@ class FeedPeer:
     """How to fit one, and the settings among which validation chooses."""
 
     fit: Callable[..., Scorer]
-    searched: tuple[dict[str, float], ...] = ({},)
+    searched: tuple[dict[str, float], ...]
+    random: bool = False  # begins with chance
 
 
 PEERS: dict[str, FeedPeer] = {
     "popular": FeedPeer(popular, ({"days": 1}, {"days": 2}, {"days": 3})),
     "item_knn": FeedPeer(item_knn, ({"neighbours": 20}, {"neighbours": 100}, {"neighbours": 500})),
     "ease": FeedPeer(ease, tuple({"ridge": ridge, "popularity": popularity} for ridge in (300.0, 1_000.0) for popularity in (0.1, 0.3))),
-    "als": FeedPeer(als, tuple({"factors": factors, "alpha": alpha} for factors in (32, 128) for alpha in (1.0, 10.0))),
-    "bpr": FeedPeer(bpr, tuple({"factors": 64, "learning_rate": rate} for rate in (0.02, 0.1))),
+    "als": FeedPeer(als, tuple({"factors": factors, "alpha": alpha} for factors in (32, 128) for alpha in (1.0, 10.0)), random=True),
+    "bpr": FeedPeer(bpr, tuple({"factors": 64, "learning_rate": rate} for rate in (0.02, 0.1)), random=True),
 }
 
 
-def chosen(name: str, past: FeedPast, asked: FeedQuestions, count: int) -> dict[str, float]:
+def compare(
+    data: KuaiRand, test_from: int, test_until: int, count: int, seed: int = 0, on_progress: Callable[[int], None] = lambda _: None
+) -> dict[str, dict[str, Any]]:
+    """Each peer's lists of `count`, judged; its settings are those that did best on as many days just before the test.
+
+    A peer whose library is not installed says so.
+    """
+    histories = data.histories()
+    rounds: list[tuple[FeedPast, FeedQuestions]] = []
+    for first, last in (days_before(test_from, test_until), (test_from, test_until)):
+        known, asked = split(data, first, last)
+        rounds.append((past_of(histories, known, asked), asked))
+    found: dict[str, dict[str, Any]] = {}
+    for name, peer in PEERS.items():
+        try:
+            settings = _chosen(peer, *rounds[0], count, seed)
+            past, asked = rounds[1]
+            found[name] = {**asked.judged(lists_of(_fitted(peer, past, settings, seed), past, asked, count)), "settings": settings}
+        except ModuleNotFoundError as missing:
+            found[name] = {"skipped": f"{missing.name} is not installed: `make setup` installs what the peers need"}
+        on_progress(1)
+    return found
+
+
+def _chosen(peer: FeedPeer, past: FeedPast, asked: FeedQuestions, count: int, seed: int) -> dict[str, float]:
     """The settings of a peer that find most of what these users then watched long."""
-    peer = PEERS[name]
-    if len(peer.searched) == 1:
-        return peer.searched[0]
-    found = [asked.judged(lists_of(peer.fit(past, **settings), past, asked, count))[f"recall_at_{count}"] for settings in peer.searched]
+    found = [asked.judged(lists_of(_fitted(peer, past, settings, seed), past, asked, count))[f"recall_at_{count}"] for settings in peer.searched]
     return peer.searched[int(np.argmax(found))]
+
+
+def _fitted(peer: FeedPeer, past: FeedPast, settings: dict[str, float], seed: int) -> Scorer:
+    return peer.fit(past, **settings, **({"seed": seed} if peer.random else {}))

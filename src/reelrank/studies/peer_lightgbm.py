@@ -31,10 +31,10 @@ def lightgbm(training_set: TrainingSet, folder: Path, train: Flags, test: Flags,
     return _fit_predict(np.stack(list(columns.values()), axis=1), tuple(columns), training_set, train, test, seed)
 
 
-def lightgbm_stream(training_set: TrainingSet, folder: Path, train: Flags, test: Flags, seed: int = 0) -> dict[str, Floats]:
+def lightgbm_stream(training_set: TrainingSet, _folder: Path, train: Flags, test: Flags, seed: int = 0) -> dict[str, Floats]:
     """The same trees on the features that a feed would have read at that moment: what they lack against the ranker, its network adds."""
     examples = training_set.examples
-    features = np.column_stack([examples.features, examples.surface])
+    features = np.column_stack([examples.features, examples.surface.astype(np.float32)])
     return _fit_predict(features, (*(feature.name for feature in FEATURES), "surface"), training_set, train, test, seed)
 
 
@@ -57,10 +57,11 @@ def _best(
     """The test rows by the settings that do best on the held-out rows, fitted again on both."""
     import lightgbm as trees  # of the tools of development: nothing that serves needs it
 
-    categorical = [name for name in ("surface",) if name in names]
-    together = trees.Dataset(features[fit | held_out], wanted[fit | held_out], feature_name=list(names), categorical_feature=categorical, free_raw_data=False)
-    early = trees.Dataset(features[fit], wanted[fit], reference=together, feature_name=list(names), categorical_feature=categorical, free_raw_data=False)
-    later = trees.Dataset(features[held_out], wanted[held_out], reference=together, free_raw_data=False)
+    about: dict[str, Any] = {"feature_name": list(names), "categorical_feature": [name for name in ("surface",) if name in names]}
+    about |= {"params": {"feature_pre_filter": False, "verbose": -1}, "free_raw_data": False}
+    together = trees.Dataset(features[fit | held_out], wanted[fit | held_out], **about)
+    early = trees.Dataset(features[fit], wanted[fit], reference=together, **about)
+    later = trees.Dataset(features[held_out], wanted[held_out], reference=together, **about)
     best: tuple[float, int, dict[str, Any]] | None = None
     for searched in SEARCHED:
         tried = {**settings, **searched}
