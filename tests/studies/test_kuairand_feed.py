@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reelrank.studies.feed import COUNT, evaluate
+from reelrank.studies.kuairand_feed import COUNT, evaluate
 from studies.made_log import DAYS, circles
 
 
