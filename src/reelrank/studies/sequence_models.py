@@ -183,12 +183,13 @@ def _mixture(tower: Scorer, counted: Scorer, alike: Scorer, valid: Split) -> tup
         logits = tower(split, some)
         logits[split.held(some)] = -_IMPOSSIBLE
         logits -= logits.max(axis=1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return logits
 
     def counts_say(split: Split, some: slice, likeness: float) -> Floats:
         held = split.held(some)
         shares = (_shares(counted(split, some), held) + likeness * _shares(alike(split, some), held)) / (1 + likeness)
-        said = np.log((1 - _UNSEEN) * shares + _UNSEEN / shares.shape[1])
+        said: Floats = np.log((1 - _UNSEEN) * shares + _UNSEEN / shares.shape[1])
         said[held] = -_IMPOSSIBLE
         return said
 
@@ -203,7 +204,7 @@ def _mixture(tower: Scorer, counted: Scorer, alike: Scorer, valid: Split) -> tup
     likeness, share = max(gains, key=lambda pair: gains[pair])
 
     def scorer(split: Split, some: slice) -> Floats:
-        return share * tower_says(split, some) + (1 - share) * counts_say(split, some, likeness)
+        return (share * tower_says(split, some) + (1 - share) * counts_say(split, some, likeness)).astype(np.float32)
 
     return scorer, {"share_of_tower": share, "likeness": likeness}
 
