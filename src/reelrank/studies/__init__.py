@@ -1,1 +1,1 @@
-"""What `evaluate` runs: public data sets, peers, protocols."""
+"""What `reelrank evaluate` runs: public data sets, peers and protocols."""

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, diags_array
 
 from reelrank.models.content_space import code_features, one_hot, side_by_side
 from reelrank.models.edges import canonical
-from reelrank.models.graph import spectrum, vectors
+from reelrank.models.graph_vectors import spectrum, vectors
 from reelrank.simulation.kuairand import KuaiRand
 from reelrank.studies import pairs
 from reelrank.training import train_graph
@@ -70,7 +70,7 @@ def _measured(data: ColdSet, seeds: Sequence[int], on_progress: Callable[[int], 
     told: dict[str, Any] = {name: _interval(np.concatenate(values)) for name, values in runs.items()}
     ours = np.concatenate(runs["reelrank"])
     told["ahead_of"] = {name: _interval(ours - np.concatenate(values)) for name, values in runs.items() if name != "reelrank"}
-    told["users"], told["hidden"], told["seeds"] = len(ours), int(hidden.sum()), list(seeds)
+    told["users"], told["hidden_share"], told["seeds"] = len(ours), SHARE, list(seeds)
     told["chosen"] = {name: getattr(shape, name) for name in shape.__struct_fields__} | {"validation_recall_at_50": recall}
     return told
 

@@ -1,1 +1,1 @@
-"""Learn: from the log to artifacts."""
+"""From examples to artifacts."""

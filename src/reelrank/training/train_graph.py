@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from reelrank.evaluation import retrieval
 from reelrank.models.edges import owners, size
-from reelrank.models.graph import GraphShape, GraphVectors, Spectrum, spectrum, vectors
+from reelrank.models.graph_vectors import GraphShape, GraphVectors, Spectrum, spectrum, vectors
 from reelrank.training.coordinate_search import Settings, climb
 
 Floats = NDArray[np.float32]
@@ -64,7 +64,7 @@ def train(
     pair_users, out = owners(watched), rng.random(watched.nnz) < _HELD_OUT
     hidden = hide(np.asarray(watched.sum(axis=0)).ravel(), _HELD_OUT, rng) if features is not None else np.zeros(videos, dtype=np.bool_)
     out |= hidden[watched.indices]
-    fold = Fold(*(_part(watched, pair_users, keep) for keep in (~out, out)))
+    fold = Fold(_part(watched, pair_users, ~out), _part(watched, pair_users, out))
     shape, recall = choose([fold], features, seed, on_progress)
     return Trained(vectors(spectrum(watched, shape.width), shape, features), shape, recall)
 
@@ -75,20 +75,20 @@ def choose(folds: Sequence[Fold], features: Features | None, seed: int = 0, on_p
 
     def value(settings: Settings) -> float:
         shape = _shape(settings)
-        return float(np.concatenate([recall_of(vectors(graph, shape, features), *judges) for graph, *judges in made]).mean())
+        return float(np.concatenate([recall_of(vectors(graph, shape, features), fold.watched, fold.wanted, fold.among) for graph, fold in made]).mean())
 
     ladders = {name: ladder for name, ladder in LADDERS.items() if features is not None or name not in ("ridge", "trust")}
     found = climb(ladders, {name: getattr(_NEUTRAL, name) for name in ladders}, value, on_progress=on_progress)
     return _shape(found.settings), found.value
 
 
-def _judged(fold: Fold, seed: int) -> tuple[Spectrum, csr_array, csr_array, NDArray[np.bool_] | None]:
-    """What is learnt from a fold, and histories with what was held out of a seeded sample of those who have both."""
+def _judged(fold: Fold, seed: int) -> tuple[Spectrum, Fold]:
+    """What is learnt from a fold, and the fold with only the users who judge: a seeded sample of those who have both sides."""
     users = np.flatnonzero((np.diff(fold.wanted.indptr) > 0) & (np.diff(fold.watched.indptr) > 0))
     if len(users) == 0:
         raise ValueError("nobody has both a pair to learn from and one that was held out; a graph needs more engagements")
     users = np.sort(np.random.default_rng(seed).permutation(users)[:_JUDGES])
-    return spectrum(fold.watched, _WIDEST), fold.watched[users], fold.wanted[users], fold.among
+    return spectrum(fold.watched, _WIDEST), Fold(fold.watched[users], fold.wanted[users], fold.among)
 
 
 def recall_of(found: GraphVectors, histories: csr_array, wanted: csr_array, among: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
