@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
-from reelrank.models.graph import GraphVectors
+from reelrank.models.graph_vectors import GraphVectors
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
