@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.features.columns import VideoColumns
 from reelrank.features.tokens import Action, Column, Rows, Tokens
 
 Floats = NDArray[np.float32]
@@ -53,6 +54,11 @@ class VideoTraits(NamedTuple):
     tags: Rows  # (V, T) -1 none
     duration_s: Column  # (V,)
     content: Floats  # (V, C); C may be 0
+
+    @classmethod
+    def of(cls, columns: VideoColumns) -> "VideoTraits":
+        """Those of the whole catalogue; nothing is copied."""
+        return cls(columns.author_row, columns.sound_row, columns.tag_rows, columns.duration_s, np.empty((len(columns.author_row), 0), dtype=np.float32))
 
 
 class TokenInputs(NamedTuple):

@@ -1,0 +1,57 @@
+"""Tests of the study on a world whose answer is known: everybody walks the same round."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reelrank.models.two_tower import TwoTowerConfig
+from reelrank.studies import leave_one_out
+from reelrank.studies.sequence_data import SequencesError
+from reelrank.studies.sequence_models import SequenceSettings
+from reelrank.training.train_two_tower import TwoTowerTraining
+
+SMALL = SequenceSettings(
+    network=TwoTowerConfig(width=16, layers=1, dropout=0.1),
+    training=TwoTowerTraining(epochs=6, batch=32, window=16, learning_rate=0.02),
+    sasrec_widths=(16,),
+    sasrec_dropouts=(0.2, 0.5),
+    sasrec_trial_epochs=1,
+    sasrec_epochs=2,
+    sasrec_bce_epochs=2,
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    walks = [(rng.integers(30) + np.arange(rng.integers(5, 9))) % 30 for _ in range(150)]
+    file = tmp_path_factory.mktemp("round") / "walks.txt"
+    file.write_text("\n".join(f"{user} {' '.join(map(str, walk))}" for user, walk in enumerate(walks)))
+    return file
+
+
+def test_every_model_is_measured_and_compared_with_ours_by_user(world: Path) -> None:
+    steps: list[int] = []
+    answer = leave_one_out.evaluate(world, seeds=2, settings=SMALL, on_progress=steps.append)
+    assert answer["dataset"] == {"name": "walks", "users": 150, "items": 30, "interactions": len(world.read_text().split()) - 150}
+    assert set(answer["models"]) == set(leave_one_out.MODELS)
+    assert answer["models"]["reelrank"]["ndcg_at_10"]["mean"] > 0.99
+    assert answer["models"]["popular"]["ndcg_at_10"]["mean"] < 0.4
+    assert len(answer["models"]["reelrank"]["per_seed"]["recall_at_10"]) == 2
+    assert len(answer["models"]["item_knn"]["per_seed"]["recall_at_10"]) == 1  # nothing in it is drawn
+    assert len(answer["models"]["sasrec"]["chosen"][0]["trials"]) == 2
+    better = answer["differences"]["popular"]["ndcg_at_10"]
+    assert 0 < better["low"] < better["mean"] < better["high"]
+    assert len(steps) == sum(steps) > 50
+
+
+def test_the_same_seed_gives_the_same_numbers(world: Path) -> None:
+    one, other = (leave_one_out.evaluate(world, ["reelrank"], settings=SMALL) for _ in range(2))
+    assert one == other
+    assert one["differences"] == {}
+
+
+def test_a_model_that_nobody_knows_is_named(world: Path) -> None:
+    with pytest.raises(SequencesError, match="no model 'gru'; known: reelrank, sasrec"):
+        leave_one_out.evaluate(world, ["gru"])
