@@ -157,7 +157,8 @@ class _Fit:
         at |= {"batch": at["batch"] + 1, "step": at["step"] + 1}
         keep = min(settings.averaging, (1 + at["step"]) / (10 + at["step"]))  # what is random at first is soon forgotten
         with torch.no_grad():
-            torch._foreach_lerp_(self._averaged, self._weights, 1 - keep)
+            for mean, weight in zip(self._averaged, self._weights, strict=True):
+                mean.lerp_(weight, 1 - keep)
         if at["step"] % _NOTE_STEPS == 0:
             self._run.note(f"loss of {at['phase']}", at["step"], float(loss.detach()))
         if at["step"] % _CHECKPOINT_STEPS == 0:
