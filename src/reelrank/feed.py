@@ -21,6 +21,7 @@ from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.pipeline.stages import Placement, Query, Source
 from reelrank.ranking.filters import BlockedFilter, RemovedFilter, RepeatedFilter, SeenFilter, ServedLatelyFilter, StaleFilter
 from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
+from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
 from reelrank.ranking.selectors import CappedSelector
 from reelrank.ranking.served_log import ServedLog, new_request_id
@@ -73,6 +74,8 @@ class Slate:
     offset: int  # how far that is folded into what the feed knew of the user
     now: float
     degraded: list[str]
+    ranked_by: str
+    models: dict[str, str]  # artifact -> the version that proposed or ranked
     places: list[SlatePlace]
     stages: dict[str, dict[str, float]]
 
@@ -97,6 +100,7 @@ class Feed:
         secret: bytes,
         params: FeedParams | None = None,
         config: FeedConfig | None = None,
+        ranker: RankerScorer | None = None,
         refreshables: Sequence[Refreshable] = (),
     ) -> None:
         self.params = params or FeedParams()
@@ -112,9 +116,10 @@ class Feed:
         self._filters = [RemovedFilter(columns), SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
         self._preferences = [ServedLatelyFilter(), RepeatedFilter(columns)]  # as long as they leave a full slate
         self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
-        self._scorers = [QualityTasteScorer(), ValueScorer()]
+        self._light_scorer, self._value_scorer = QualityTasteScorer(), ValueScorer()
+        self._ranker = ranker
         self._selector = CappedSelector(columns)
-        self._shown = ShownScorer(reader, columns, co_watch)
+        self._shown = ShownScorer(reader, columns, co_watch, ranker)
 
     def recommend(self, request: FeedRequest, now: float) -> Slate:
         """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
@@ -129,7 +134,8 @@ class Feed:
         candidates = runner.remove(query, self._filters, candidates, trace)
         candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
         runner.hydrate(query, self._hydrators, candidates, trace)
-        runner.score(query, self._scorers, candidates, trace)
+        runner.score(query, [self._light_scorer, self._value_scorer], candidates, trace)
+        candidates = self._ranked(query, candidates, trace)
         placement = runner.select(query, self._selector, candidates, trace)
 
         request_id = self.name_slate(user.user_id, now)  # a seed repeats the slate, never its name
@@ -145,9 +151,16 @@ class Feed:
             user.offset,
             now,
             trace.degraded,
+            RANKER if RANKER in candidates.models else self._light_scorer.name,
+            candidates.models,
             self._places(user, chosen, placement),
             trace.stages,
         )
+
+    @property
+    def ranked_by(self) -> str:
+        """What has the last word on the order of slates that are made now."""
+        return RANKER if self._ranker is not None and self._ranker.live else self._light_scorer.name
 
     def name_slate(self, user_id: str, now: float) -> str:
         """A request id for something that is shown to a user."""
@@ -181,6 +194,13 @@ class Feed:
             logger.warning("the feed of %r knows nothing of them: %s", user_id, problem)
             trace.degrade("the user's history is away")
             return User(user_id)
+
+    def _ranked(self, query: Query, candidates: Candidates, trace: RequestTrace) -> Candidates:
+        """The best by the light score, scored by the ranker where there is one; should it fail, the light score stands."""
+        if self._ranker is None or not self._ranker.live:
+            return candidates
+        candidates = runner.shorten(candidates, query.params.ranked, trace)
+        return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)
 
     def _served(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
         videos = (

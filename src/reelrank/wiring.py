@@ -7,14 +7,16 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from reelrank.candidates.build_index import IndexBuilder
-from reelrank.candidates.co_watched import CoWatchedSource, item_to_item
+from reelrank.candidates.co_watched import CoWatchedSource, CoWatches, item_to_item
 from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
-from reelrank.candidates.similar_users import SimilarUsersSource, similar_users
+from reelrank.candidates.nearest import NearestSource, Towers, two_tower
+from reelrank.candidates.similar_users import Engagements, SimilarUsersSource, similar_users
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
 from reelrank.config import ConfigError, Settings, StorageConfig
 from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
@@ -29,6 +31,7 @@ from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
+from reelrank.ranking.ranker_scorer import RankerScorer, published_ranker
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.services import Services
@@ -45,7 +48,11 @@ from reelrank.storage.keys import Keys
 from reelrank.storage.lake import Lake
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
+from reelrank.storage.published import Published
 from reelrank.storage.quick_folder import quick_folder
+
+if TYPE_CHECKING:
+    from reelrank.models.sessions import RankerSession
 
 MIN_SECRET_CHARS = 32
 
@@ -167,23 +174,55 @@ class Reelrank:
         return TrendingBoard(self.reader, self.columns, self.clock)
 
     @cached_property
+    def ranker(self) -> "Published[RankerSession]":
+        return published_ranker(self.artifacts)
+
+    @cached_property
+    def two_tower(self) -> Published[Towers]:
+        return two_tower(self.artifacts, self.columns)
+
+    @cached_property
+    def item_to_item(self) -> Published[CoWatches]:
+        return item_to_item(self.artifacts)
+
+    @cached_property
+    def similar_users(self) -> Published[Engagements]:
+        return similar_users(self.artifacts)
+
+    @property
+    def models(self) -> list[Published[Any]]:
+        """Whatever is learned elsewhere and followed here."""
+        return [self.ranker, self.two_tower, self.item_to_item, self.similar_users]
+
+    @cached_property
     def feed(self) -> Feed:
         board = self.trending
-        co_watched = CoWatchedSource(item_to_item(self.artifacts))
-        similar = SimilarUsersSource(similar_users(self.artifacts))
+        co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
+        nearest = NearestSource(self.two_tower, self.columns)
+        ranker = RankerScorer(self.ranker, self.columns)
         following = FollowingSource(self.columns)
         fresh = FreshSource(self.columns, self.reader, self.clock)
         feed = Feed(
             self.reader,
             self.columns,
-            sources=[co_watched, similar, following, TrendingSource(board), TrendingPlaceSource(board), TrendingTagSource(board, self.columns), fresh],
+            sources=[
+                nearest,
+                co_watched,
+                similar,
+                following,
+                TrendingSource(board),
+                TrendingPlaceSource(board),
+                TrendingTagSource(board, self.columns),
+                fresh,
+            ],
             co_watch=co_watched,
             served_log=ServedLog(self.log),
             partitions=self.settings.storage.partitions,
             secret=self._secret_for("slates"),
             params=self.settings.params,
             config=self.settings.feed,
-            refreshables=[board, co_watched, similar, following, fresh],
+            ranker=ranker,
+            refreshables=[board, nearest, co_watched, similar, following, fresh, ranker],
         )
         self._open.callback(feed.close)
         return feed
@@ -202,6 +241,7 @@ class Reelrank:
             collector=self.collector,
             feed=self.feed,
             trending=self.trending,
+            models=self.models,
             media_root=Path(self.settings.data_dir) / serving.media,
             config=serving,
             metrics=metrics,

@@ -94,3 +94,17 @@ def test_a_history_cut_at_a_moment_is_the_history_of_that_moment(deeds: tuple, m
     end = int(everything.ends(np.array([0]), np.array([moment]))[0])
     until = tokens(somebody([one for one in watches if one[1] < moment], [one for one in signals if one[1] < moment]))
     assert [list(map(repr, column[:end].tolist())) for column in everything[1:]] == [list(map(repr, column.tolist())) for column in until[1:]]
+
+
+def test_histories_before_some_moments_are_those_of_these_moments():
+    tokens = Tokens(
+        start=np.array([0, 3, 3, 5]),
+        video=np.arange(5),
+        actions=np.ones(5, dtype=np.uint8),
+        completion=np.zeros(5, dtype=np.float32),
+        occurred_at=np.array([-np.inf, 10.0, 20.0, 5.0, 30.0]),
+        surface=np.zeros(5, dtype=np.int64),
+    )
+    then = tokens.before(np.array([20.0, 20.0, 100.0]))
+    assert (then.start.tolist(), then.video.tolist()) == ([0, 2, 2, 4], [0, 1, 3, 4])
+    assert tokens.before(np.full(3, -np.inf)).start.tolist() == [0, 0, 0, 0]

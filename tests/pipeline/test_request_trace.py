@@ -1,5 +1,7 @@
 """Tests of the figures of one request."""
 
+import time
+
 import pytest
 
 from reelrank.pipeline.request_trace import RequestTrace
@@ -19,3 +21,12 @@ def test_what_was_left_out_is_named_once() -> None:
     for what in ("ranker", "source a failed", "ranker"):
         trace.degrade(what)
     assert trace.degraded == ["ranker", "source a failed"]
+
+
+def test_the_times_of_a_stage_that_runs_twice_add_up() -> None:
+    trace = RequestTrace()
+    with trace.stage("value"):
+        time.sleep(0.01)
+    with trace.stage("value"):
+        pass
+    assert trace.stages["value"]["ms"] >= 10

@@ -170,6 +170,53 @@ def test_hydrators_scorers_and_the_selector_run_in_order() -> None:
     assert (trace.stages["select one"]["in"], trace.stages["select one"]["out"]) == (3, 2)
 
 
+class Broken(Scores):
+    def score(self, query: Query, candidates: Candidates) -> None:
+        candidates.predictions["half"] = np.zeros(3)
+        candidates.models["broken"] = "1"
+        raise RuntimeError("no such network")
+
+
+def scored() -> Candidates:
+    candidates = Candidates(rows=np.array([2, 8, 5]), sources=np.ones(3, dtype=np.uint32), source_names=("a",))
+    Scores("light", 1.0).hydrate(query(), candidates)
+    runner.score(query(), [Scores("light", 1.0)], candidates, RequestTrace())
+    return candidates
+
+
+def test_scores_that_fail_leave_those_before_and_nothing_of_their_own_and_the_answer_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    trace, before = RequestTrace(), scored()
+    after = runner.rescore(query(), [Broken("ranker", 1.0), Scores("last", -1.0)], before, trace)
+    assert after is before
+    assert (after.predictions, after.models, trace.degraded) == ({}, {}, ["the ranker is away"])
+    assert after.score is not None and after.score.argmax() == 1
+    assert "no such network" in caplog.text
+
+
+def test_scores_that_can_be_done_without_replace_those_before() -> None:
+    trace, before = RequestTrace(), scored()
+    after = runner.rescore(query(), [Scores("ranker", -1.0)], before, trace)
+    assert trace.degraded == []
+    assert after.score is not None and before.score is not None
+    assert (after.score.argmax(), before.score.argmax()) == (0, 1)
+
+
+def test_the_best_so_far_are_kept_in_their_order() -> None:
+    trace = RequestTrace()
+    assert runner.shorten(scored(), 2, trace).rows.tolist() == [8, 5]
+    assert (trace.stages["shorten"]["in"], trace.stages["shorten"]["out"]) == (3, 2)
+    assert runner.shorten(scored(), 3, RequestTrace()).rows.tolist() == [2, 8, 5]
+
+
+def test_the_models_behind_proposals_are_named(executor: ThreadPoolExecutor) -> None:
+    class Knows(Proposes):
+        def propose(self, query: Query, quota: int) -> Proposal:
+            return Proposal(np.array(self.rows, dtype=np.int64), {"lists": "7"})
+
+    candidates = gathered([Knows("a", 1, 2), Proposes("b", 3)], executor, RequestTrace(), a=1)
+    assert (candidates.models, candidates.rows.tolist()) == ({"lists": "7"}, [1, 3])
+
+
 def test_every_stage_is_timed(executor: ThreadPoolExecutor) -> None:
     trace = RequestTrace()
     candidates = gathered([Proposes("a", 1, 2)], executor, trace)

@@ -59,6 +59,13 @@ def test_what_is_expected_to_please_nobody_comes_last_and_still_has_a_score():
     assert np.isfinite(scores).all() and scores[0] < scores[1]
 
 
+def test_heads_that_nobody_predicts_count_for_nothing_and_what_is_predicted_counts_by_its_weight():
+    plain = {"freshness_weight": 0.0, "popularity_weight": 0.0, "co_watch_weight": 0.0}
+    params = FeedParams(value={"long_view": 1.0, "hide": -10.0, "watch_s": 0.02, "share": 4.0}, **plain)
+    heads = {"long_view": np.array([0.5, 0.5]), "hide": np.array([0.0, 0.02]), "watch_s": np.array([10.0, 40.0])}
+    assert value(heads, features({}, {}), params) == pytest.approx([0.5 + 0.2, 0.5 - 0.2 + 0.8])
+
+
 @pytest.mark.parametrize(("weight", "feature"), [("popularity_weight", "video_outcomes_1d"), ("co_watch_weight", "co_watch")])
 def test_what_speaks_for_a_video_besides_lifts_its_value_by_its_weight(weight: str, feature: str):
     nothing = {"freshness_weight": 0.0, "popularity_weight": 0.0, "co_watch_weight": 0.0}

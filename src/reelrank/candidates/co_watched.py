@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.candidates.published import Published
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, User, no_rows
 from reelrank.models.item_to_item import ItemToItem, without_pairs
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.published import Published
 
 ITEM_TO_ITEM = "item_to_item"
 _TOGETHER, _AFTER = "item_to_item.npz", "next_watched.npz"

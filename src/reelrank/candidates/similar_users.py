@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.candidates.published import Published
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.published import Published
 
 SIMILAR_USERS = "similar_users"
 FILE = "similar_users.npz"
@@ -93,10 +93,11 @@ class SimilarUsersSource:
         self._engagements.refresh()
 
     def propose(self, query: Query, quota: int) -> Proposal:
-        known = self._engagements.value
+        live = self._engagements.live
         own, _ = engaged_with(query.user, RECENT)
-        if known is None or len(own) == 0 or len(known.videos) == 0:
+        if live is None or len(own) == 0 or len(live.value.videos) == 0:
             return Proposal(no_rows())
+        known = live.value
         places = np.minimum(np.searchsorted(known.videos, own), len(known.videos) - 1)
         places = places[known.videos[places] == own]
         neighbours, likeness = _neighbours(known, places)
@@ -104,7 +105,7 @@ class SimilarUsersSource:
         votes = np.bincount(known.engaged[pairs], weights=np.repeat(likeness, counts), minlength=len(known.videos))
         voted = np.flatnonzero(votes)
         voted = voted[unseen(known.videos[voted], query.user.seen)]
-        return Proposal(known.videos[voted[strongest(votes[voted], quota)]])
+        return Proposal(known.videos[voted[strongest(votes[voted], quota)]], {self._engagements.name: live.name})
 
 
 def _neighbours(known: Engagements, places: Rows) -> tuple[Rows, NDArray[np.float64]]:

@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from reelrank.domain.user import Rows, no_rows
 
+# what a ranker predicts of an impression besides its watch time
+HEADS = ("click", "long_view", "completion", "like", "share", "follow", "comment", "replay", "hide")
+WATCH_S = "watch_s"  # the watch time, in seconds
+
 
 @dataclass(slots=True)
 class Candidates:
@@ -17,7 +21,7 @@ class Candidates:
     source_names: tuple[str, ...] = ()  # bit i of `sources` means source_names[i]
     features: NDArray[np.float32] | None = None  # (n, F), columns as in features.definitions. Written by: hydrators
     offsets: tuple[int, ...] = ()  # per partition, how much of the log the counters have seen. Written by: hydrators
-    models: dict[str, str] = field(default_factory=dict)  # artifact -> the version that spoke. Written by: hydrators
+    models: dict[str, str] = field(default_factory=dict)  # artifact -> the version that spoke. Written by: whoever asked it
     predictions: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # head -> (n,). Written by: scorers
     score: NDArray[np.float64] | None = None  # (n,). Written by: the last scorer
 

@@ -10,15 +10,29 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=10_000)]
 Weight = Annotated[float, Meta(ge=-1_000, le=1_000)]
 
-_QUOTA = {"co_watched": 200, "similar_users": 150, "following": 60, "trending": 100, "trending_place": 50, "trending_tag": 80, "fresh": 80}
-_VALUE = {"long_view": 1.0, "click": 0.4, "like": 2.0}
+_QUOTA = {"nearest": 200, "co_watched": 200, "similar_users": 150, "following": 60, "trending": 100, "trending_place": 50, "trending_tag": 80, "fresh": 80}
+_VALUE = {
+    "click": 0.4,
+    "long_view": 1.0,
+    "completion": 0.5,
+    "like": 2.0,
+    "share": 4.0,
+    "follow": 4.0,
+    "comment": 2.0,
+    "replay": 0.5,
+    "hide": -10.0,  # one who never wants to see it again outweighs several who stay
+    "watch_s": 0.02,  # per second: a minute is worth a little more than a long view
+}
 
 
 class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a feed is put together. The ranking never asks which experiment it is in: it is handed these."""
 
     quota: dict[str, Count] = msgspec.field(default_factory=lambda: dict(_QUOTA))  # how many candidates each source may propose
-    value: dict[str, Weight] = msgspec.field(default_factory=lambda: dict(_VALUE))  # score = sum of weight x prediction, by head
+    value: dict[str, Weight] = msgspec.field(
+        default_factory=lambda: dict(_VALUE)
+    )  # score = sum of weight x prediction, by head; heads that nobody predicts count for nothing
+    ranked: Annotated[int, Meta(ge=1, le=10_000)] = 500  # so many of the best by the light score go to the ranker
     taste_weight: Weight = 1.0
     freshness_weight: Weight = 0.15
     freshness_half_life_s: Annotated[float, Meta(gt=0)] = 86_400.0

@@ -66,6 +66,13 @@ class Tokens(NamedTuple):
         """Where the history that user `owner[i]` had before the moment `moments[i]` ends: (n,), in [start[owner], start[owner + 1]]."""
         return _before(self.owner, self.occurred_at, owner, moments)
 
+    def before(self, moments: Column) -> "Tokens":
+        """The histories as they were known right before `moments` (u,), one for each user."""
+        owner = self.owner
+        known = self.occurred_at < moments[owner]
+        start = np.concatenate([[0], np.cumsum(np.bincount(owner[known], minlength=len(moments)))])
+        return Tokens(start, self.video[known], self.actions[known], self.completion[known], self.occurred_at[known], self.surface[known])
+
 
 MOST_COMPLETION = 3.0  # replays beyond this say nothing more
 

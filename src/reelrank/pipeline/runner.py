@@ -65,6 +65,29 @@ def score(query: Query, scorers: Sequence[Scorer], candidates: Candidates, trace
             one.score(query, candidates)
 
 
+def rescore(query: Query, scorers: Sequence[Scorer], candidates: Candidates, trace: RequestTrace) -> Candidates:
+    """Scores that the feed can do without: where one of them fails the answer says so, and the candidates stay as they were scored before."""
+    rescored = replace(candidates, predictions=dict(candidates.predictions), models=dict(candidates.models))
+    for one in scorers:
+        try:
+            score(query, (one,), rescored, trace)
+        except Exception as problem:
+            logger.warning("%s failed and the scores before it stand: %r", one.name, problem)
+            trace.degrade(f"the {one.name} is away")
+            return candidates
+    return rescored
+
+
+def shorten(candidates: Candidates, at_most: int, trace: RequestTrace) -> Candidates:
+    """The `at_most` candidates with the highest scores so far, in the order they came in."""
+    if len(candidates) <= at_most:
+        return candidates
+    with trace.stage("shorten") as figures:
+        figures["in"], figures["out"] = len(candidates), at_most
+        assert candidates.score is not None, "only what was scored can be shortened"
+        return candidates.take(np.sort(np.argsort(-candidates.score, kind="stable")[:at_most]))
+
+
 def select(query: Query, selector: Selector, candidates: Candidates, trace: RequestTrace) -> Placement:
     """Chooses the slate."""
     with trace.stage(f"select {selector.name}") as figures:
@@ -75,7 +98,8 @@ def select(query: Query, selector: Selector, candidates: Candidates, trace: Requ
 
 def _propose(query: Query, source: Source) -> Proposal:
     quota = query.params.quota[source.name]
-    return Proposal(source.propose(query, quota).rows[:quota])
+    proposal = source.propose(query, quota)
+    return proposal._replace(rows=proposal.rows[:quota])
 
 
 def _outcome(name: str, future: Future[Proposal], trace: RequestTrace) -> Proposal | None:
@@ -100,4 +124,5 @@ def _unite(proposals: dict[str, Proposal]) -> Candidates:
     sources = np.zeros(len(rows), dtype=np.uint32)
     bits = np.repeat(np.arange(len(names), dtype=np.uint32), [len(proposal.rows) for proposal in proposals.values()])
     np.bitwise_or.at(sources, places, np.uint32(1) << bits)
-    return Candidates(rows=rows.astype(np.int64), sources=sources, source_names=names)
+    models = {name: version for proposal in proposals.values() for name, version in proposal.models.items()}
+    return Candidates(rows=rows.astype(np.int64), sources=sources, source_names=names, models=models)

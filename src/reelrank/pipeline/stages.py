@@ -1,7 +1,8 @@
 """The contracts of the stages: what each may do to the candidates, and what it must leave alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,10 +26,14 @@ class Query:
     context: Context
 
 
+_NO_MODELS: Mapping[str, str] = MappingProxyType({})
+
+
 class Proposal(NamedTuple):
-    """What a source proposes: dense video rows, best first, each once."""
+    """What a source proposes: dense video rows, best first, each once; and by which version of which artifact."""
 
     rows: Rows
+    models: Mapping[str, str] = _NO_MODELS
 
 
 class Verdict(NamedTuple):

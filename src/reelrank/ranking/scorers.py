@@ -60,7 +60,7 @@ def value(heads: dict[str, Column], features: Features, params: FeedParams) -> C
     In logarithms each part has its say whatever the others are: a lift is worth the same to what is watched long by half
     of those who see it and by a tenth.
     """
-    worth = sum((weight * heads[head] for head, weight in params.value.items()), start=np.zeros(len(features)))
+    worth = sum((weight * heads[head] for head, weight in params.value.items() if head in heads), start=np.zeros(len(features)))
     age_s = np.expm1(_column(features, "age")) * 3600
     lift = params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s)  # uploaded just now
     lift += params.popularity_weight * _column(features, "video_outcomes_1d")  # watched by many these days

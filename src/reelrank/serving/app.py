@@ -20,6 +20,7 @@ from reelrank.serving.events_api import EventsApi
 from reelrank.serving.feed_api import FeedApi
 from reelrank.serving.health_api import HealthApi
 from reelrank.serving.hosts import OnlyByName
+from reelrank.serving.models_api import ModelsApi
 from reelrank.serving.openapi import OpenApi
 from reelrank.serving.pages import Pages
 from reelrank.serving.services import Services, ServingConfig
@@ -41,6 +42,7 @@ def create_app(services: Services) -> Starlette:
     """The service over connected parts. They stay the caller's: stopping the app closes none of them."""
     services.metrics.follow(services.log, services.store, services.columns, services.collector)
     services.metrics.follow_doors([services.event_door, services.feed_door], services.connections, services.feed.served_log)
+    services.metrics.follow_models(services.models)
     authenticator = services.authenticator
     needs = _open if authenticator is None else authenticator.needs
     videos, health = VideosApi(services), HealthApi(services)
@@ -50,6 +52,7 @@ def create_app(services: Services) -> Starlette:
         Route("/v1/videos/{video_id:path}/media", videos.get_media),  # the address is signed
         Route("/v1/videos/{video_id:path}", needs("feed:read", videos.get)),
         Route("/v1/trending", needs("feed:read", TrendingApi(services).get)),
+        Route("/v1/models", needs("feed:read", ModelsApi(services).get)),
         Route("/v1/why/{request_id}", needs("feed:read", WhyApi(services).get)),
         Route("/-/live", health.get_live),
         Route("/-/ready", health.get_ready),

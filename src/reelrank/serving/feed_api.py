@@ -88,6 +88,8 @@ class FeedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     now: float
     degraded: list[str]
+    ranked_by: str  # empty where nothing ranked
+    models: dict[str, str]  # artifact -> the version that proposed or ranked
     videos: list[FeedVideo]
 
 
@@ -120,7 +122,7 @@ class FeedApi:
             places = _unranked(services.fallback_rows(query.count))
             partition = partition_of(query.user_id, services.log.partitions)
             request_id = services.feed.name_slate(query.user_id, now)  # what people do with it counts
-            return self._told(Slate(request_id, query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], places, {}), query)
+            return self._told(Slate(request_id, query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], "", {}, places, {}), query)
         services.metrics.observe_feed(slate.stages, slate.degraded)
         return self._told(slate, query)
 
@@ -133,6 +135,8 @@ class FeedApi:
             offset=slate.offset,
             now=slate.now,
             degraded=slate.degraded,
+            ranked_by=slate.ranked_by,
+            models=slate.models,
             videos=[_shown(place, known[place.row], query.bandwidth_kbps, self._services.media_signer) for place in slate.places],
         )
 

@@ -17,6 +17,7 @@ from reelrank.serving.answers import ErrorAnswer, answer
 from reelrank.serving.events_api import NoneAccepted
 from reelrank.serving.feed_api import FeedAnswer, FeedQuery
 from reelrank.serving.health_api import LiveAnswer, ReadyAnswer
+from reelrank.serving.models_api import ModelsAnswer
 from reelrank.serving.trending_api import TrendingAnswer, TrendingQuery
 from reelrank.serving.videos_api import MediaQuery, VideoAnswer
 from reelrank.serving.why_api import WhyAnswer
@@ -65,6 +66,7 @@ OPERATIONS = (
         query=MediaQuery,
         in_path="video_id",
     ),
+    Operation("get", "/v1/models", "Which models propose and rank", {200: ModelsAnswer, 400: ErrorAnswer}, scope="feed:read"),
     Operation("get", "/v1/why/{request_id}", "Why these videos", {200: WhyAnswer, 400: ErrorAnswer, 404: ErrorAnswer}, in_path="request_id", scope="feed:read"),
     Operation("get", "/-/live", "Whether the process runs", {200: LiveAnswer}),
     Operation("get", "/-/ready", "Whether a feed can be answered", {200: ReadyAnswer, 503: ErrorAnswer}),

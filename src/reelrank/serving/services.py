@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +22,7 @@ from reelrank.serving.telemetry import Metrics
 from reelrank.storage.catalog import Catalog
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.online_store import OnlineStore
+from reelrank.storage.published import Published
 
 _ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
 _ALWAYS_FEEDS = 2  # per thread
@@ -68,6 +69,7 @@ class Services:
     collector: Collector
     feed: Feed
     trending: TrendingBoard
+    models: Sequence[Published[Any]] = ()  # that the feed works with
     media_root: Path | None = None
     config: ServingConfig = field(default_factory=ServingConfig)
     authenticator: Authenticator | None = None  # nobody is asked for a key without it

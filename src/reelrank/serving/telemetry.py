@@ -1,6 +1,7 @@
 """Metrics: what the service does, in numbers for Prometheus."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,6 +13,7 @@ from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.admission import REASONS, Connections, Door
 from reelrank.storage.event_log import EVENTS, EventLog, StorageError
 from reelrank.storage.online_store import OnlineStore
+from reelrank.storage.published import Published
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 500, 1_000)
@@ -50,6 +52,10 @@ class Metrics:
     def follow_doors(self, doors: Sequence[Door], connections: Connections, served_log: ServedLog) -> None:
         """Asks these how much is under way and how much had to be left out, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _under_way(doors, connections, served_log)))
+
+    def follow_models(self, models: Sequence[Published[Any]]) -> None:
+        """Asks these which version is in use, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _in_use(models)))
 
     def follow(self, log: EventLog, store: OnlineStore, columns: VideoColumns, collector: Collector) -> None:
         """Asks these for their figures whenever the metrics are read."""
@@ -110,3 +116,14 @@ def _under_way(doors: Sequence[Door], connections: Connections, served_log: Serv
     yield CounterMetricFamily("reelrank_connections_given_up", "Connections closed because what they had to send was overdue", value=connections.given_up)
     yield GaugeMetricFamily("reelrank_slates_waiting", "Served slates that are not in the log yet", value=served_log.waiting)
     yield CounterMetricFamily("reelrank_slates_dropped", "Served slates that never got into the log", value=served_log.dropped)
+
+
+def _in_use(models: Sequence[Published[Any]]) -> Iterator[Metric]:
+    info = GaugeMetricFamily("reelrank_model_made_at_seconds", "When the version of a model that is in use was made", labels=["model", "version"])
+    refused = CounterMetricFamily("reelrank_model_refused", "Versions of a model that could not be loaded", labels=["model"])
+    for published in models:
+        live = published.live
+        if live is not None:
+            info.add_metric([published.name, live.name], live.manifest.made_at)
+        refused.add_metric([published.name], published.refused)
+    yield from (info, refused)

@@ -43,6 +43,7 @@ class WhyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     served_at: float
     params: str
     stages: dict[str, dict[str, float]]
+    models: dict[str, str]  # artifact -> the version that proposed or ranked
     videos: list[WhyVideo]
 
 
@@ -117,6 +118,7 @@ def _explained(request_id: str, accepted: Accepted) -> WhyAnswer:
         served_at=accepted.occurred_at,
         params=served.params,
         stages=served.trace,
+        models=served.models,
         videos=[
             WhyVideo(
                 video_id=shown.video_id,

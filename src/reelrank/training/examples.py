@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.candidate import HEADS
 from reelrank.domain.user import Rows
+from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.features.tokens import Tokens
-
-HEADS = ("click", "long_view", "completion", "like", "share", "follow", "comment", "replay", "hide")  # what a ranker predicts besides the watch time
 
 Column = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -62,6 +62,19 @@ class Traits:
 
     def __len__(self) -> int:
         return len(self.author)
+
+    @classmethod
+    def of(cls, columns: VideoColumns) -> "Traits":
+        """What the catalogue says."""
+        count = columns.count
+        return cls(
+            author=columns.author_row[:count],
+            sound=columns.sound_row[:count],
+            tags=columns.tag_rows[:count],
+            duration_s=columns.duration_s[:count],
+            uploaded_at=columns.uploaded_at[:count],
+            content=np.empty((count, 0), dtype=np.float32),
+        )
 
 
 @dataclass(frozen=True, slots=True)

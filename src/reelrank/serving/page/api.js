@@ -51,6 +51,8 @@ export async function fetchFeed(user, count, signal) {
   return feed;
 }
 
+export const fetchModels = () => getJson("/v1/models");
+
 export const fetchWhy = (requestId) => getJson(`/v1/why/${encodeURIComponent(requestId)}`);
 
 /** A video that somebody shared, in the shape in which the feed gives videos. */

@@ -8,6 +8,7 @@ import { icon, monogram, readable } from "/page/dom.js";
 import { EventQueue } from "/page/events.js";
 import { Feed } from "/page/feed.js";
 import { fillKeys, listenToKeys } from "/page/keys.js";
+import { followModels } from "/page/models.js";
 import { fillMore } from "/page/more.js";
 import { notice, toast } from "/page/notices.js";
 import { Panels } from "/page/panels.js";
@@ -101,3 +102,4 @@ drawUser();
 online();
 shone = lightUp(place("backdrop"), () => feed.slide);
 feed.start(await shared());
+followModels(() => feed.renew()); // what was not shown yet is chosen by the new one

@@ -2,9 +2,14 @@
 
 import { ApiError, fetchWhy } from "/page/api.js";
 import { element, readable } from "/page/dom.js";
+import { headBars, percent } from "/page/heads.js";
+import { deed, madeAt } from "/page/models.js";
 
 const SOURCES = {
   co_watched: "People who watched what you watched went on to watch this",
+  next_watched: "People tend to watch it after what you watched",
+  nearest: "It lies close to your taste, as the networks have learned it",
+  graph_neighbours: "Connected with what you watched through people who watch alike",
   similar_users: "Liked by people whose taste is close to yours",
   following: "You follow its author",
   trending: "Many people are watching it right now",
@@ -12,7 +17,7 @@ const SOURCES = {
   trending_tag: "It is rising among the tags you like",
   fresh: "It is new, and deserves its first viewers",
 };
-const PREDICTIONS = { click: "Stay to watch", long_view: "Watch for long", like: "Like it" };
+const WHEN = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
 const FEATURES_AT_FIRST = 8;
 const TRIES = 4;
 const TRY_AGAIN_MS = 350; // the record of a slate is written behind the answer
@@ -30,7 +35,7 @@ export async function fillWhy(body, slide) {
     if (body.dataset.asked !== video.video_id) return;
     const chosen = why.videos.find((entry) => entry.video_id === video.video_id);
     if (!chosen) throw new ApiError(`Slate ${requestId} does not name this video.`, 404);
-    body.replaceChildren(...[lead(why, chosen), sources(chosen), predictions(chosen), features(chosen), stages(why), footer(why)].filter(Boolean));
+    body.replaceChildren(...[lead(why, chosen), sources(chosen), predictions(chosen, video), models(why), features(chosen), stages(why), footer(why)].filter(Boolean));
   } catch (error) {
     if (body.dataset.asked !== video.video_id) return;
     const retry = element("button", { type: "button", class: "button", text: "Try again", on: { click: () => fillWhy(body, slide) } });
@@ -66,15 +71,15 @@ function sources({ sources: names }) {
   return rows.length ? section("Proposed by", element("ul", { class: "why-sources" }, rows)) : null;
 }
 
-function predictions({ predictions: heads }) {
-  const rows = Object.entries(heads ?? {}).map(([head, value]) => bar(PREDICTIONS[head] ?? sentence(readable(head)), value, percent(value), `predicted-${head}`));
-  return rows.length ? section("What we expect you to do", element("div", { class: "bars" }, rows)) : null;
+function predictions({ predictions: heads }, video) {
+  const bars = headBars(heads ?? {}, video);
+  return bars.length ? section("What we expect you to do", element("div", { class: "bars" }, bars)) : null;
 }
 
-function bar(text, share, said, name) {
-  const fill = element("span", { class: "bar-fill" });
-  fill.style.width = `${Math.min(100, Math.max(share > 0 ? 1.5 : 0, share * 100))}%`;
-  return element("div", { class: "bar", "data-bar": name }, element("span", { text }), element("span", { class: "bar-track", "aria-hidden": "true" }, fill), element("span", { class: "bar-value", text: said }));
+function models({ models: spoke }) {
+  const rows = Object.entries(spoke ?? {}).map(([name, version]) => element("li", { "data-model": name },
+    element("span", { class: "model-name", text: readable(name) }), element("span", {}, element("span", { text: deed(name) }), element("span", { class: "small", title: version, text: `version of ${madeAt(version).toLocaleString([], WHEN)}` }))));
+  return rows.length ? section("Models that spoke", element("ul", { class: "why-sources why-models" }, rows)) : null;
 }
 
 /** What was not zero: those between 0 and 1 first, as shares say more than raw counts. */
@@ -111,6 +116,5 @@ function footer(why) {
   return element("dl", { class: "why-facts" }, facts.filter(([, value]) => value).map(([name, value]) => [element("dt", { text: name }), element("dd", { text: value })]).flat());
 }
 
-const percent = (value) => `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`;
 const short = (value) => (Number.isInteger(value) ? value.toLocaleString("en") : Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3));
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) || text.split(" ").length < 4 ? "" : ".");

@@ -1,0 +1,127 @@
+"""Rows for what a video is: its own, its author's, its tags', its sound's and its length's; their sum is the video's vector."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from reelrank.features.tokens import Column, Rows
+from reelrank.models.live_tables import LiveTable, LiveTables
+from reelrank.models.ranker_inputs import Floats, VideoTraits
+
+UNSEEN = 0  # the row of whatever has none of its own
+LENGTHS = 12  # buckets of the duration
+HEAD = "head"  # beside those of the videos: row 1, what is added to the logits
+NAMES = ("video", "author", "sound", "tag", "length")
+_ADMITTED = NAMES[:-1]  # every length has a row
+
+
+class Places(NamedTuple):
+    """Where the rows of some videos lie in the tables; leading axes are whatever the videos' are."""
+
+    video: Rows  # (…)
+    author: Rows  # (…)
+    sound: Rows  # (…)
+    tag: Rows  # (…, T) UNSEEN counts for nothing
+    length: Rows  # (…)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Which ids have rows of their own: a place for each dense row, UNSEEN for those that came up too seldom."""
+
+    video: Rows  # (V,)
+    author: Rows
+    sound: Rows
+    tag: Rows
+
+    def places(self, rows: Rows, traits: VideoTraits) -> Places:
+        """Where the rows of the videos `rows` (…) lie. Videos, authors, sounds and tags that are newer than the tables are UNSEEN."""
+        author, sound, tag = traits.author[rows], traits.sound[rows], traits.tags[rows]
+        return Places(_at(self.video, rows), _at(self.author, author), _at(self.sound, sound), _at(self.tag, tag), length_buckets(traits.duration_s[rows]))
+
+
+class VideoTables:
+    """The learned rows, in NumPy: what serving gathers from. They may change at any moment, all rows of an update at once."""
+
+    def __init__(self, admitted: Admitted, rows: dict[str, Floats], content: Floats) -> None:
+        """`rows` (rows, d) by the names of NAMES, those of HEAD (2, heads), and `content` (C, d); what is given is taken over and written to."""
+        tables = {name: LiveTable(getattr(admitted, name), rows[name]) for name in _ADMITTED}
+        tables["length"] = LiveTable(np.arange(LENGTHS), rows["length"])
+        tables[HEAD] = LiveTable(np.array([UNSEEN, 1]), rows[HEAD])
+        self.live = LiveTables(tables)
+        self.content = content
+
+    def vectors(self, rows: Rows, traits: VideoTraits) -> Floats:
+        """The vectors of the videos `rows` (…): (…, d)."""
+        with self.live.held() as tables:
+            summed = sum(tables[name].look_up(ids) for name, ids in _ids_of(rows, traits).items())
+            places = tables["tag"].rows_of(traits.tags[rows])
+            tagged = (places != UNSEEN)[..., None]
+            tags = (tables["tag"].weights[places] * tagged).sum(axis=-2) / np.maximum(tagged.sum(axis=-2), 1)
+        return np.asarray(summed + tags + traits.content[rows] @ self.content, dtype=np.float32)
+
+    def head_shift(self) -> Floats:
+        """What was learned to be added to the logits: (heads,)."""
+        with self.live.held() as tables:
+            return tables[HEAD].weights[1]
+
+
+def length_buckets(duration_s: Column) -> Rows:
+    """Two for each doubling from 5 s on; 0 where nobody knows."""
+    known = np.maximum(duration_s, 1e-3)
+    return np.where(duration_s > 0, np.clip(2 + np.floor(2 * np.log2(known / 5.0)).astype(np.int64), 1, LENGTHS - 1), 0)
+
+
+def admit(traits: VideoTraits, seen: Rows, after: int) -> Admitted:
+    """Gives a row to each id that came up at least `after` times; `seen` (V,) says how often each video did."""
+    tagged = traits.tags >= 0
+    return Admitted(
+        video=_admitted(np.arange(len(seen)), seen, after),
+        author=_admitted(traits.author, seen, after),
+        sound=_admitted(traits.sound, seen, after),
+        tag=_admitted(traits.tags[tagged], np.repeat(seen, tagged.sum(axis=1)), after),
+    )
+
+
+def _admitted(ids: Rows, seen: Rows, after: int) -> Rows:
+    there = ids >= 0
+    enough = np.bincount(ids[there], weights=seen[there]) >= after
+    return np.where(enough, np.cumsum(enough), UNSEEN)
+
+
+def _at(places: Rows, ids: Rows) -> Rows:
+    known = (ids >= 0) & (ids < len(places))
+    return np.where(known, places[np.where(known, ids, 0)] if len(places) else UNSEEN, UNSEEN)
+
+
+def save(tables: VideoTables, folder: Path) -> None:
+    """Writes the places and rows of each table as .npy files."""
+    with tables.live.held() as live:
+        for name in (*NAMES, HEAD):
+            np.save(folder / f"rows-{name}.npy", live[name].weights)
+        for name in _ADMITTED:
+            np.save(folder / f"places-{name}.npy", live[name].places)
+    np.save(folder / "content.npy", tables.content)
+
+
+def load(folder: Path) -> VideoTables:
+    """Reads what `save` wrote, memory-mapped: a page is copied when something in it changes."""
+    admitted = Admitted(**{name: _mapped(folder / f"places-{name}.npy") for name in _ADMITTED})
+    return VideoTables(admitted, {name: _mapped(folder / f"rows-{name}.npy") for name in (*NAMES, HEAD)}, np.load(folder / "content.npy"))
+
+
+def rows_of(admitted: Admitted) -> dict[str, int]:
+    """How many rows each table needs, UNSEEN among them."""
+    sizes = {name: int(getattr(admitted, name).max(initial=0)) + 1 for name in _ADMITTED}
+    return {**sizes, "length": LENGTHS}
+
+
+def _ids_of(rows: Rows, traits: VideoTraits) -> dict[str, Rows]:
+    """What each video is looked up by in the tables that have one row for it."""
+    return {"video": rows, "author": traits.author[rows], "sound": traits.sound[rows], "length": length_buckets(traits.duration_s[rows])}
+
+
+def _mapped(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="c").view(np.ndarray)

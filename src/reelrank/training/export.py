@@ -1,0 +1,124 @@
+"""Writes a trained ranker as an artifact that serves without torch: two ONNX graphs, tables, statistics and what they mean."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reelrank.features.definitions import COLUMN, FEATURES_VERSION
+from reelrank.features.tokens import Action
+from reelrank.models import video_tables
+from reelrank.models.ranker import CandidateTensors, Encoded, Ranker, TokenTensors
+from reelrank.models.sessions import FORMAT, Manifest
+from reelrank.models.video_tables import HEAD, NAMES, VideoTables
+from reelrank.training.calibration import Calibration
+from reelrank.training.ranker_data import Trained
+
+_OPSET = 17
+
+
+def export(trained: Trained, calibration: dict[str, Calibration], folder: Path, **about: Any) -> None:
+    """Writes the artifact into `folder`; `about` is kept with it for people to read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ranker = trained.ranker.eval()
+    _graph(_History(ranker), _history_example(ranker), folder / "history.onnx", _HISTORY_AXES, ("keys", "values"))
+    _graph(_Candidates(ranker), _candidates_example(ranker), folder / "candidates.onnx", _CANDIDATES_AXES, ("logits", "watch_s"))
+    video_tables.save(tables_of(trained), folder)
+    np.savez(folder / "dense.npz", values=trained.dense.values, scores=trained.dense.scores)
+    manifest = Manifest(
+        format=FORMAT,
+        features_version=FEATURES_VERSION,
+        features=tuple(COLUMN),
+        heads=trained.heads,
+        settings=trained.settings,
+        calibration={head: (of.scale, of.shift) for head, of in calibration.items()},
+        about={**trained.metrics, **about},
+    )
+    (folder / "ranker.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))  # last: it seals the folder
+
+
+def tables_of(trained: Trained) -> VideoTables:
+    """The learned rows as NumPy arrays of their own."""
+    rows = {name: trained.vectors.tables[name].weight.detach().numpy().copy() for name in NAMES}
+    rows[HEAD] = np.zeros((2, len(trained.heads)), dtype=np.float32)
+    content = trained.vectors.content
+    none = np.zeros((0, trained.settings.width), dtype=np.float32)
+    return VideoTables(trained.admitted, rows, none if content is None else content.weight.detach().numpy().T.copy())
+
+
+class _History(nn.Module):
+    def __init__(self, ranker: Ranker) -> None:
+        super().__init__()
+        self.ranker = ranker
+
+    def forward(self, vectors: Tensor, actions: Tensor, buckets: Tensor, ranks: Tensor, past_keys: Tensor, past_values: Tensor) -> Encoded:
+        return self.ranker.encode(TokenTensors(vectors, actions, buckets), ranks, Encoded(past_keys, past_values))
+
+
+class _Candidates(nn.Module):
+    def __init__(self, ranker: Ranker) -> None:
+        super().__init__()
+        self.ranker = ranker
+
+    def forward(self, vectors: Tensor, surface: Tensor, dense: Tensor, ranks: Tensor, ages: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        logits, watch = self.ranker(CandidateTensors(vectors, surface, dense, ranks, ages), Encoded(keys, values))
+        return logits, self.ranker.watch_time.seconds(watch)
+
+
+_HISTORY_AXES = {
+    "vectors": {0: "b", 1: "s"},
+    "actions": {0: "b", 1: "s"},
+    "buckets": {0: "b", 1: "s"},
+    "ranks": {0: "b", 1: "s", 2: "all"},
+    "past_keys": {1: "b", 3: "past"},
+    "past_values": {1: "b", 3: "past"},
+    "keys": {1: "b", 3: "s"},
+    "values": {1: "b", 3: "s"},
+}
+_CANDIDATES_AXES = {
+    "vectors": {0: "b", 1: "c"},
+    "surface": {0: "b", 1: "c"},
+    "dense": {0: "b", 1: "c"},
+    "ranks": {0: "b", 1: "r", 2: "s"},
+    "ages": {0: "b", 1: "r", 2: "s"},
+    "keys": {1: "b", 3: "s"},
+    "values": {1: "b", 3: "s"},
+    "logits": {0: "b", 1: "c"},
+    "watch_s": {0: "b", 1: "c"},
+}
+
+
+def _history_example(ranker: Ranker) -> tuple[Tensor, ...]:
+    layers, heads, width = _sizes(ranker)
+    past = torch.zeros(layers, 2, heads, 4, width // heads)
+    return torch.zeros(2, 3, width), torch.zeros(2, 3, len(Action)), torch.zeros(2, 3, 3, dtype=torch.int64), torch.ones(2, 3, 7, dtype=torch.int64), past, past
+
+
+def _candidates_example(ranker: Ranker) -> tuple[Tensor, ...]:
+    layers, heads, width = _sizes(ranker)
+    lags, of = torch.ones(2, 5, 3, dtype=torch.int64), torch.zeros(layers, 2, heads, 3, width // heads)
+    return torch.zeros(2, 5, width), torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 5, ranker.features), lags, lags, of, of
+
+
+def _sizes(ranker: Ranker) -> tuple[int, int, int]:
+    return len(ranker.layers), ranker.layers[0].heads, ranker.action.out_features
+
+
+def _graph(module: nn.Module, example: tuple[Tensor, ...], path: Path, axes: dict[str, dict[int, str]], outputs: tuple[str, ...]) -> None:
+    module.eval()  # the exporter leaves it, and all that is in it, in the mode that it finds
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of what it always does
+        torch.onnx.export(
+            module,
+            example,
+            str(path),
+            input_names=[name for name in axes if name not in outputs],
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=_OPSET,
+            dynamo=False,
+        )
