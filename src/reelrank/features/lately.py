@@ -65,7 +65,7 @@ def _timed(past: Past, columns: VideoColumns) -> _Timed:
     at = np.flatnonzero(~np.isnan(past.watch_age_s))
     rows = past.watch_rows[at]
     ratio = np.minimum(past.watched_s[at] / np.maximum(columns.duration_s[rows], 1.0), MOST_WATCHED)
-    went = np.stack([~past.skipped[at], past.long_view[at], np.nan_to_num(ratio)], axis=1)
+    went = np.stack([~past.skipped[at], past.long_view[at], np.nan_to_num(ratio)], axis=1, dtype=np.float64)
     return _Timed(past.watch_owner[at], rows, past.watch_age_s[at], past.surface[at], went)
 
 
@@ -87,7 +87,8 @@ def _usual(reading: Reading, timed: _Timed, app: Rates) -> Usual:
 def _tally(timed: _Timed, chosen: NDArray[np.bool_], keys: Rows, size: int) -> Tally:
     """Counts the chosen watches by their key (t,): (size, 4)."""
     keys, went = keys[chosen], timed.went[chosen]
-    return np.stack([np.bincount(keys, minlength=size), *(np.bincount(keys, weights=column, minlength=size) for column in went.T)], axis=1)
+    sums = [np.bincount(keys, minlength=size).astype(np.float64), *(np.bincount(keys, weights=column, minlength=size) for column in went.T)]
+    return np.stack(sums, axis=1)
 
 
 def _drawn(tally: Tally, prior: Usual, prior_outcomes: float) -> Usual:

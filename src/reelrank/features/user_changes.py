@@ -16,7 +16,7 @@ class UserChanges:
         self.served: list[bytes] = []
         self.seen: list[int] = []
         self.counts: list[tuple[Counter, int]] = []
-        self.base = (0, 0)  # watches of a base state, long ones of these
+        self.base: tuple[int, int] = (0, 0)  # watches of a base state, long ones of these
         self.place: tuple[int, str] = (0, "")  # the newest one named: milliseconds, name
 
     def applied_to(self, stored: bytes | None, history: int) -> bytes:

@@ -12,7 +12,7 @@ from reelrank.models.video_tables import NAMES, UNSEEN
 from reelrank.models.watch_time import WatchTime
 
 POSITIONS = 64  # positions that are told apart; 0 stands for any
-_SMALL = 0.05  # spread of untrained rows
+_SPREAD = 0.3  # of untrained rows: as large as what is added to them, or attention sees the actions alone
 
 
 class TokenTensors(NamedTuple):
@@ -48,7 +48,7 @@ class VideoVectors(nn.Module):
         self.tables = nn.ModuleDict({name: nn.Embedding(rows[name], width) for name in NAMES})
         self.content = nn.Linear(content, width, bias=False) if content else None
         for table in self.tables.values():
-            nn.init.normal_(table.weight, std=_SMALL)
+            nn.init.normal_(table.weight, std=_SPREAD)
 
     def forward(self, places: dict[str, Tensor], content: Tensor) -> Tensor:
         """`places` of (…), tags of (…, T), `content` (…, C) → (…, d)."""
@@ -145,10 +145,10 @@ class Ranker(nn.Module):
         self.prior = nn.Parameter(torch.zeros(len(heads)))
         self.watch_time = WatchTime(settings.hidden // 2, thresholds_s)
         self.position = nn.Embedding(POSITIONS, len(heads))
-        self.liked = nn.Linear(2 * d, 1)  # of a token by those before it: what the history is learned from before there are examples
+        self.long_view = nn.Linear(2 * d, 1)  # of a token by those before it: what the history is learned from before there are examples
         self.drop = nn.Dropout(settings.dropout)
         for table in self.meaning:
-            nn.init.normal_(table.weight, std=_SMALL)
+            nn.init.normal_(table.weight, std=_SPREAD)
         nn.init.zeros_(self.position.weight)
 
     def encode(self, tokens: TokenTensors, ranks: Tensor, past: Encoded | None = None) -> Encoded:
@@ -186,7 +186,7 @@ class Ranker(nn.Module):
         bias = self.position(torch.zeros_like(candidates.surface) if position is None else position)
         return (told[..., :-1, :] * self.head).sum(-1) + self.prior + bias, self.watch_time(told[..., -1, :])
 
-    def like_before(self, vectors: Tensor, history: Encoded, ranks: Tensor, ages: Tensor) -> Tensor:
+    def long_view_of_tokens(self, vectors: Tensor, history: Encoded, ranks: Tensor) -> Tensor:
         """Logits (b, s) that a token was a long view, by the tokens before it."""
-        seen = self.look(vectors, history, ranks, ages)
-        return self.liked(torch.cat([seen, seen * vectors], -1))[..., 0]
+        seen = self.look(vectors, history, ranks, torch.zeros_like(ranks))
+        return self.long_view(torch.cat([seen, seen * vectors], -1))[..., 0]

@@ -132,7 +132,7 @@ class RankerSession:
         return {**chances, "watch_s": watch_s}
 
     def _appended(self, history: EncodedHistory, inputs: TokenInputs, place: Rows, occurred_at: Column, traits: VideoTraits) -> EncodedHistory:
-        if len(place) == 0:  # the runtime can't share out nothing among the heads
+        if len(place) == 0:
             return history
         every = np.concatenate([history.place, place])
         ranks = rank_buckets(place[:, None] - 1 - every[None, :])

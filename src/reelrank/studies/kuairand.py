@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.evaluation.calibration_error import calibration_error
-from reelrank.evaluation.intervals import auc_difference
+from reelrank.evaluation.paired import auc_shares, interval
 from reelrank.evaluation.prediction import auc, gauc, user_days
 from reelrank.evaluation.watch_error import mean_error_s, xauc
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.models.sessions import RankerSession
-from reelrank.simulation.kuairand import Exposures
+from reelrank.simulation.kuairand import BEIJING, Exposures
 from reelrank.studies.kuairand_examples import examples_of
 from reelrank.training.calibration import calibrate
 from reelrank.training.examples import TrainingSet
@@ -26,10 +26,13 @@ from reelrank.training.train_ranker import refit, train
 
 Mask = NDArray[np.bool_]  # (n,) which exposures
 Predictions = Mapping[str, NDArray[np.floating]]  # head or "watch_s" -> (m,) for the test rows
+Errors = dict[str, tuple[float, float]]  # head -> its calibration error without and with calibration
 FitPredict = Callable[[TrainingSet, Path, Mask, Mask, int], Predictions]  # set, folder of the log, train rows, test rows, seed
-OnProgress = Callable[[str], None]  # told what is done next
+OnProgress = Callable[[int], None]  # told how many more steps, rows or exposures are done
 
 OURS = "reelrank"
+PEERS: dict[str, FitPredict] = {}
+MODELS = (OURS, *PEERS)
 GROUPED = ("long_view", "click")  # common enough for AUC within a user's day
 RANKED = (*GROUPED, "like")
 VALIDATION_DAYS = 2
@@ -45,55 +48,57 @@ class Split:
     test: Mask
 
     @classmethod
-    def of(cls, days: NDArray[np.int64], test_from: date, test_until: date) -> "Split":
-        """The days from `test_from` to `test_until`, both included, are judged; the two before them are the validation."""
-        chosen_from = test_from - timedelta(days=VALIDATION_DAYS)
-        train, known = days < _number(chosen_from), days < _number(test_from)
-        return cls(train, known & ~train, ~known & (days <= _number(test_until)))
+    def of(cls, days: NDArray[np.int64], test_from: int, test_until: int) -> "Split":
+        """The days from `test_from` to `test_until` (as 20220505, both included) are judged; the two before them are the validation."""
+        chosen_from = datetime.strptime(str(test_from), "%Y%m%d").replace(tzinfo=BEIJING) - timedelta(days=VALIDATION_DAYS)
+        train, known = days < int(chosen_from.strftime("%Y%m%d")), days < test_from
+        return cls(train, known & ~train, ~known & (days <= test_until))
 
 
 def evaluate(
-    folder: Path, cache: Path, peers: Mapping[str, FitPredict], seeds: Sequence[int], test_from: date, test_until: date,
-    settings: RankerSettings | None = None, on_progress: OnProgress = lambda _: None,
-) -> dict[str, Any]:  # fmt: skip
-    """Scores our ranker and `peers` on the exposures of the test days. All choices are made before them."""
-    on_progress("the log through the system")
-    data, exposures = examples_of(folder, cache)
+    folder: Path, cache: Path, models: Sequence[str], seeds: int, test_from: int, test_until: int, on_progress: OnProgress = lambda _: None
+) -> dict[str, Any]:
+    """Scores some of MODELS on the exposures of the test days (as 20220505), each trained by so many seeds. All choices are made before them."""
+    data, exposures = examples_of(folder, cache, on_progress)
     split = Split.of(exposures.days, test_from, test_until)
     test = _Test(data, exposures, split.test)
-    predicted: dict[str, list[Predictions]] = {OURS: []}
-    errors: list[dict[str, tuple[float, float]]] = []
-    for seed in seeds:
-        on_progress(f"{OURS}, seed {seed}")
-        with TemporaryDirectory() as scratch:
-            ours, calibration_errors = fit_predict(data, split, settings or RankerSettings(), seed, Path(scratch))
-        predicted[OURS].append(ours)
-        errors.append(calibration_errors)
-        for name, peer in peers.items():
-            on_progress(f"{name}, seed {seed}")
-            predicted.setdefault(name, []).append(peer(data, folder, split.train | split.validation, split.test, seed))
-    return {
+    said: dict[str, list[Predictions]] = {name: [] for name in models}
+    errors: list[Errors] = []
+    for seed in range(seeds):
+        for name in models:
+            if name == OURS:
+                with TemporaryDirectory() as scratch:
+                    predictions, calibration_errors = fit_predict(data, split, RankerSettings(), seed, Path(scratch), on_progress)
+                errors.append(calibration_errors)
+            else:
+                predictions = PEERS[name](data, folder, split.train | split.validation, split.test, seed)
+            said[name].append(predictions)
+    numbers: dict[str, Any] = {
         "rows": {"train": int(split.train.sum()), "validation": int(split.validation.sum()), "test": int(split.test.sum())},
-        "models": {name: _summary([test.metrics(one) for one in several]) for name, several in predicted.items()},
-        "above": {name: {head: test.above(head, predicted[OURS], several) for head in RANKED} for name, several in predicted.items() if name != OURS},
-        "calibration_error": {head: {"before": _mean(errors, head, 0), "after": _mean(errors, head, 1)} for head in errors[0]} if errors else {},
-        "by_history": test.by_history(predicted[OURS]),
+        "models": {name: _summary([test.metrics(one) for one in several]) for name, several in said.items()},
     }
+    if ours := said.get(OURS):
+        numbers["above"] = {name: {head: test.above(head, ours, several) for head in RANKED} for name, several in said.items() if name != OURS}
+        numbers["calibration_error"] = {head: {"before": _mean(errors, head, 0), "after": _mean(errors, head, 1)} for head in errors[0]}
+        numbers["by_history"] = test.by_history(ours)
+    return numbers
 
 
-def fit_predict(data: TrainingSet, split: Split, settings: RankerSettings, seed: int, scratch: Path) -> tuple[Predictions, dict[str, tuple[float, float]]]:
+def fit_predict(
+    data: TrainingSet, split: Split, settings: RankerSettings, seed: int, scratch: Path, on_progress: OnProgress = lambda _: None
+) -> tuple[Predictions, Errors]:
     """What our ranker says of the test rows, as it would serve, and each head's calibration error without and with calibration.
 
     The validation chooses the number of epochs and the calibration; then it is learned from as well.
     """
     some = {name: replace(data, examples=data.examples.take(getattr(split, name))) for name in ("train", "validation", "test")}
     known = replace(data, examples=data.examples.take(split.train | split.validation))
-    chosen = train(some["train"], some["validation"], settings, seed, scratch / "chosen")
+    chosen = train(some["train"], some["validation"], settings, seed, scratch / "chosen", on_progress)
     export(chosen, {}, scratch / "judged")
     calibration = calibrate(chosen.heads, some["validation"].examples, score_examples(RankerSession(scratch / "judged"), some["validation"])[0])
-    export(refit(chosen, known, seed, scratch / "all"), calibration, scratch / "artifact")
+    export(refit(chosen, known, seed, scratch / "all", on_progress), calibration, scratch / "artifact")
     session = RankerSession(scratch / "artifact")
-    logits, watch_s = score_examples(session, some["test"])
+    logits, watch_s = score_examples(session, some["test"], on_progress)
     predictions = session.predictions(logits, watch_s)
     errors = {}
     for place, head in enumerate(session.heads):
@@ -118,9 +123,10 @@ class _Test:
         return {**found, "watch_mae_s": mean_error_s(watched_s, predicted_s), "watch_xauc": xauc(watched_s, predicted_s)}
 
     def above(self, head: str, ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> dict[str, float]:
-        """By how much our AUC is above theirs."""
-        one, other = ([_scores(said, head) for said in several] for several in (ours, theirs))
-        return auc_difference(self._happened(head), one, other, self._examples.user)._asdict()
+        """By how much our AUC is above theirs, paired by user; each side's mean over its seeds."""
+        happened = self._happened(head)
+        one, other = (np.mean([auc_shares(happened, _scores(said, head)) for said in several], axis=0) for several in (ours, theirs))
+        return interval(one - other, self._examples.user)._asdict()
 
     def by_history(self, ours: Sequence[Predictions]) -> list[dict[str, float]]:
         """Our AUC by how much the user had done."""
@@ -144,10 +150,5 @@ def _summary(metrics: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {name: {"mean": float(np.mean(found)), "sd": float(np.std(found)), "seeds": found} for name, found in values.items()}
 
 
-def _mean(errors: Sequence[Mapping[str, tuple[float, float]]], head: str, which: int) -> float:
+def _mean(errors: Sequence[Errors], head: str, which: int) -> float:
     return float(np.mean([of[head][which] for of in errors]))
-
-
-def _number(day: date) -> int:
-    """As the log writes it."""
-    return day.year * 10_000 + day.month * 100 + day.day

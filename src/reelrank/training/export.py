@@ -16,7 +16,7 @@ from reelrank.models.ranker import CandidateTensors, Encoded, Ranker, TokenTenso
 from reelrank.models.sessions import FORMAT, Manifest
 from reelrank.models.video_tables import NAMES, VideoTables
 from reelrank.training.calibration import Calibration
-from reelrank.training.train_ranker import Trained
+from reelrank.training.ranker_data import Trained
 
 _OPSET = 17
 

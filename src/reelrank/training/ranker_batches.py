@@ -49,7 +49,9 @@ class Batches:
     def __init__(self, data: TrainingSet, settings: RankerSettings) -> None:
         self._settings = settings
         self._tokens = Tokens(*(np.asarray(column) for column in data.tokens))
-        self._inputs = token_inputs(self._tokens)
+        filled_up = [np.append(column, np.zeros_like(column, shape=(1, *column.shape[1:])), axis=0) for column in token_inputs(self._tokens)]
+        self._inputs = TokenInputs(*filled_up)  # the last one is what rows are filled up with
+        self._occurred_at = np.append(self._tokens.occurred_at, np.nan)
         self.examples: Examples = data.examples
         self._ends = data.history_ends
         self.rows = _rows(data.examples, self._ends)
@@ -75,7 +77,7 @@ class Batches:
         back = end[:, :, None] - 1 - token[:, None, :]  # (b, c, s); negative for what was not known yet
         shown = there[:, None, :] & (example != _NONE)[:, :, None]
         ranks = np.where(shown, rank_buckets(back), NO_LAG)
-        ages = age_buckets(np.where(shown, served_at[:, :, None] - self._tokens.occurred_at[token][:, None, :], np.nan))
+        ages = age_buckets(np.where(shown, served_at[:, :, None] - self._occurred_at[token][:, None, :], np.nan))
         return Batch(
             TokenInputs(*(column[token] for column in self._inputs)), self._within(token) if within or self._settings.layers > 1 else None, example, ranks, ages
         )

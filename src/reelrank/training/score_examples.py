@@ -1,5 +1,7 @@
 """What an exported ranker says of examples: the very session that serves, over many histories at once."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from reelrank.features.tokens import Rows
@@ -7,10 +9,10 @@ from reelrank.models.ranker_inputs import Floats
 from reelrank.models.sessions import RankerSession
 from reelrank.training.examples import TrainingSet
 from reelrank.training.ranker_batches import Batches
-from reelrank.training.train_ranker import OnProgress, traits_of
+from reelrank.training.ranker_data import traits_of
 
 
-def score_examples(session: RankerSession, data: TrainingSet, on_progress: OnProgress = lambda _: None) -> tuple[Floats, Floats]:
+def score_examples(session: RankerSession, data: TrainingSet, on_progress: Callable[[int], None] = lambda _: None) -> tuple[Floats, Floats]:
     """Logits (n, heads) and predicted seconds (n,) of all examples, each with its user's history of that moment."""
     examples, traits = data.examples, traits_of(data)
     features, surface = np.asarray(examples.features), np.asarray(examples.surface)

@@ -1,9 +1,9 @@
-"""Trains the ranker: examples → batches → network → fit → evaluate, from any kill to the same weights."""
+"""Trains the ranker: examples → batches → network → fit → evaluate; whatever stops it, it goes on where it was."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,129 +11,67 @@ import torch
 from torch import Tensor, nn
 
 from reelrank.evaluation.prediction import auc
+from reelrank.evaluation.watch_error import mean_error_s
 from reelrank.features.tokens import Action
 from reelrank.models import dense_inputs, watch_time
-from reelrank.models.dense_inputs import DenseInputs
-from reelrank.models.ranker import CandidateTensors, Encoded, Ranker, TokenTensors, VideoVectors
-from reelrank.models.ranker_inputs import NO_LAG, SURFACES, Floats, RankerSettings, VideoTraits
-from reelrank.models.video_tables import Admitted, admit, rows_of
+from reelrank.models.ranker import Ranker, VideoVectors
+from reelrank.models.ranker_inputs import NO_LAG, RankerSettings
+from reelrank.models.video_tables import admit, rows_of
 from reelrank.training.examples import HEADS, TrainingSet
-from reelrank.training.ranker_batches import Batch, Batches, Row
+from reelrank.training.ranker_batches import Batch, Row
+from reelrank.training.ranker_data import RankerData, Trained, traits_of
 from reelrank.training.ranker_losses import history_loss, order_loss, outcome_loss
+from reelrank.training.training_run import TrainingRun
 
-OnProgress = Callable[[int], None]
+OnProgress = Callable[[int], None]  # told how many more steps are done
 
-_WARM_UP = 100  # steps in which the learning rate rises
+_WARM_UP = 0.05  # of a phase, in which the learning rate rises
 _LAST_RATE = 0.1  # of the learning rate, at the end
 _LONGEST_STEP = 5.0  # norm of the gradient
-_CHECKPOINT_EVERY = 200  # steps
+_CHECKPOINT_STEPS = 200  # what a kill costs at most
+_NOTE_STEPS = 20
+_SAMPLE = 50_000  # examples that quantiles are read from
 _LONG_VIEW = int(Action.LONG_VIEW).bit_length() - 1  # its column among the bits
 
 
-@dataclass(slots=True)
-class Trained:
-    """A ranker that has learned, with all that it takes to use it."""
-
-    settings: RankerSettings
-    dense: DenseInputs
-    admitted: Admitted
-    vectors: VideoVectors
-    ranker: Ranker
-    epochs: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        return self.ranker.heads
-
-    @property
-    def network(self) -> nn.ModuleList:
-        return nn.ModuleList([self.vectors, self.ranker])
-
-
-class Data:
-    """A training set as the network of `trained` reads it."""
-
-    def __init__(self, data: TrainingSet, trained: Trained) -> None:
-        examples, traits = data.examples, traits_of(data)
-        self.trained = trained
-        self.batches = Batches(data, trained.settings)
-        self.dense = torch.from_numpy(trained.dense.transform(np.asarray(examples.features)))  # (n, F)
-        self.labels = torch.from_numpy(np.stack([examples.label(head) for head in trained.heads], axis=1))  # (n, heads)
-        self.watched_s = torch.from_numpy(np.array(examples.watched_s))
-        self.served_at = torch.from_numpy(np.array(examples.served_at))
-        self.surface = torch.from_numpy(np.minimum(examples.surface, SURFACES - 1))
-        self.position = torch.zeros_like(self.surface)
-        self.video = torch.from_numpy(np.array(examples.video))
-        places = trained.admitted.places(np.arange(len(data.traits)), traits)
-        self._places = {name: torch.from_numpy(np.ascontiguousarray(of)) for name, of in places._asdict().items()}
-        self._content = torch.from_numpy(np.array(traits.content))
-
-    def __len__(self) -> int:
-        return len(self.video)
-
-    def vectors(self, videos: Tensor) -> Tensor:
-        """(…) dense rows → (…, d). While learning, some come without a row of their own."""
-        places = {name: of[videos] for name, of in self._places.items()}
-        if self.trained.vectors.training:
-            places["video"] = places["video"] * (torch.rand(videos.shape) >= self.trained.settings.id_dropout)
-        return self.trained.vectors(places, self._content[videos])
-
-    def history(self, batch: Batch) -> tuple[Encoded, Tensor]:
-        """The histories of a batch, and the vectors of their videos."""
-        vectors = self.vectors(torch.from_numpy(batch.tokens.video))
-        tokens = TokenTensors(vectors, torch.from_numpy(batch.tokens.actions), torch.from_numpy(batch.tokens.buckets))
-        within = torch.zeros(1) if batch.within is None else torch.from_numpy(batch.within)
-        return self.trained.ranker.encode(tokens, within), vectors
-
-    def predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Which examples (b, c), their logits (b, c, heads) and the watch time's (b, c, k)."""
-        history, _ = self.history(batch)
-        example = torch.from_numpy(batch.example).clamp(min=0)
-        candidates = CandidateTensors(
-            self.vectors(self.video[example]), self.surface[example], self.dense[example], torch.from_numpy(batch.ranks), torch.from_numpy(batch.ages)
-        )
-        return torch.from_numpy(batch.example), *self.trained.ranker(candidates, history, self.position[example])
-
-
 def train(
-    training_set: TrainingSet, validation: TrainingSet | None, settings: RankerSettings, seed: int, folder: Path, on_progress: OnProgress = lambda _: None,
+    training_set: TrainingSet, validation: TrainingSet | None, settings: RankerSettings, seed: int, folder: Path | None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Trained:  # fmt: skip
     """Learns from the examples of `training_set` and stops where those of `validation` are predicted best; without them, at the end.
 
-    What is learned until a kill lies in `folder`: called again with the same arguments, it ends with the same weights.
+    First, from what the users did before the examples began, which of it was a long view; then what came of the examples.
+    With a `folder` the run is kept there, and called again with the same arguments it ends with the same weights, bit by bit.
     """
-    torch.manual_seed(seed)
-    trained = begin(training_set, settings)
-    data, judged = Data(training_set, trained), None if validation is None else Data(validation, trained)
-    fit = Fit(trained, seed, folder / "checkpoint.pt", on_progress)
-    past = data.batches.before_all()
-    if past:
-        fit.phase(
-            "history", lambda rng: data.batches.plan(past, rng), lambda rows: _history(data, data.batches.batch(rows, within=True)), settings.pretrain_epochs
-        )
-    fit.phase(
-        "examples", lambda rng: data.batches.plan(data.batches.rows, rng), lambda rows: _examples(data, data.batches.batch(rows)), settings.epochs, judged
-    )
-    fit.finish()
-    return trained
+    with torch.random.fork_rng(devices=[]), TrainingRun(folder) as run:
+        torch.manual_seed(seed)
+        trained = begin(training_set, settings)
+        data = RankerData(training_set, trained)
+        past = data.batches.before_all()
+        fit = _Fit(trained, seed, run, on_progress)
+        if past:
+            fit.go("history", past, data, _history_loss, settings.pretrain_epochs)
+        fit.go("examples", data.batches.rows, data, _examples_loss, settings.epochs, None if validation is None else RankerData(validation, trained))
+        fit.finish()
+        return trained
 
 
-def refit(chosen: Trained, training_set: TrainingSet, seed: int, folder: Path, on_progress: OnProgress = lambda _: None) -> Trained:
-    """Learns from more examples for as many epochs as `chosen` did when it was judged best."""
+def refit(chosen: Trained, training_set: TrainingSet, seed: int, folder: Path | None, on_progress: OnProgress = lambda _: None) -> Trained:
+    """Learns from more examples for as many epochs as `chosen` had when it was judged best."""
     return train(training_set, None, msgspec.structs.replace(chosen.settings, epochs=chosen.epochs), seed, folder, on_progress)
 
 
 def begin(training_set: TrainingSet, settings: RankerSettings) -> Trained:
-    """An untrained ranker for what is in the examples."""
-    examples, traits = training_set.examples, traits_of(training_set)
+    """An untrained ranker for what is in the examples: the heads that anything is known of, and the ids that came up until then."""
+    examples, tokens, traits = training_set.examples, training_set.tokens, traits_of(training_set)
     heads = tuple(head for head in HEADS if np.isfinite(examples.label(head)).any())
     features = np.asarray(examples.features)
     scaled = dense_inputs.fit(features)
-    sample = scaled.transform(features[:: max(1, len(features) // 50_000)])
+    sample = scaled.transform(features[:: max(1, len(features) // _SAMPLE)])
     knots = np.quantile(sample, np.linspace(0, 1, settings.bins + 1), axis=0).T.astype(np.float32)  # (F, bins + 1)
     thresholds_s = watch_time.thresholds(np.asarray(examples.watched_s), settings.thresholds)
-    admitted = admit(traits, np.bincount(training_set.tokens.video, minlength=len(training_set.traits)), settings.admit_after)
+    known = tokens.video[tokens.occurred_at < examples.served_at.max(initial=-np.inf)]
+    admitted = admit(traits, np.bincount(known, minlength=len(training_set.traits)), settings.admit_after)
     vectors = VideoVectors(rows_of(admitted), traits.content.shape[1], settings.width)
     ranker = Ranker(settings, heads, torch.from_numpy(knots), torch.from_numpy(thresholds_s))
     rates = np.array([np.clip(np.nanmean(examples.label(head)), 1e-4, 1 - 1e-4) for head in heads])
@@ -142,137 +80,146 @@ def begin(training_set: TrainingSet, settings: RankerSettings) -> Trained:
     return Trained(settings, scaled, admitted, vectors, ranker)
 
 
-def traits_of(data: TrainingSet) -> VideoTraits:
-    """What the tables ask of each video."""
-    traits = data.traits
-    return VideoTraits(*(np.asarray(column) for column in (traits.author, traits.sound, traits.tags, traits.duration_s, traits.content)))
+def evaluate(data: RankerData) -> dict[str, float]:
+    """AUC of each head, the error of the watch time, and `judged`: the mean AUC of the heads that are not rare."""
+    logits, seconds = data.predict_all()
+    labels, watched_s = data.labels.numpy(), data.watched_s.numpy()
+    metrics = {}
+    for place, head in enumerate(data.trained.heads):
+        known = np.isfinite(labels[:, place])
+        metrics[f"auc_{head}"] = auc(labels[known, place] > 0, logits[known, place].astype(np.float64))
+    timed = np.isfinite(watched_s)
+    judged = float(np.mean([metrics[f"auc_{data.trained.heads[place]}"] for place in data.common]))
+    return {**metrics, "watch_mae_s": mean_error_s(watched_s[timed], seconds[timed]), "judged": judged}
 
 
-class Fit:
-    """Goes through phases of epochs, step by step, and remembers how far it came."""
+class _Fit:
+    """Goes through phases, epochs and batches, and knows how far it came."""
 
-    def __init__(self, trained: Trained, seed: int, checkpoint: Path, on_progress: OnProgress) -> None:
-        self._trained = trained
-        self._seed = seed
-        self._checkpoint = checkpoint
-        self._on_progress = on_progress
+    def __init__(self, trained: Trained, seed: int, run: TrainingRun, on_progress: OnProgress) -> None:
+        self._trained, self._seed, self._run, self._on_progress = trained, seed, run, on_progress
         self._weights = list(trained.network.parameters())
         self._averaged = [weight.detach().clone() for weight in self._weights]
-        self._best: list[Tensor] | None = None
-        self.history: list[dict[str, float]] = []  # one line per judged epoch
+        self._optimizer = _optimizer(trained)
+        self._position: dict[str, Any] = {"done": [], "phase": "", "epoch": 0, "batch": 0, "step": 0, "stopped": False, "judged": [], "best": []}
+        if (kept := run.resume()) is not None:
+            self._position = kept["position"]
+            self._put(kept["weights"])
+            self._averaged = kept["averaged"]
+            self._optimizer.load_state_dict(kept["optimizer"])
 
-    def phase(
-        self, name: str, plan: Callable[[np.random.Generator], list[list[Row]]], loss: Callable[[list[Row]], Tensor], epochs: int, judged: Data | None = None
-    ) -> None:
-        """Some epochs with a fresh optimizer. With `judged`, the weights of its best epoch are kept and the first worse one is the last."""
-        network, settings = self._trained.network, self._trained.settings
-        optimizer = _optimizer(network, settings)
-        for mean, weight in zip(self._averaged, self._weights, strict=True):
-            mean.copy_(weight.detach())
-        step = 0
-        for epoch in range(epochs):
-            batches = plan(np.random.default_rng([self._seed, len(name), epoch]))
-            network.train()
-            for rows in batches:
-                for group in optimizer.param_groups:
-                    group["lr"] = settings.learning_rate * min(1, (step + 1) / _WARM_UP) * (1 - (1 - _LAST_RATE) * step / (len(batches) * epochs))
-                optimizer.zero_grad()
-                loss(rows).backward()
-                nn.utils.clip_grad_norm_(self._weights, _LONGEST_STEP)
-                optimizer.step()
-                step += 1
-                self._average(min(settings.averaging, (1 + step) / (10 + step)))
-                self._on_progress(1)
-            if judged is not None and not self._better(judged):
-                break
+    def go(
+        self, phase: str, rows: list[Row], data: RankerData, loss: Callable[[RankerData, list[Row]], Tensor], epochs: int, judged: RankerData | None = None,
+    ) -> None:  # fmt: skip
+        """Some epochs with an optimizer of their own. With `judged` the first epoch that is no better is the last."""
+        at = self._position
+        if phase in at["done"]:
+            return
+        if at["phase"] != phase:
+            self._begin(phase)
+        while at["epoch"] < epochs and not at["stopped"]:
+            plan = data.batches.plan(rows, np.random.default_rng([self._seed, len(at["done"]), at["epoch"]]))
+            self._trained.network.train()
+            for together in plan[at["batch"] :]:
+                self._step(loss(data, together), at["step"] / (len(plan) * epochs))
+            at |= {"epoch": at["epoch"] + 1, "batch": 0}
+            if judged is not None:
+                at["stopped"] = not self._better(judged)
+            self._checkpoint()
+        at["done"].append(phase)
 
-    @torch.no_grad()
-    def _average(self, keep: float) -> None:
-        torch._foreach_mul_(self._averaged, keep)
-        torch._foreach_add_(self._averaged, [weight.detach() for weight in self._weights], alpha=1 - keep)
+    def finish(self) -> None:
+        """Leaves the network with the averaged weights of the best epoch."""
+        judged = self._position["judged"]
+        self._put(self._position["best"] or self._averaged)
+        self._trained.epochs = 1 + int(np.argmax([metrics["judged"] for metrics in judged])) if judged else self._position["epoch"]
+        self._trained.metrics = judged[self._trained.epochs - 1] if judged else {}
+        self._trained.network.eval()
+        self._run.draw()
 
-    def _better(self, judged: Data) -> bool:
-        with self.averaged():
+    def _begin(self, phase: str) -> None:
+        self._optimizer = _optimizer(self._trained)
+        self._averaged = [weight.detach().clone() for weight in self._weights]
+        self._position |= {"phase": phase, "epoch": 0, "batch": 0, "step": 0}
+
+    def _step(self, loss: Tensor, share: float) -> None:
+        """One step; `share` of the phase is done."""
+        at, settings = self._position, self._trained.settings
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.learning_rate * min(1.0, (share + 1e-3) / _WARM_UP) * (1 - (1 - _LAST_RATE) * share)
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._weights, _LONGEST_STEP)
+        self._optimizer.step()
+        at |= {"batch": at["batch"] + 1, "step": at["step"] + 1}
+        keep = min(settings.averaging, (1 + at["step"]) / (10 + at["step"]))  # what is random at first is soon forgotten
+        with torch.no_grad():
+            torch._foreach_lerp_(self._averaged, self._weights, 1 - keep)
+        if at["step"] % _NOTE_STEPS == 0:
+            self._run.note(f"loss of {at['phase']}", at["step"], float(loss.detach()))
+        if at["step"] % _CHECKPOINT_STEPS == 0:
+            self._checkpoint()
+        self._on_progress(1)
+
+    def _better(self, judged: RankerData) -> bool:
+        """Judges the averaged weights, and keeps them if none were as good."""
+        with self._averaged_weights():
             metrics = evaluate(judged)
-        self.history.append(metrics)
-        if metrics["judged"] < max(line["judged"] for line in self.history):
+        earlier = [of["judged"] for of in self._position["judged"]]
+        self._position["judged"].append(metrics)
+        for name, value in metrics.items():
+            self._run.note(name, self._position["step"], value)
+        if metrics["judged"] <= max(earlier, default=-np.inf):
             return False
-        self._best = [mean.clone() for mean in self._averaged]
-        self._trained.epochs, self._trained.metrics = len(self.history), metrics
+        self._position["best"] = [mean.clone() for mean in self._averaged]
         return True
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Meanwhile the network has the averaged weights."""
-        kept = [weight.detach().clone() for weight in self._weights]
+    def _averaged_weights(self) -> Iterator[None]:
+        learning = [weight.detach().clone() for weight in self._weights]
         self._put(self._averaged)
         yield
-        self._put(kept)
-
-    def finish(self) -> None:
-        """Leaves the network with the best averaged weights."""
-        self._put(self._best or self._averaged)
-        self._trained.network.eval()
+        self._put(learning)
 
     @torch.no_grad()
     def _put(self, weights: list[Tensor]) -> None:
         for weight, value in zip(self._weights, weights, strict=True):
             weight.copy_(value)
 
-
-@torch.no_grad()
-def predict(data: Data) -> tuple[Floats, Floats]:
-    """Logits (n, heads) and seconds (n,) for all examples."""
-    network = data.trained.network.eval()
-    logits, seconds = np.full((len(data), len(data.trained.heads)), np.nan, dtype=np.float32), np.full(len(data), np.nan, dtype=np.float32)
-    for batch in data.batches.in_order():
-        example, heads, watch = data.predict(batch)
-        there = example >= 0
-        logits[example[there]] = heads[there].numpy()
-        seconds[example[there]] = data.trained.ranker.watch_time.seconds(watch[there]).numpy()
-    del network
-    return logits, seconds
+    def _checkpoint(self) -> None:
+        weights = [weight.detach() for weight in self._weights]
+        self._run.checkpoint({"position": self._position, "weights": weights, "averaged": self._averaged, "optimizer": self._optimizer.state_dict()})
 
 
-def evaluate(data: Data) -> dict[str, float]:
-    """AUC of each head, and their mean over those that are not rare: `judged`."""
-    logits, seconds = predict(data)
-    labels = data.labels.numpy()
-    metrics = {}
-    for place, head in enumerate(data.trained.heads):
-        known = np.isfinite(labels[:, place])
-        metrics[f"auc_{head}"] = auc(labels[known, place] > 0, logits[known, place].astype(np.float64))
-    common = [head for place, head in enumerate(data.trained.heads) if np.nanmean(labels[:, place]) > 0.2]
-    metrics["judged"] = float(np.mean([metrics[f"auc_{head}"] for head in common or data.trained.heads]))
-    known = np.isfinite(data.watched_s.numpy())
-    metrics["watch_mae_s"] = float(np.abs(seconds[known] - data.watched_s.numpy()[known]).mean())
-    return metrics
-
-
-def _history(data: Data, batch: Batch) -> Tensor:
+def _history_loss(data: RankerData, rows: list[Row]) -> Tensor:
+    batch = data.batches.batch(rows, within=True)
     assert batch.within is not None
     history, vectors = data.history(batch)
     ranks = torch.from_numpy(batch.within)
-    there = torch.from_numpy((batch.within != NO_LAG).any(-1))
-    return history_loss(
-        data.trained.ranker.like_before(vectors, history, ranks, torch.zeros_like(ranks)), torch.from_numpy(batch.tokens.actions)[..., _LONG_VIEW], there
-    )
+    logits = data.trained.ranker.long_view_of_tokens(vectors, history, ranks)
+    return history_loss(logits, torch.from_numpy(batch.tokens.actions)[..., _LONG_VIEW], torch.from_numpy(_watches(batch)))
 
 
-def _examples(data: Data, batch: Batch) -> Tensor:
-    settings, ranker = data.trained.settings, data.trained.ranker
-    example, logits, watch = data.predict(batch)
-    there, known = example >= 0, example.clamp(min=0)
-    labels = torch.where(there[..., None], data.labels[known], torch.nan)
+def _watches(batch: Batch) -> np.ndarray:
+    """Which tokens have something before them and are watches, not likes: (b, s)."""
+    assert batch.within is not None
+    watched = ~batch.tokens.actions.any(axis=-1) | (batch.tokens.actions[..., 0] > 0)
+    return watched & (batch.within != NO_LAG).any(axis=-1)
+
+
+def _examples_loss(data: RankerData, rows: list[Row]) -> Tensor:
+    settings, watch_time = data.trained.settings, data.trained.ranker.watch_time
+    example, logits, of_time = data.predict(data.batches.batch(rows))
+    there, some = example >= 0, example.clamp(min=0)
+    labels = torch.where(there[..., None], data.labels[some], torch.nan)
     loss = outcome_loss(logits[there], labels[there])
     if settings.pairwise:
-        loss = loss + settings.pairwise * order_loss(logits, labels, data.served_at[known])
-    watched_s = data.watched_s[known]
-    timed = there & torch.isfinite(watched_s)
-    return loss + settings.watch_weight * ranker.watch_time.loss(watch[timed], watched_s[timed]) if timed.any() else loss
+        loss = loss + settings.pairwise * order_loss(logits[..., data.common], labels[..., data.common], data.served_at[some])
+    timed = there & torch.isfinite(data.watched_s[some])
+    return loss + settings.watch_weight * watch_time.loss(of_time[timed], data.watched_s[some][timed]) if timed.any() else loss
 
 
-def _optimizer(network: nn.Module, settings: RankerSettings) -> torch.optim.Optimizer:
-    decayed = [weight for weight in network.parameters() if weight.ndim >= 2]
-    free = [weight for weight in network.parameters() if weight.ndim < 2]
-    return torch.optim.AdamW([{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}], lr=settings.learning_rate)
+def _optimizer(trained: Trained) -> torch.optim.Optimizer:
+    weights = list(trained.network.parameters())
+    decayed = [{"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": trained.settings.weight_decay}]
+    return torch.optim.AdamW([*decayed, {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0}], lr=trained.settings.learning_rate)

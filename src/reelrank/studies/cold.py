@@ -1,0 +1,145 @@
+"""Cold start: a tenth of the videos is hidden from training, and whoever watched one afterwards must be offered it."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+
+from reelrank.models.content_space import code_features, kernel_features
+from reelrank.models.edges import canonical
+from reelrank.models.graph import spectrum, vectors
+from reelrank.simulation.kuairand import KuaiRand
+from reelrank.studies import pairs
+from reelrank.training import train_graph
+from reelrank.training.train_graph import Features, recall_at, recall_of
+
+SHARE = 0.1  # of the videos that are hidden
+_KERNEL = 512  # features of content vectors
+_CODES = 2_048  # author, tags, … that are looked at
+_CHOICE_UNTIL, _TRAIN_UNTIL = 20220502, 20220504  # KuaiRand's protocol: chosen on 3-4 May, tested on 5-6 May
+_TEST_UNTIL = 20220506
+
+
+class ColdSet(NamedTuple):
+    """A data set for the question; all matrices are (users, videos)."""
+
+    choice: csr_array  # what is known when choices are made
+    choice_wanted: csr_array  # what was watched then
+    train: csr_array  # what is known before the test
+    test: csr_array
+    content: csr_array  # (videos, d), rows of unit length: what content-kNN compares
+    features: Features  # (videos, f), what our model reads of the same content
+
+
+def evaluate(
+    tiktok: Path | None, kuairand: Path | None, seeds: Sequence[int] = (0, 1, 2), on_progress: Callable[[int], None] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Recall@50 among the hidden videos, of users with a test pair of one of them, with 95 % intervals over users of all seeds.
+
+    Each seed hides another tenth of the videos, as many popular as rare ones. Content-kNN ranks by the cosine to the
+    mean of what the user watched; chance is what a list of 50 finds by itself. Our shape is chosen on the first seed,
+    on the validation pairs of videos hidden from what was known then. `on_progress` hears 1 for each setting that was measured.
+    """
+    sets = {"kuairand": (kuairand, _kuairand), "tiktok": (tiktok, _tiktok)}
+    return {name: _measured(read(folder), seeds, on_progress) for name, (folder, read) in sets.items() if folder is not None}
+
+
+def _measured(data: ColdSet, seeds: Sequence[int], on_progress: Callable[[int], None] | None) -> dict[str, Any]:
+    hidden = _hidden(data.choice, seeds[0] + 1_000)  # a choice must not know which videos a test hides
+    watched, wanted = _only(data.choice, ~hidden), _only(data.choice_wanted, hidden)
+    shape, recall = train_graph.choose(watched, wanted, data.features, seeds[0], among=hidden, on_progress=on_progress)
+    runs: dict[str, list[NDArray[np.float64]]] = {"reelrank": [], "content_knn": [], "random": []}
+    for seed in seeds:
+        hidden = _hidden(data.train, seed)
+        watched, wanted = _only(data.train, ~hidden), _only(data.test, hidden)
+        users = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(watched.indptr) > 0))
+        histories, targets = watched[users], wanted[users]
+        model = vectors(spectrum(watched, shape.width), shape, data.features)
+        runs["reelrank"].append(recall_of(model, histories, targets, hidden))
+        alike = np.asarray((histories @ data.content @ data.content.T).toarray(), dtype=np.float32)
+        runs["content_knn"].append(recall_at(alike, histories, targets, hidden))
+        chance = np.random.default_rng(seed).random((len(users), len(hidden)), dtype=np.float32)
+        runs["random"].append(recall_at(chance, histories, targets, hidden))
+    told: dict[str, Any] = {name: _interval(np.concatenate(values)) for name, values in runs.items()}
+    ours = np.concatenate(runs["reelrank"])
+    told["ahead_of"] = {name: _interval(ours - np.concatenate(values)) for name, values in runs.items() if name != "reelrank"}
+    told["users"], told["hidden"], told["seeds"] = len(ours), int(hidden.sum()), list(seeds)
+    told["chosen"] = {name: getattr(shape, name) for name in shape.__struct_fields__} | {"validation_recall_at_50": recall}
+    return told
+
+
+def _hidden(known: csr_array, seed: int) -> NDArray[np.bool_]:
+    return train_graph.hide(np.asarray(known.sum(axis=0)).ravel(), SHARE, np.random.default_rng(seed))
+
+
+def _only(watched: csr_array, videos: NDArray[np.bool_]) -> csr_array:
+    """The pairs with these videos: the same shape."""
+    return canonical(watched @ diags_array(videos.astype(np.float32)))
+
+
+def _interval(values: NDArray[np.float64]) -> dict[str, float]:
+    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
+    return {"mean": float(values.mean()), "lo": float(values.mean()) - half, "hi": float(values.mean()) + half}
+
+
+def _tiktok(folder: Path) -> ColdSet:
+    """Any folder of pairs with a validation file and content vectors."""
+    data = pairs.load(folder)
+    if data.validation is None or not data.content:
+        raise pairs.DataError(f"{folder} needs validation.parquet and content as *_features.npy for a study of cold videos")
+    kinds = list(data.content.values())
+    features = kernel_features(kinds, _KERNEL, np.random.default_rng(0))
+    unit = np.hstack([_unit(vectors - vectors.mean(axis=0)) for vectors in kinds]) / len(kinds) ** 0.5
+    return ColdSet(data.train, data.validation, data.train, data.test, csr_array(unit), features)
+
+
+def _kuairand(folder: Path) -> ColdSet:
+    """Histories and exposures as amounts; wanted are long views. Content is author, type, duration, music, tags and the day of upload."""
+    source = KuaiRand(folder)
+    table = pl.read_parquet(folder / "videos.parquet")
+    video_ids = table["video_id"].cast(pl.Int64).to_numpy()
+    rows = {str(video): row for row, video in enumerate(video_ids.tolist())}
+    shown, histories = source.exposures(until_day=_TEST_UNTIL), source.histories()
+    user_ids = np.unique(np.concatenate([shown.user_ids, np.array([history.user_id for history in histories])]))
+    users, videos = np.searchsorted(user_ids, shown.user_ids), np.array([rows[video] for video in shown.video_ids.tolist()])
+    before = [(history.user_id, rows[video]) for history in histories for video in history.watched]
+    old_users, old_videos = np.searchsorted(user_ids, np.array([one[0] for one in before])), np.array([one[1] for one in before])
+    size = (len(user_ids), len(video_ids))
+
+    def known(until: int) -> csr_array:
+        lately = shown.days <= until
+        return pairs.matrix(np.concatenate([old_users, users[lately]]), np.concatenate([old_videos, videos[lately]]), size)
+
+    def long_views(after: int, until: int) -> csr_array:
+        then = (shown.days > after) & (shown.days <= until) & shown.long_view
+        return pairs.matrix(users[then], videos[then], size)
+
+    codes = code_features(_codes(table), _CODES)
+    choice = (known(_CHOICE_UNTIL), long_views(_CHOICE_UNTIL, _TRAIN_UNTIL))
+    return ColdSet(*choice, known(_TRAIN_UNTIL), long_views(_TRAIN_UNTIL, _TEST_UNTIL), codes, codes)
+
+
+def _codes(table: pl.DataFrame) -> list[csr_array]:
+    """What KuaiRand's videos share by name, (videos, codes) each."""
+    tags = [(line or "").split(",") for line in table["tag"].to_list()]
+    duration = table["video_duration"].cast(pl.Float64).fill_null(strategy="zero").to_numpy()
+    twelfths = np.digitize(duration, np.quantile(duration, np.linspace(0, 1, 13)[1:-1]))
+    days = [[date.fromisoformat(day).toordinal()] for day in table["upload_dt"].cast(pl.String).to_list()]
+    single = [[[value] for value in table[name].cast(pl.String).to_list()] for name in ("author_id", "video_type", "music_id")]
+    return [_one_hot(values) for values in [*single, tags, [[twelfth] for twelfth in twelfths.tolist()], days]]
+
+
+def _one_hot(values: Sequence[Sequence[Any]]) -> csr_array:
+    flat = [str(value) for several in values for value in several]
+    rows = np.repeat(np.arange(len(values)), [len(several) for several in values])
+    _, codes = np.unique(np.array(flat), return_inverse=True)
+    return pairs.matrix(rows, codes, (len(values), int(codes.max(initial=-1)) + 1))
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -1,0 +1,83 @@
+"""Tests of the source that reads the graph."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from candidates.conftest import CATS, DOGS
+from candidates.small_app import SmallApp
+from reelrank.candidates.graph_neighbours import FILE, GRAPH, GraphNeighboursSource, edges_of, graph_vectors
+from reelrank.domain.event import Hide
+from reelrank.models.content_space import code_features
+from reelrank.models.graph import GraphShape, spectrum, vectors
+
+NEW_CAT, NEW_DOG = "a cat of today", "a dog of today"
+
+
+@pytest.fixture
+def source(two_circles: SmallApp) -> GraphNeighboursSource:
+    """The vectors of what sixteen people watched, with one new video of each kind that nobody has watched."""
+    two_circles.publish(NEW_CAT, author="cat lover", tags=["cats"])
+    two_circles.publish(NEW_DOG, author="dog lover", tags=["dogs"])
+    columns = two_circles.columns
+    edges = [edges_of(two_circles.user(f"{kind} person {person}")) for kind in ("cat", "dog") for person in range(8)]
+    users = np.repeat(np.arange(len(edges)), [len(rows) for rows, _ in edges])
+    rows, amounts = (np.concatenate(parts) for parts in zip(*edges, strict=True))
+    watched = csr_array((amounts, (users, rows)), shape=(len(edges), columns.count))
+    authors = columns.author_row[: columns.count]
+    codes = csr_array((np.ones(len(authors)), (np.arange(len(authors)), authors)))
+    model = vectors(spectrum(watched, 4), GraphShape(width=4, ridge=0.1, trust=1.0), code_features([codes], 10))
+    two_circles.artifacts.publish(GRAPH, two_circles.clock.now(), lambda folder: model.save(folder / FILE))
+    return GraphNeighboursSource(graph_vectors(two_circles.artifacts))
+
+
+def test_who_watches_cats_is_proposed_the_other_cats_and_the_new_one(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
+    two_circles.watches("newcomer", "cat 0", "cat 1")
+    assert set(two_circles.proposed(source, "newcomer", quota=5)) == {*CATS, NEW_CAT} - {"cat 0", "cat 1"}
+
+
+def test_the_new_video_of_the_own_kind_comes_before_all_of_the_other(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
+    two_circles.watches("newcomer", "dog 2")
+    proposed = two_circles.proposed(source, "newcomer", quota=20)
+    assert proposed.index(NEW_DOG) < min(proposed.index(video) for video in (*CATS, NEW_CAT))
+    assert "dog 2" not in proposed
+
+
+def test_nothing_is_proposed_to_somebody_new_or_before_there_is_a_model(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
+    assert two_circles.proposed(source, "nobody") == []
+    two_circles.artifacts.root = two_circles.artifacts.root / "elsewhere"
+    without = GraphNeighboursSource(graph_vectors(two_circles.artifacts))
+    assert two_circles.proposed(without, "cat person 0") == []
+    assert without.strength(two_circles.user("cat person 0"), np.arange(3))[0].tolist() == [0, 0, 0]
+
+
+def test_the_strength_tells_near_from_far_and_is_zero_for_what_is_newer_than_the_model(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
+    two_circles.watches("newcomer", "cat 0")
+    (unknown,) = two_circles.publish("a video of tomorrow")
+    cat, dog = two_circles.columns.rows["cat 3"], two_circles.columns.rows["dog 3"]
+    strength, version = source.strength(two_circles.user("newcomer"), np.array([cat, dog, unknown]))
+    assert strength[0] > 0 > strength[1]
+    assert strength[2] == 0
+    assert list(version) == [GRAPH]
+    assert source.strength(two_circles.user("nobody"), np.array([cat]))[0].tolist() == [0]
+
+
+def test_an_edge_weighs_more_the_more_was_done_and_what_was_hidden_has_none(app: SmallApp) -> None:
+    app.publish(*CATS, *DOGS)
+    app.skips("ana", "cat 0")
+    app.watches("ana", "cat 1", watched_s=1.0)
+    app.watches("ana", "cat 2", "cat 3", "dog 0")
+    app.likes("ana", "cat 3")
+    app.see(Hide(event_id="hides", user_id="ana", video_id="dog 0"))
+    rows, amounts = edges_of(app.user("ana"))
+    assert rows.tolist() == [app.columns.rows[f"cat {n}"] for n in range(4)]
+    assert amounts.tolist() == sorted(set(amounts.tolist()))
+
+
+def test_watches_of_a_followed_author_weigh_more(app: SmallApp) -> None:
+    app.publish("one", author="followed")
+    app.publish("other", author="stranger")
+    app.watches("ana", "one", "other")
+    app.follows("ana", "followed")
+    _, amounts = edges_of(app.user("ana"), app.columns.author_row)
+    assert amounts[0] > amounts[1]

@@ -1,0 +1,156 @@
+"""The ranker learns what the history tells, never what came later, and ends with the same weights whatever stops it."""
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from reelrank.features.tokens import Tokens
+from reelrank.training.examples import HEADS, TrainingSet
+from reelrank.training.ranker_data import RankerData, Trained
+from reelrank.training.train_ranker import begin, evaluate, refit, train
+from training.ranker_worlds import SMALL, halves, of_chance, of_one_taste, of_the_last_one, world
+
+
+def learned(data: TrainingSet, **settings) -> tuple[Trained, float]:
+    """A ranker that learned from the first half, and its AUC on the second."""
+    first, second = halves(data)
+    trained = train(first, None, msgspec.structs.replace(SMALL, **settings), 0, None)
+    return trained, evaluate(RankerData(second, trained))["auc_long_view"]
+
+
+def with_any_weights(data: TrainingSet) -> Trained:
+    """A ranker whose every part says something."""
+    trained = begin(data, SMALL)
+    with torch.no_grad():
+        for weight in trained.network.parameters():
+            weight.normal_(std=0.3)
+    return trained
+
+
+def with_tokens(data: TrainingSet, **columns: np.ndarray) -> TrainingSet:
+    return replace(data, tokens=data.tokens._replace(**columns))
+
+
+def test_what_only_the_history_explains_is_learned() -> None:
+    assert learned(world(of_one_taste))[1] > 0.85
+
+
+def test_the_order_of_the_history_counts() -> None:
+    data = world(of_the_last_one)
+    rng = np.random.default_rng(0)
+    at_random = np.concatenate([rng.permutation(np.arange(*span)) for span in zip(data.tokens.start[:-1], data.tokens.start[1:], strict=True)])
+    same_times = {name: getattr(data.tokens, name)[at_random] for name in ("video", "actions", "completion")}
+    assert learned(data)[1] > 0.85
+    assert learned(with_tokens(data, **same_times))[1] < 0.65
+
+
+def test_chance_stays_chance_although_each_outcome_soon_becomes_a_token() -> None:
+    assert abs(learned(world(of_chance), epochs=5)[1] - 0.5) < 0.07
+
+
+def test_what_happens_after_a_video_was_served_changes_no_prediction() -> None:
+    data = world(of_one_taste, users=30)
+    trained = with_any_weights(data)
+    moment = float(np.median(data.examples.served_at))
+    before = data.between(0, moment)
+    later = data.tokens.occurred_at >= moment
+    changed = with_tokens(before, actions=np.where(later, 0, data.tokens.actions).astype(np.uint8), video=np.where(later, 0, data.tokens.video))
+    for one, other in zip(RankerData(before, trained).predict_all(), RankerData(changed, trained).predict_all(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_token_of_the_very_moment_is_not_known_yet() -> None:
+    data = world(of_one_taste, users=30)
+    trained = with_any_weights(data)
+    last = np.flatnonzero(data.examples.user == 0)[-1]
+    only = replace(data, examples=data.examples.take(np.array([last])))
+    at = int(data.tokens.start[1]) - 1
+
+    def predicted_with(moment: float) -> np.ndarray:
+        occurred_at = data.tokens.occurred_at.copy()
+        occurred_at[at] = moment
+        return RankerData(with_tokens(only, occurred_at=occurred_at), trained).predict_all()[0]
+
+    served_at = float(data.examples.served_at[last])
+    assert np.array_equal(predicted_with(served_at), predicted_with(served_at + 60))
+    assert not np.array_equal(predicted_with(served_at - 1), predicted_with(served_at + 60))
+
+
+def test_what_was_before_the_examples_is_learned_from_first() -> None:
+    _, second = halves(world(of_one_taste))
+    few = second.between(0, float(second.examples.served_at[200]))
+    settings = msgspec.structs.replace(SMALL, epochs=4)
+    unlearned, helped = (train(few, None, msgspec.structs.replace(settings, pretrain_epochs=epochs), 0, None) for epochs in (0, 25))
+    one, other = (evaluate(RankerData(second, trained))["auc_long_view"] for trained in (unlearned, helped))
+    assert other > one + 0.1
+
+
+def test_an_outcome_that_nobody_knows_is_not_learned_from() -> None:
+    data = world(of_one_taste, users=40)
+    labels = data.examples.labels.copy()
+    labels[::2, HEADS.index("click")] = np.nan
+    data = replace(data, examples=replace(data.examples, labels=labels, watched_s=np.where(np.arange(len(labels)) % 3, data.examples.watched_s, np.nan)))
+    trained = train(data, None, msgspec.structs.replace(SMALL, epochs=1), 0, None)
+    assert trained.heads == ("click", "long_view")  # of the others nobody knows anything
+    assert all(torch.isfinite(weight).all() for weight in trained.network.parameters())
+
+
+def test_the_first_epoch_that_is_no_better_is_the_last_and_the_best_is_kept() -> None:
+    first, second = halves(world(of_chance, users=40))
+    trained = train(first, second, msgspec.structs.replace(SMALL, epochs=30), 0, None)
+    assert 1 <= trained.epochs < 30
+    assert evaluate(RankerData(second, trained)) == pytest.approx(trained.metrics)
+
+
+def test_refitting_takes_as_many_epochs_as_were_best() -> None:
+    data = world(of_one_taste, users=30)
+    chosen = replace(begin(data, SMALL), epochs=2)
+    steps: list[int] = []
+    assert refit(chosen, data, 0, None, steps.append).epochs == 2
+    assert len(steps) == 2 * len(RankerData(data, chosen).batches.plan(RankerData(data, chosen).batches.rows, np.random.default_rng(0)))
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [3, 9, 16])
+def test_a_run_that_is_stopped_anywhere_ends_with_the_same_weights(tmp_path, monkeypatch, after: int) -> None:
+    monkeypatch.setattr("reelrank.training.train_ranker._CHECKPOINT_STEPS", 2)
+    first, second = halves(world(of_one_taste, users=40))
+    settings = msgspec.structs.replace(SMALL, epochs=2, pretrain_epochs=1, dropout=0.2, batch_rows=6)
+    undisturbed = train(second, first, settings, 0, None)
+    left = iter(range(after))
+
+    def stop(_: int) -> None:
+        if next(left, None) is None:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train(second, first, settings, 0, tmp_path, stop)
+    resumed = train(second, first, settings, 0, tmp_path)
+    for one, other in zip(undisturbed.network.parameters(), resumed.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert resumed.metrics == undisturbed.metrics
+    assert (tmp_path / "run.png").exists() and list(tmp_path.glob("events.*"))
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_chance_as_it_was() -> None:
+    data = world(of_one_taste, users=20)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one, other = (train(data, None, msgspec.structs.replace(SMALL, epochs=1, dropout=0.2), seed, None) for seed in (1, 1))
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(*pair) for pair in zip(one.network.parameters(), other.network.parameters(), strict=True))
+
+
+def test_a_user_without_a_history_is_predicted_too() -> None:
+    data = world(of_one_taste, users=10)
+    tokens = Tokens(np.zeros(11, dtype=np.int64), *(column[:0] for column in data.tokens[1:]))
+    data = replace(data, tokens=tokens)
+    logits, seconds = RankerData(data, begin(data, SMALL)).predict_all()
+    assert np.isfinite(logits).all() and np.isfinite(seconds).all()
