@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reelrank.storage.event_log import DEAD_LETTERS, EVENTS, EXAMPLES, SIGNALS, EventLog, Record, StorageError, partition_of
+from reelrank.storage.event_log import DEAD_LETTERS, EVENTS, EXAMPLES, MODEL_ROWS, SIGNALS, EventLog, Record, StorageError, partition_of
 from storage.backends import EVENT_LOGS, Start
 
 Opener = Callable[..., EventLog]  # (path, partitions)
@@ -305,3 +305,19 @@ def test_readers_at_different_places_of_a_partition_do_not_disturb_each_other(lo
             assert [int(record.value) for record in log.read(EVENTS, 0, offset, 10)] == list(range(offset, offset + 10))
             assert [record.offset for record in log.read(EVENTS, 0, offset, 5)] == list(range(offset, offset + 5))  # who failed asks again
             offsets[reader] += 10
+
+
+def test_what_is_let_go_of_is_gone_and_offsets_go_on(log: EventLog) -> None:
+    assert log.begin(MODEL_ROWS, 0) == 0
+    log.append(MODEL_ROWS, [Record("", str(number).encode(), 0) for number in range(10)])
+    log.forget(MODEL_ROWS, 0, 6)
+    assert log.begin(MODEL_ROWS, 0) == 6
+    assert [record.value for record in log.read(MODEL_ROWS, 0, 6, 100)] == [b"6", b"7", b"8", b"9"]
+    with pytest.raises(StorageError, match="begins at 6, 5 is not kept any more"):
+        log.read(MODEL_ROWS, 0, 5, 1)
+    log.forget(MODEL_ROWS, 0, 3)  # gone already
+    log.forget(MODEL_ROWS, 0, 1_000)
+    assert log.read(MODEL_ROWS, 0, 9, 100)[0].value == b"9"
+    assert log.append(MODEL_ROWS, [Record("", b"10", 0)]) == [(0, 10)]
+    log.forget(MODEL_ROWS, 1, 5)  # where there was never anything
+    assert log.end(MODEL_ROWS, 1) == 0

@@ -82,6 +82,21 @@ class IdTable:
         self._used = 1  # rows from here on were never anybody's
         self._released: list[int] = []  # rows below that which are free again
 
+    @classmethod
+    def holding(cls, config: IdTableConfig, keys: Keys, weights: Floats, now: float) -> "IdTable":
+        """A table whose rows were learned elsewhere, all seen at `now`.
+
+        `keys` (rows,) say whose each row is, NO_KEY for nobody's and for row 0; `weights` (rows, width) what it holds.
+        """
+        table = cls(msgspec.structs.replace(config, first_rows=max(len(keys), 2), width=weights.shape[1]))
+        rows = np.flatnonzero(keys != NO_KEY)
+        table.index.put(rows, keys[rows])
+        table.weights[: len(weights)] = weights
+        table.touched_at[: len(keys)] = table._now = now
+        table._used = max(len(keys), 1)
+        table._released = (1 + np.flatnonzero(keys[1:] == NO_KEY)).tolist()
+        return table
+
     def __len__(self) -> int:
         """How many ids have a row."""
         return self._used - 1 - len(self._released)

@@ -43,28 +43,42 @@ class RowAdagrad:
         A row that has changed hands since it was gathered is left alone: what was learned is not about its new owner.
         Raises ValueError, and learns nothing, if a gradient is not finite.
         """
+        rows, gradients = self._noted()
+        if len(rows) == 0:
+            return
+        steps = np.sqrt(self.table.squares.take(rows))
+        steps += self.epsilon
+        np.divide(-self.learning_rate, steps, out=steps)
+        values = torch.from_numpy(self.table.weights.take(rows, axis=0))
+        values.addcmul_(gradients, torch.from_numpy(steps)[:, None])
+        _put_rows(self.table.weights, rows, values.numpy())
+        self.table.note_change(rows)
+
+    @torch.no_grad()
+    def observe(self) -> None:
+        """Takes everything gathered into the state, as if it had been learned from, and changes no row: who goes on learning
+        what somebody else has learned begins with steps of the right size.
+        """
+        self._noted()
+
+    def _noted(self) -> tuple[Rows, Tensor]:
+        """Distinct rows (u,) and their gradients (u, width), which are part of the state now."""
         table = self.table
         parts = [part for part in map(self._still_owned, self._gathered) if part is not None]
         self._gathered.clear()
         if not parts:
-            return
+            return np.empty(0, dtype=np.int64), torch.empty(0, table.config.width)
         rows, gradients = merged(*(parts[0] if len(parts) == 1 else (np.concatenate([part[0] for part in parts]), torch.cat([part[1] for part in parts]))))
         if rows[0] == UNSEEN and not table.config.learn_unseen:
             rows, gradients = rows[1:], gradients[1:]
-        steps = np.einsum("rd,rd->r", gradients.numpy(), gradients.numpy())  # (u,)
-        if not np.isfinite(steps).all():
-            keys = table.index.keys[rows[~np.isfinite(steps)]]
+        squares = np.einsum("rd,rd->r", gradients.numpy(), gradients.numpy())  # (u,)
+        if not np.isfinite(squares).all():
+            keys = table.index.keys[rows[~np.isfinite(squares)]]
             raise ValueError(f"the gradients of {len(keys)} ids are not finite, the first is {keys[0]}; look at the loss or lower the learning rate")
-        steps /= table.config.width
-        steps += table.squares.take(rows)
-        table.squares[rows] = steps
-        np.sqrt(steps, out=steps)
-        steps += self.epsilon
-        np.divide(-self.learning_rate, steps, out=steps)
-        values = torch.from_numpy(table.weights.take(rows, axis=0))
-        values.addcmul_(gradients, torch.from_numpy(steps)[:, None])
-        _put_rows(table.weights, rows, values.numpy())
-        table.note_change(rows)
+        squares /= table.config.width
+        squares += table.squares.take(rows)
+        table.squares[rows] = squares
+        return rows, gradients
 
     def _still_owned(self, part: "_Gathered") -> tuple[Rows, Tensor] | None:
         """Rows and gradients of a leaf, without the rows that have another owner by now; None if there are none."""

@@ -1,5 +1,6 @@
 """The ranker as it serves: NumPy and ONNX Runtime, one thread, no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from reelrank.features.definitions import FEATURES_VERSION
 from reelrank.features.tokens import Column, Rows, Tokens
 from reelrank.models import video_tables
 from reelrank.models.dense_inputs import DenseInputs
+from reelrank.models.id_tables import Changes
 from reelrank.models.ranker_inputs import (
     NO_LAG,
     SURFACES,
@@ -121,7 +123,8 @@ class RankerSession:
         """Logits (b, c, heads) and seconds (b, c) of candidates (b, c) that look at b histories by `ranks` and `ages` (b, c or 1, s)."""
         dense = self._dense.transform(features.reshape(-1, features.shape[-1])).reshape(features.shape)
         vectors, surface = self.tables.vectors(videos, traits), np.minimum(surface, SURFACES - 1)
-        return _run(self._candidates, vectors=vectors, surface=surface, dense=dense, ranks=ranks, ages=ages, keys=keys, values=values)
+        logits, watch_s = _run(self._candidates, vectors=vectors, surface=surface, dense=dense, ranks=ranks, ages=ages, keys=keys, values=values)
+        return logits + self.tables.head_shift(), watch_s
 
     def predictions(self, logits: Floats, watch_s: Floats) -> dict[str, Floats]:
         """Logits (n, heads) and seconds (n,) as what is told to the outside."""
@@ -131,8 +134,12 @@ class RankerSession:
             chances[head] = 1 / (1 + np.exp(-(scale * logits[:, place] + shift)))
         return {**chances, "watch_s": watch_s}
 
+    def apply(self, update: Mapping[str, Changes]) -> None:
+        """Takes over rows that were learned since this was published, all at once. Raises ValueError if they are not of this ranker."""
+        self.tables.live.apply(update)
+
     def _appended(self, history: EncodedHistory, inputs: TokenInputs, place: Rows, occurred_at: Column, traits: VideoTraits) -> EncodedHistory:
-        if len(place) == 0:
+        if len(place) == 0:  # the runtime can't share out nothing among the heads
             return history
         every = np.concatenate([history.place, place])
         ranks = rank_buckets(place[:, None] - 1 - every[None, :])

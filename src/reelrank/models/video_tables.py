@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from reelrank.features.tokens import Column, Rows
+from reelrank.models.live_tables import LiveTable, LiveTables
 from reelrank.models.ranker_inputs import Floats, VideoTraits
 
 UNSEEN = 0  # the row of whatever has none of its own
 LENGTHS = 12  # buckets of the duration
+HEAD = "head"  # beside those of the videos: row 1, what is added to the logits
 NAMES = ("video", "author", "sound", "tag", "length")
 _ADMITTED = NAMES[:-1]  # every length has a row
 
@@ -40,21 +42,30 @@ class Admitted:
         return Places(_at(self.video, rows), _at(self.author, author), _at(self.sound, sound), _at(self.tag, tag), length_buckets(traits.duration_s[rows]))
 
 
-@dataclass(frozen=True, slots=True)
 class VideoTables:
-    """The learned rows, in NumPy: what serving gathers from. A touched row is one array write."""
+    """The learned rows, in NumPy: what serving gathers from. They may change at any moment, all rows of an update at once."""
 
-    admitted: Admitted
-    rows: dict[str, Floats]  # name of NAMES -> (rows, d)
-    content: Floats  # (C, d)
+    def __init__(self, admitted: Admitted, rows: dict[str, Floats], content: Floats) -> None:
+        """`rows` (rows, d) by the names of NAMES, those of HEAD (2, heads), and `content` (C, d); what is given is taken over and written to."""
+        tables = {name: LiveTable(getattr(admitted, name), rows[name]) for name in _ADMITTED}
+        tables["length"] = LiveTable(np.arange(LENGTHS), rows["length"])
+        tables[HEAD] = LiveTable(np.array([UNSEEN, 1]), rows[HEAD])
+        self.live = LiveTables(tables)
+        self.content = content
 
     def vectors(self, rows: Rows, traits: VideoTraits) -> Floats:
         """The vectors of the videos `rows` (…): (…, d)."""
-        places = self.admitted.places(rows, traits)
-        summed = sum(self.rows[name][getattr(places, name)] for name in ("video", "author", "sound", "length"))
-        tagged = (places.tag != UNSEEN)[..., None]
-        tags = (self.rows["tag"][places.tag] * tagged).sum(axis=-2) / np.maximum(tagged.sum(axis=-2), 1)
+        with self.live.held() as tables:
+            summed = sum(tables[name].look_up(ids) for name, ids in _ids_of(rows, traits).items())
+            places = tables["tag"].rows_of(traits.tags[rows])
+            tagged = (places != UNSEEN)[..., None]
+            tags = (tables["tag"].weights[places] * tagged).sum(axis=-2) / np.maximum(tagged.sum(axis=-2), 1)
         return np.asarray(summed + tags + traits.content[rows] @ self.content, dtype=np.float32)
+
+    def head_shift(self) -> Floats:
+        """What was learned to be added to the logits: (heads,)."""
+        with self.live.held() as tables:
+            return tables[HEAD].weights[1]
 
 
 def length_buckets(duration_s: Column) -> Rows:
@@ -86,21 +97,31 @@ def _at(places: Rows, ids: Rows) -> Rows:
 
 
 def save(tables: VideoTables, folder: Path) -> None:
-    """Writes one .npy file for each table."""
-    for name in _ADMITTED:
-        np.save(folder / f"places-{name}.npy", getattr(tables.admitted, name))
-    for name, rows in tables.rows.items():
-        np.save(folder / f"rows-{name}.npy", rows)
+    """Writes the places and rows of each table as .npy files."""
+    with tables.live.held() as live:
+        for name in (*NAMES, HEAD):
+            np.save(folder / f"rows-{name}.npy", live[name].weights)
+        for name in _ADMITTED:
+            np.save(folder / f"places-{name}.npy", live[name].places)
     np.save(folder / "content.npy", tables.content)
 
 
 def load(folder: Path) -> VideoTables:
-    """Reads what `save` wrote. The places are memory-mapped; the rows are copied, because they change while they serve."""
-    admitted = Admitted(**{name: np.load(folder / f"places-{name}.npy", mmap_mode="r") for name in _ADMITTED})
-    return VideoTables(admitted, {name: np.load(folder / f"rows-{name}.npy") for name in NAMES}, np.load(folder / "content.npy"))
+    """Reads what `save` wrote, memory-mapped: a page is copied when something in it changes."""
+    admitted = Admitted(**{name: _mapped(folder / f"places-{name}.npy") for name in _ADMITTED})
+    return VideoTables(admitted, {name: _mapped(folder / f"rows-{name}.npy") for name in (*NAMES, HEAD)}, np.load(folder / "content.npy"))
 
 
 def rows_of(admitted: Admitted) -> dict[str, int]:
     """How many rows each table needs, UNSEEN among them."""
     sizes = {name: int(getattr(admitted, name).max(initial=0)) + 1 for name in _ADMITTED}
     return {**sizes, "length": LENGTHS}
+
+
+def _ids_of(rows: Rows, traits: VideoTraits) -> dict[str, Rows]:
+    """What each video is looked up by in the tables that have one row for it."""
+    return {"video": rows, "author": traits.author[rows], "sound": traits.sound[rows], "length": length_buckets(traits.duration_s[rows])}
+
+
+def _mapped(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="c").view(np.ndarray)

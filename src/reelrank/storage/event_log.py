@@ -8,7 +8,8 @@ EVENTS = "events"  # accepted events, partitioned by their key
 DEAD_LETTERS = "dead_letters"  # what was refused, with the reason
 SIGNALS = "signals"  # the events of a partition as increments per video, author, tag, sound …; partition p holds those of partition p of EVENTS
 EXAMPLES = "examples"  # what was served joined with what followed; partitioned as EVENTS
-TOPICS = (EVENTS, DEAD_LETTERS, SIGNALS, EXAMPLES)
+MODEL_ROWS = "model_rows"  # rows of embedding tables as they are learned, in partition 0; what a newer artifact holds is let go of
+TOPICS = (EVENTS, DEAD_LETTERS, SIGNALS, EXAMPLES, MODEL_ROWS)
 
 
 class Record(NamedTuple):
@@ -77,6 +78,14 @@ class EventLog(Protocol):
 
     def end(self, topic: str, partition: int) -> int:
         """The offset that the next record of this partition will get."""
+        ...
+
+    def begin(self, topic: str, partition: int) -> int:
+        """The offset of the first record that is kept; where none ever was, 0."""
+        ...
+
+    def forget(self, topic: str, partition: int, before: int) -> None:
+        """Lets go of the records before an offset, for good; the last record of a partition stays. Nothing happens where they are gone already."""
         ...
 
     def join(self, group: str, topic: str = EVENTS) -> Membership:

@@ -84,6 +84,8 @@ class EmbeddedEventLog:
             with self._env.begin() as transaction, transaction.cursor(table) as cursor:
                 if at_most <= 0 or not cursor.set_range(_KEY(offset)):
                     return []
+                if cursor.key() != _KEY(offset):
+                    raise StorageError(f"partition {partition} of {topic} begins at {_number(cursor.key())}, {offset} is not kept any more")
                 return list(map(StoredRecord, count(offset), islice(cursor.iternext(keys=False), at_most)))  # offsets have no gaps
         except lmdb.Error as problem:
             raise StorageError(f"the event log at {self._path} can't be read: {problem}") from problem
@@ -105,6 +107,24 @@ class EmbeddedEventLog:
                 return _end(cursor)
         except lmdb.Error as problem:
             raise StorageError(f"the event log at {self._path} can't be read: {problem}") from problem
+
+    def begin(self, topic: str, partition: int) -> int:
+        table = self._table(topic, partition)
+        try:
+            with self._env.begin() as transaction, transaction.cursor(table) as cursor:
+                return _number(cursor.key()) if cursor.first() else 0
+        except lmdb.Error as problem:
+            raise StorageError(f"the event log at {self._path} can't be read: {problem}") from problem
+
+    def forget(self, topic: str, partition: int, before: int) -> None:
+        table = self._table(topic, partition)
+        try:
+            with self._env.begin(write=True) as transaction, transaction.cursor(table) as cursor:
+                before = min(before, _end(cursor) - 1)  # the last one tells where the next one goes
+                while cursor.first() and _number(cursor.key()) < before:
+                    cursor.delete()
+        except lmdb.Error as problem:
+            raise StorageError(f"the event log at {self._path} can't be written: {problem}; is the disk full?") from problem
 
     def join(self, group: str, topic: str = EVENTS) -> FileMembership:
         return FileMembership(self._path / "groups" / f"{group}.{topic}", self.partitions)
@@ -187,4 +207,9 @@ class EmbeddedEventLog:
 
 def _end(cursor: "lmdb.Cursor[bytes]") -> int:
     """One past the last offset of a table."""
-    return int.from_bytes(cursor.key(), "big") + 1 if cursor.last() else 0
+    return _number(cursor.key()) + 1 if cursor.last() else 0
+
+
+def _number(key: bytes) -> int:
+    """The offset that a key stands for."""
+    return int.from_bytes(key, "big")

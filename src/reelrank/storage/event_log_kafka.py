@@ -101,6 +101,20 @@ class KafkaEventLog:
     def end(self, topic: str, partition: int) -> int:
         return self._offsets(topic, [partition], _LATEST)[partition]
 
+    def begin(self, topic: str, partition: int) -> int:
+        return self._offsets(topic, [partition], _EARLIEST)[partition]
+
+    def forget(self, topic: str, partition: int, before: int) -> None:
+        name = self._name(topic)
+        before = min(before, self.end(topic, partition) - 1)
+        if before <= self.begin(topic, partition):
+            return
+        place = TopicPartition(name, partition, before)
+        try:
+            self._admin.delete_records([place], request_timeout=self._config.request_timeout_s)[place].result()
+        except KafkaException as problem:
+            raise StorageError(f"records of {name} before {before} can't be let go of: {problem.args[0].str()}") from problem
+
     def join(self, group: str, topic: str = EVENTS) -> KafkaMembership:
         name = self._name(topic)
         membership = KafkaMembership(self._servers, self._config, f"{self._config.topic_prefix}{group}.{topic}", name)

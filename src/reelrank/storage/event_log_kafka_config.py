@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from reelrank.storage.event_log import DEAD_LETTERS, EVENTS, EXAMPLES, SIGNALS
+from reelrank.storage.event_log import DEAD_LETTERS, EVENTS, EXAMPLES, MODEL_ROWS, SIGNALS
 
 _DAY_MS = 24 * 3600 * 1000
 FOREVER = -1.0
@@ -24,6 +24,7 @@ class KafkaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     keep_signals_days: Days = FOREVER  # counters are made from all of them
     keep_examples_days: Days = 30.0
     keep_dead_letters_days: Days = 30.0
+    keep_model_rows_days: Days = 7.0  # only those that are newer than the live ranker are ever read
     max_record_bytes: Annotated[int, Meta(ge=1024)] = 4 << 20
     compression: Literal["none", "lz4", "zstd"] = "zstd"
     linger_ms: Annotated[float, Meta(ge=0, le=10)] = 1.0  # how long a record waits for company before it is sent
@@ -83,4 +84,10 @@ class KafkaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @property
     def _days(self) -> Mapping[str, float]:
-        return {EVENTS: self.keep_events_days, SIGNALS: self.keep_signals_days, EXAMPLES: self.keep_examples_days, DEAD_LETTERS: self.keep_dead_letters_days}
+        return {
+            EVENTS: self.keep_events_days,
+            SIGNALS: self.keep_signals_days,
+            EXAMPLES: self.keep_examples_days,
+            DEAD_LETTERS: self.keep_dead_letters_days,
+            MODEL_ROWS: self.keep_model_rows_days,
+        }

@@ -90,13 +90,5 @@ def _training_set(exposures: Exposures, features: np.ndarray, reader: FeatureRea
         labels=labels,
         watched_s=watched_s.astype(np.float32),
     )
-    traits = Traits(
-        author=columns.author_row[: columns.count],
-        sound=columns.sound_row[: columns.count],
-        tags=columns.tag_rows[: columns.count],
-        duration_s=columns.duration_s[: columns.count],
-        uploaded_at=columns.uploaded_at[: columns.count],
-        content=np.empty((columns.count, 0), dtype=np.float32),
-    )
     tokens = tokens_of(deeds_of(reader.users(user_ids.tolist())), columns.duration_s)
-    return TrainingSet(examples, tokens, traits, user_ids)
+    return TrainingSet(examples, tokens, Traits.of(columns), user_ids)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reelrank.domain.candidate import HEADS
 from reelrank.domain.user import Rows
+from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.features.tokens import Tokens
 
@@ -61,6 +62,19 @@ class Traits:
 
     def __len__(self) -> int:
         return len(self.author)
+
+    @classmethod
+    def of(cls, columns: VideoColumns) -> "Traits":
+        """What the catalogue says."""
+        count = columns.count
+        return cls(
+            author=columns.author_row[:count],
+            sound=columns.sound_row[:count],
+            tags=columns.tag_rows[:count],
+            duration_s=columns.duration_s[:count],
+            uploaded_at=columns.uploaded_at[:count],
+            content=np.empty((count, 0), dtype=np.float32),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from reelrank.features.tokens import Action
 from reelrank.models import video_tables
 from reelrank.models.ranker import CandidateTensors, Encoded, Ranker, TokenTensors
 from reelrank.models.sessions import FORMAT, Manifest
-from reelrank.models.video_tables import NAMES, VideoTables
+from reelrank.models.video_tables import HEAD, NAMES, VideoTables
 from reelrank.training.calibration import Calibration
 from reelrank.training.ranker_data import Trained
 
@@ -44,6 +44,7 @@ def export(trained: Trained, calibration: dict[str, Calibration], folder: Path, 
 def tables_of(trained: Trained) -> VideoTables:
     """The learned rows as NumPy arrays of their own."""
     rows = {name: trained.vectors.tables[name].weight.detach().numpy().copy() for name in NAMES}
+    rows[HEAD] = np.zeros((2, len(trained.heads)), dtype=np.float32)
     content = trained.vectors.content
     none = np.zeros((0, trained.settings.width), dtype=np.float32)
     return VideoTables(trained.admitted, rows, none if content is None else content.weight.detach().numpy().T.copy())
@@ -108,6 +109,7 @@ def _sizes(ranker: Ranker) -> tuple[int, int, int]:
 
 
 def _graph(module: nn.Module, example: tuple[Tensor, ...], path: Path, axes: dict[str, dict[int, str]], outputs: tuple[str, ...]) -> None:
+    module.eval()  # the exporter leaves it, and all that is in it, in the mode that it finds
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of what it always does
         torch.onnx.export(

@@ -1,0 +1,154 @@
+"""The online learner: predicts each batch, then learns from it: the rows it touched at once, the dense weights slowly."""
+
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Annotated, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+import torch
+from msgspec import Meta
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from reelrank.models.id_tables import Changes, IdTable
+from reelrank.models.row_optimizer import RowAdagrad
+from reelrank.training.examples import TrainingSet
+
+_LOSSES = 101  # whose median says what is normal
+_FEW_LOSSES = 20  # before so many nothing is known
+_LONGEST_STEP = 5.0  # norm of the gradient of the dense weights
+
+
+class LearnerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How fast it learns, and what it does not believe."""
+
+    row_rate: Annotated[float, Meta(gt=0)] = 0.01
+    dense_rate: Annotated[float, Meta(ge=0)] = 1e-5
+    explodes_at: Annotated[float, Meta(gt=1)] = 8.0  # times the median loss of the last batches: such a batch is left out
+    gives_up_after: Annotated[int, Meta(ge=1)] = 50  # batches in a row that were left out: then it is the model that is wrong
+
+
+class Answers(NamedTuple):
+    """What a model says of n examples before it has learned from them."""
+
+    logits: Tensor  # (n, heads)
+    losses: Tensor  # (n,) by what is known of each, 0 where nothing is
+
+
+class OnlineModel(Protocol):
+    """What can be learned online: tables of rows, and dense weights beside them."""
+
+    heads: tuple[str, ...]
+    tables: Mapping[str, IdTable]
+    dense: nn.Module
+
+    def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
+        """Gathers the rows of all examples and answers. Gives rows to new ids on the way."""
+        ...
+
+    def export(self, folder: Path) -> dict[str, str | int | float]:
+        """Writes an artifact into a folder that exists; returns what the gates want to know about it."""
+        ...
+
+
+class Learned(NamedTuple):
+    """What was predicted of a batch, and whether it was learned from."""
+
+    logits: NDArray[np.float32]  # (n, heads)
+    loss: float
+    exploded: str  # why it was left out; empty if it was learned from
+
+
+class LostItself(Exception):
+    """Nothing makes sense to the model any more; go on from a published version."""
+
+
+class OnlineLearner:
+    """A model and the state of its optimizers. The same batches in the same order give the same weights, bit by bit."""
+
+    def __init__(self, model: OnlineModel, config: LearnerConfig | None = None) -> None:
+        self.model = model
+        self.batches = 0  # learned from
+        self._config = config or LearnerConfig()
+        self._rows = {name: RowAdagrad(table, self._config.row_rate) for name, table in model.tables.items()}
+        self._weights = [weight for weight in model.dense.parameters() if weight.requires_grad]
+        self._dense = torch.optim.AdamW(self._weights, lr=self._config.dense_rate, weight_decay=0.0)
+        self._losses: deque[float] = deque(maxlen=_LOSSES)
+        self._left_out = 0  # in a row
+        self._sent = {name: table.edition for name, table in model.tables.items()}
+        model.dense.eval()  # what is seen once needs no dropout, and chance would not come back after a kill
+
+    def learn(self, seen: TrainingSet) -> Learned:
+        """Predicts the examples, then learns from them. Raises LostItself when too many batches in a row made no sense."""
+        answers = self.model.answer(seen, self._rows)
+        loss = answers.losses.mean()
+        value, usual = float(loss.detach()), median(self._losses) if len(self._losses) >= _FEW_LOSSES else np.inf
+        exploded = "" if value <= self._config.explodes_at * usual and np.isfinite(value) else f"loss {value:.4g}, usual is {usual:.4g}"
+        if exploded:
+            self._forget_gathered()
+            self._left_out += 1
+            if self._left_out >= self._config.gives_up_after:
+                raise LostItself(f"{self._left_out} batches in a row made no sense, the last one with {exploded}")
+        else:
+            self._left_out = 0
+            self._losses.append(value)
+            self._step(loss)
+            self.batches += 1
+        return Learned(answers.logits.detach().numpy(), value, exploded)
+
+    def observe(self, seen: TrainingSet) -> None:
+        """Lets the optimizers know what the model has learned from before, without learning it again: their first steps have the right size then."""
+        self.model.answer(seen, self._rows).losses.mean().backward()
+        for rows in self._rows.values():
+            rows.observe()
+        self._forget_gradients()
+
+    def changes(self) -> dict[str, Changes]:
+        """The rows that have changed since it was last asked for."""
+        found = {name: table.changes_since(self._sent[name]) for name, table in self.model.tables.items()}
+        self._sent = {name: table.edition for name, table in self.model.tables.items()}
+        return {name: changes for name, changes in found.items() if len(changes.rows)}
+
+    def save(self, folder: Path) -> None:
+        """Writes weights and the optimizers' state into a folder that exists."""
+        for name, table in self.model.tables.items():
+            (folder / name).mkdir()
+            table.save(folder / name)
+        state = {
+            "dense": self.model.dense.state_dict(),
+            "adamw": self._dense.state_dict(),
+            "losses": list(self._losses),
+            "left_out": self._left_out,
+            "batches": self.batches,
+        }
+        torch.save(state, folder / "learner.pt")
+
+    def restore(self, folder: Path) -> None:
+        """Goes on as if nothing had been between this and `save`."""
+        for name, table in self.model.tables.items():
+            restored = IdTable.load(folder / name)
+            table.__dict__.update(restored.__dict__)  # the model and the optimizer hold the table itself
+        state = torch.load(folder / "learner.pt", weights_only=True)
+        self.model.dense.load_state_dict(state["dense"])
+        self._dense.load_state_dict(state["adamw"])
+        self._losses = deque(state["losses"], maxlen=_LOSSES)
+        self._left_out, self.batches = state["left_out"], state["batches"]
+        self._sent = {name: table.edition for name, table in self.model.tables.items()}
+
+    def _step(self, loss: Tensor) -> None:
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._weights, _LONGEST_STEP)
+        self._dense.step()
+        for rows in self._rows.values():
+            rows.step()
+        self._forget_gradients()
+
+    def _forget_gathered(self) -> None:
+        for rows in self._rows.values():
+            rows.step()  # without gradients it lets go of what was gathered
+
+    def _forget_gradients(self) -> None:
+        self._dense.zero_grad()

@@ -1,0 +1,155 @@
+"""The ranker as it learns online: its rows in id tables that grow with the catalogue, its network beside them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reelrank.features.definitions import FEATURES_VERSION
+from reelrank.features.tokens import Rows
+from reelrank.models.id_tables import IdTable, IdTableConfig
+from reelrank.models.ranker import CandidateTensors, TokenTensors, VideoVectors
+from reelrank.models.ranker_inputs import SURFACES, Floats, VideoTraits
+from reelrank.models.row_index import NO_KEY, UNSEEN
+from reelrank.models.row_optimizer import RowAdagrad
+from reelrank.models.video_tables import HEAD, NAMES, Admitted, length_buckets
+from reelrank.training.calibration import Calibration
+from reelrank.training.examples import TrainingSet
+from reelrank.training.export import export
+from reelrank.training.online_learner import Answers
+from reelrank.training.publish import FEATURES
+from reelrank.training.ranker_batches import Batch, Batches
+from reelrank.training.ranker_weights import load_trained, save_weights
+from reelrank.training.train_ranker import Trained, traits_of
+
+
+class OnlineRanker:
+    """A published ranker that goes on learning. New ids get rows as they come up often enough."""
+
+    tables: Mapping[str, IdTable]
+    dense: nn.Module
+
+    def __init__(self, trained: Trained, calibration: dict[str, Calibration], shift: Floats, now: float) -> None:
+        """`shift` (2, heads): in its row 1 what is added to the logits."""
+        self.heads = trained.heads
+        self._trained = trained
+        self._calibration = calibration
+        config = IdTableConfig(admit_after=trained.settings.admit_after, learn_unseen=True)
+        places = {name: getattr(trained.admitted, name) for name in NAMES if name != "length"}
+        tables = {name: _table(config, ids, trained.vectors.tables[name], now) for name, ids in places.items()}
+        lengths = trained.vectors.tables["length"]
+        tables["length"] = _table(config, np.arange(len(lengths.weight)), lengths, now)
+        tables[HEAD] = IdTable.holding(IdTableConfig(), np.array([NO_KEY, 1]), shift, now)
+        self.tables = tables
+        content = trained.vectors.content
+        self.dense = nn.ModuleList([trained.ranker, *([] if content is None else [content])])
+        trained.ranker.long_view.requires_grad_(False)  # it is learned from base histories alone
+
+    @classmethod
+    def load(cls, folder: Path, now: float) -> "OnlineRanker":
+        """The ranker of an artifact, to go on from at the moment `now` (UTC seconds)."""
+        return cls(*load_trained(folder), np.load(folder / f"rows-{HEAD}.npy"), now)
+
+    def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
+        examples, traits, ranker = seen.examples, traits_of(seen), self._trained.ranker
+        batches = Batches(seen, self._trained.settings)
+        batch = batches.batch(batches.rows)
+        there = batch.example >= 0
+        known = np.maximum(batch.example, 0)
+        videos, place = np.unique(np.concatenate([batch.tokens.video.ravel(), examples.video]), return_inverse=True)
+        self._admit(examples.video, traits, float(examples.known_at.max()))
+        vectors = self._vectors(videos, traits, rows)
+        shift = rows[HEAD].gather(self.tables[HEAD].rows_of(np.ones(1, dtype=np.int64)))  # (1, heads)
+        tokens, shown = (torch.from_numpy(part) for part in np.split(place, [batch.tokens.video.size]))
+        history = ranker.encode(
+            TokenTensors(vectors[tokens.reshape(batch.tokens.video.shape)], torch.from_numpy(batch.tokens.actions), torch.from_numpy(batch.tokens.buckets)),
+            _within(batch),
+        )
+        dense = self._trained.dense.transform(np.asarray(examples.features))
+        candidates = CandidateTensors(
+            vectors[shown[torch.from_numpy(known)]],
+            torch.from_numpy(np.minimum(examples.surface, SURFACES - 1)[known]),
+            torch.from_numpy(dense)[known],
+            torch.from_numpy(batch.ranks),
+            torch.from_numpy(batch.ages),
+        )
+        logits, watch = ranker(candidates, history)
+        order = torch.from_numpy(np.argsort(batch.example[there]))
+        of_example = torch.from_numpy(there)
+        logits, watch = logits[of_example][order] + shift, watch[of_example][order]
+        return Answers(logits, self._losses(seen, logits, watch))
+
+    def export(self, folder: Path) -> dict[str, str | int | float]:
+        trained = self.trained()
+        export(trained, self._calibration, folder)
+        save_weights(trained, folder)
+        np.save(folder / f"rows-{HEAD}.npy", self.tables[HEAD].weights)
+        return {FEATURES: FEATURES_VERSION}
+
+    def trained(self) -> Trained:
+        """The ranker as it is now, with all rows that were given out."""
+        before = self._trained
+        admitted = Admitted(**{name: _places(self.tables[name]) for name in NAMES if name != "length"})
+        vectors = VideoVectors(dict.fromkeys(NAMES, 1), 0, before.settings.width)
+        vectors.content = before.vectors.content
+        for name in NAMES:
+            vectors.tables[name].weight = nn.Parameter(torch.from_numpy(self.tables[name].weights.copy()))
+        return Trained(before.settings, before.dense, admitted, vectors, before.ranker)
+
+    def _admit(self, videos: Rows, traits: VideoTraits, now: float) -> None:
+        """Counts that these videos came up."""
+        for name, ids in _ids_of(videos, traits).items():
+            self.tables[name].admit(ids, now)
+        self.tables["tag"].admit(_or_nobody(traits.tags[videos]), now)
+
+    def _vectors(self, videos: Rows, traits: VideoTraits, rows: Mapping[str, RowAdagrad]) -> Tensor:
+        """(u,) → (u, d), as `video_tables.VideoTables.vectors`."""
+        summed = sum(rows[name].gather(self.tables[name].rows_of(ids)) for name, ids in _ids_of(videos, traits).items())
+        places = self.tables["tag"].rows_of(_or_nobody(traits.tags[videos]))
+        tagged = torch.from_numpy(places != UNSEEN)[..., None]
+        summed = summed + (rows["tag"].gather(places) * tagged).sum(-2) / tagged.sum(-2).clamp(min=1)
+        content = self._trained.vectors.content
+        return summed if content is None else summed + content(torch.from_numpy(np.asarray(traits.content[videos])))
+
+    def _losses(self, seen: TrainingSet, logits: Tensor, watch: Tensor) -> Tensor:
+        examples, ranker = seen.examples, self._trained.ranker
+        labels = torch.from_numpy(np.stack([examples.label(head) for head in self.heads], axis=1))
+        each = F.binary_cross_entropy_with_logits(logits, torch.nan_to_num(labels), reduction="none") * torch.isfinite(labels)
+        watched_s = torch.from_numpy(np.asarray(examples.watched_s))
+        longer = (torch.nan_to_num(watched_s)[:, None] > ranker.watch_time.thresholds_s).to(watch.dtype)
+        lasted = F.binary_cross_entropy_with_logits(watch, longer, reduction="none").mean(-1) * torch.isfinite(watched_s)
+        return each.sum(-1) + self._trained.settings.watch_weight * lasted
+
+
+def _table(config: IdTableConfig, places: Rows, rows: nn.Module, now: float) -> IdTable:
+    """The table of the ids whose rows lie at `places` (ids,)."""
+    weights = np.array(rows.weight.detach().numpy())
+    keys = np.full(len(weights), NO_KEY, dtype=np.int64)
+    ids = np.flatnonzero(places != UNSEEN)
+    keys[places[ids]] = ids
+    return IdTable.holding(config, keys, weights, now)
+
+
+def _places(table: IdTable) -> Rows:
+    """The row of each id up to the highest that has one."""
+    rows = np.flatnonzero(table.index.keys != NO_KEY)
+    ids = table.index.keys[rows]
+    places = np.full(int(ids.max(initial=-1)) + 1, UNSEEN, dtype=np.int64)
+    places[ids] = rows
+    return places
+
+
+def _ids_of(videos: Rows, traits: VideoTraits) -> dict[str, Rows]:
+    """What each video is looked up by in the tables that have one row for it."""
+    return {"video": videos, "author": traits.author[videos], "sound": _or_nobody(traits.sound[videos]), "length": length_buckets(traits.duration_s[videos])}
+
+
+def _or_nobody(ids: Rows) -> Rows:
+    return np.where(ids < 0, NO_KEY, ids)
+
+
+def _within(batch: Batch) -> Tensor:
+    return torch.zeros(1) if batch.within is None else torch.from_numpy(batch.within)

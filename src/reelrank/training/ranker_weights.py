@@ -1,0 +1,45 @@
+"""The weights of a ranker beside its artifact: what was exported can be learned on from."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+
+from reelrank.models import video_tables
+from reelrank.models.dense_inputs import DenseInputs
+from reelrank.models.ranker import Ranker, VideoVectors
+from reelrank.models.sessions import Manifest
+from reelrank.models.video_tables import NAMES, Admitted, rows_of
+from reelrank.training.calibration import Calibration
+from reelrank.training.train_ranker import Trained
+
+_FILE = "network.pt"
+
+
+def save_weights(trained: Trained, folder: Path) -> None:
+    """Writes into the folder of its artifact what the graphs there were made of. Rows and content have files of their own."""
+    torch.save(trained.ranker.state_dict(), folder / _FILE)
+
+
+def load_trained(folder: Path) -> tuple[Trained, dict[str, Calibration]]:
+    """The ranker of an artifact, and how its heads are calibrated. Raises OSError if its weights were not kept."""
+    manifest = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Manifest)
+    state = torch.load(folder / _FILE, weights_only=True)
+    with np.load(folder / "dense.npz", allow_pickle=False) as dense:
+        inputs = DenseInputs(dense["values"], dense["scores"])
+    with video_tables.load(folder).live.held() as tables:
+        admitted = Admitted(*(tables[name].places for name in Admitted.__dataclass_fields__))
+        rows = {name: tables[name].weights for name in NAMES}
+    knots = torch.zeros(len(manifest.features), manifest.settings.bins + 1)
+    ranker = Ranker(manifest.settings, manifest.heads, knots, torch.zeros_like(state["watch_time.thresholds_s"]))
+    ranker.load_state_dict(state)
+    content = np.load(folder / "content.npy")
+    vectors = VideoVectors(rows_of(admitted), len(content), manifest.settings.width)
+    with torch.no_grad():
+        for name in NAMES:
+            vectors.tables[name].weight = torch.nn.Parameter(torch.from_numpy(np.array(rows[name])))
+        if vectors.content is not None:
+            vectors.content.weight.copy_(torch.from_numpy(content.T))
+    calibration = {head: Calibration(*of) for head, of in manifest.calibration.items()}
+    return Trained(manifest.settings, inputs, admitted, vectors, ranker), calibration

@@ -1,0 +1,95 @@
+"""A small model that learns online, and logs of examples for it: likes hang on the video alone, by its parity."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from reelrank.domain.event import Context
+from reelrank.domain.example import CLOSED, WATCHED, Example, Labels, PlaceFacts, SlateFacts, encode_example
+from reelrank.features.definitions import FEATURES_VERSION, WIDTH
+from reelrank.features.tokens import Deeds, tokens_of
+from reelrank.models.id_tables import IdTable, IdTableConfig
+from reelrank.models.row_optimizer import RowAdagrad
+from reelrank.storage.event_log import EXAMPLES, EventLog, Record
+from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from reelrank.training.online_learner import Answers
+
+NOW = 1_750_000_000.0
+VIDEOS = 30
+
+
+class SmallModel:
+    """Logits = row of the video, times a matrix."""
+
+    heads = HEADS
+
+    def __init__(self, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        self.tables = {"video": IdTable(IdTableConfig(width=4, admit_after=1, first_rows=8))}
+        self.dense = nn.Linear(4, len(HEADS))
+
+    def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
+        examples = seen.examples
+        places = self.tables["video"].admit(examples.video, float(examples.known_at.max()))
+        logits = self.dense(rows["video"].gather(places))
+        labels = torch.from_numpy(examples.labels)
+        known = torch.isfinite(labels)
+        losses = nn.functional.binary_cross_entropy_with_logits(logits, torch.nan_to_num(labels), reduction="none") * known
+        return Answers(logits, losses.sum(1))
+
+    def export(self, folder: Path) -> dict[str, str | int | float]:
+        np.save(folder / "rows.npy", self.tables["video"].weights)
+        np.save(folder / "dense.npy", self.dense.weight.detach().numpy())
+        return {}
+
+
+def example(number: int, kind: str = WATCHED, user: str = "", watched_s: float = 9.0, **more: object) -> Example:
+    """The so manyth example of a partition: of video number % VIDEOS, long viewed if that is even."""
+    video = number % VIDEOS
+    labels = Labels(click=True, long_view=video % 2 == 0, completion=False, skip=False, watched_s=watched_s, replays=0)
+    if kind == CLOSED:
+        labels = Labels(like=video % 2 == 0, share=False, follow=False, comment=False, hide=False)
+    at = NOW + 36.0 * number
+    features = np.full(WIDTH, 0.5, dtype="<f4").tobytes()
+    facts: dict[str, object] = {
+        "kind": kind,
+        "partition": 0,
+        "offset": number,
+        "part": 0,
+        "replay_from": 0,
+        "watermark": at,
+        "horizon": 0.0,
+        "version": 1,
+        "impression_at": at,
+        "impression_seen": True,
+        "labels": labels,
+        "slate": SlateFacts(f"r{number}", user or f"u{number % 7}", at, "by_hand", "", "", {}, Context()),
+        "place": PlaceFacts(f"v{video}", "a", 20.0, 0, (), None, None, "", {}, features, FEATURES_VERSION),
+    }
+    return Example(**{**facts, **more})
+
+
+def append(log: EventLog, examples: Sequence[Example]) -> None:
+    log.append(EXAMPLES, [Record("", encode_example(one), one.partition) for one in examples])
+
+
+def seen(records: Sequence[Example]) -> tuple[TrainingSet, list[int]]:
+    """Examples without histories."""
+    labels = no_labels(len(records))
+    for row, record in enumerate(records):
+        heads = ("click", "long_view", "completion") if record.kind == WATCHED else ("like", "share", "follow", "comment", "hide")
+        for head in heads:
+            labels[row, HEADS.index(head)] = getattr(record.labels, head)
+    count = len(records)
+    at = np.array([record.impression_at for record in records])
+    videos = np.array([int(record.place.video_id[1:]) for record in records])
+    nothing, none = np.zeros(count, dtype=np.int64), np.empty(0, dtype=np.int64)
+    features = np.zeros((count, WIDTH), dtype=np.float32)
+    examples = Examples(nothing, videos, at, at, nothing, nothing, features, labels, np.zeros(count, dtype=np.float32))
+    times, flags = np.empty(0), np.empty(0, dtype=np.bool_)
+    tokens = tokens_of(Deeds(1, none, none, times, times, none, flags, flags, none, none, none, times, none), np.ones(VIDEOS))
+    traits = Traits(none, none, none[:, None], times, times, np.empty((0, 0), dtype=np.float32))
+    return TrainingSet(examples, tokens, traits, np.array(["u"])), list(range(count))

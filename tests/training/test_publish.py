@@ -1,0 +1,121 @@
+"""Publishing through gates, and back again: on artifacts whose worth is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reelrank.evaluation.paired import auc_shares
+from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.event_log import StorageError
+from reelrank.training.publish import FEATURES, PARENT, PARITY, GateConfig, Judged, Unfit, Verdict, newest, predicted, publish, roll_back
+
+USERS = np.repeat(np.arange(60), 20)
+OUTCOMES = np.random.default_rng(0).random(len(USERS)) < 0.4
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "artifacts")
+
+
+def candidate(folder: Path, signal: float, seed: int = 1) -> Path:
+    """A model whose scores hold so much of the truth."""
+    made = folder / f"candidate-{signal}-{seed}"
+    made.mkdir(parents=True, exist_ok=True)
+    np.save(made / "scores.npy", signal * OUTCOMES + np.random.default_rng(seed).normal(size=len(USERS)))
+    return made
+
+
+def judge(folder: Path) -> Judged:
+    scores = predicted("scores", np.load(folder / "scores.npy"))
+    return Judged(USERS, {"auc": auc_shares(OUTCOMES, scores)})
+
+
+def published(artifacts: ArtifactStore, folder: Path, at: float, **more: object) -> Verdict:
+    return publish(artifacts, "ranker", folder, judge, at, **more)
+
+
+def test_the_first_sound_candidate_is_published(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    verdict = published(artifacts, candidate(tmp_path, 1.0), 1.0, about={"data_until": 7.0})
+    current = artifacts.current("ranker")
+    assert verdict.published
+    assert current.manifest.version == verdict.version
+    assert current.manifest.about["auc"] == verdict.metrics["auc"] > 0.7
+    assert (current.manifest.about["data_until"], current.manifest.about[PARENT], current.manifest.about["held_out"]) == (7.0, "", len(USERS))
+    assert np.array_equal(np.load(current.folder / "scores.npy"), np.load(candidate(tmp_path, 1.0) / "scores.npy"))
+
+
+def test_a_better_candidate_takes_the_place_of_the_live_one(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    first = published(artifacts, candidate(tmp_path, 0.5), 1.0)
+    second = published(artifacts, candidate(tmp_path, 2.0), 2.0)
+    assert second.published
+    assert second.against == first.version == artifacts.current("ranker").manifest.about[PARENT]
+    assert second.differences["auc"].lo > 0
+
+
+def test_a_worse_candidate_is_refused_with_numbers_and_the_live_version_stays(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    first = published(artifacts, candidate(tmp_path, 2.0), 1.0)
+    verdict = published(artifacts, candidate(tmp_path, 0.5), 2.0)
+    assert not verdict.published
+    assert "auc is -0." in verdict.reasons[0]
+    assert first.version in verdict.reasons[0]
+    assert artifacts.current("ranker").manifest.version == first.version
+
+
+def test_a_candidate_within_the_noise_is_published(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    published(artifacts, candidate(tmp_path, 1.0, seed=1), 1.0)
+    verdict = published(artifacts, candidate(tmp_path, 1.0, seed=2), 2.0)
+    assert verdict.published
+    assert verdict.differences["auc"].lo < 0 < verdict.differences["auc"].hi
+
+
+def test_what_is_merely_worse_can_be_published_anyway(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    published(artifacts, candidate(tmp_path, 2.0), 1.0)
+    assert published(artifacts, candidate(tmp_path, 0.5), 2.0, anyway=True).published
+
+
+def test_what_is_unsound_is_refused_whatever_it_is_worth(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    first = published(artifacts, candidate(tmp_path, 0.5), 1.0)
+    good = candidate(tmp_path, 2.0)
+    assert "features of version other" in published(artifacts, good, 2.0, about={FEATURES: "other"}, anyway=True).reasons[0]
+    assert "differs from the network by 0.1" in published(artifacts, good, 2.0, about={PARITY: 0.1}, anyway=True).reasons[0]
+    assert "differs from the network by nan" in published(artifacts, good, 2.0, about={PARITY: np.nan}, anyway=True).reasons[0]
+    np.save(good / "weights.npy", np.array([1.0, np.nan, np.inf], dtype=np.float32))
+    assert published(artifacts, good, 2.0, anyway=True).reasons == ("weights.npy holds 2 values that are no finite numbers",)
+    (tmp_path / "empty").mkdir()
+    assert "is empty" in published(artifacts, tmp_path / "empty", 2.0).reasons[0]
+    assert artifacts.versions("ranker") == [first.version]
+
+
+def test_a_model_that_predicts_no_number_is_unfit(tmp_path: Path) -> None:
+    with pytest.raises(Unfit, match="no finite click for 1 of 2"):
+        predicted("click", np.array([0.5, np.nan]))
+
+
+def test_a_live_version_that_cannot_be_judged_gives_way(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    artifacts.publish("ranker", 1.0, lambda folder: (folder / "of-an-earlier-release").touch())
+    assert published(artifacts, candidate(tmp_path, 0.5), 2.0).published
+
+
+def test_with_too_few_users_to_compare_what_is_live_stays(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    published(artifacts, candidate(tmp_path, 0.5), 1.0)
+    verdict = published(artifacts, candidate(tmp_path, 2.0), 2.0, config=GateConfig(min_users=61))
+    assert "60 users in 1200 held-out examples; 61 are needed" in verdict.reasons[0]
+
+
+def test_rolling_back_makes_the_version_before_live_and_from_there_the_one_before(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    one, two, three = (published(artifacts, candidate(tmp_path, signal), signal).version for signal in (1.0, 2.0, 3.0))
+    assert roll_back(artifacts, "ranker") == (three, two)
+    assert roll_back(artifacts, "ranker") == (two, one)
+    with pytest.raises(StorageError, match="no version of 'ranker' older than"):
+        roll_back(artifacts, "ranker")
+    assert roll_back(artifacts, "ranker", three) == (one, three)
+    with pytest.raises(StorageError, match="no version 'none'"):
+        roll_back(artifacts, "ranker", "none")
+
+
+def test_the_newest_tenth_is_held_out(artifacts: ArtifactStore) -> None:
+    assert newest(np.arange(100.0), GateConfig()) == 90.0
+    assert newest(np.arange(100.0), GateConfig(held_out=4)) == 96.0
+    assert newest(np.arange(3.0), GateConfig()) == np.inf
