@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reelrank.candidates.build_index import IndexBuilder
-from reelrank.candidates.co_watched import CoWatchedSource, item_to_item
+from reelrank.candidates.co_watched import CoWatchedSource, CoWatches, item_to_item
 from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
 from reelrank.candidates.graph_neighbours import GraphNeighboursSource, graph_vectors
@@ -33,7 +33,6 @@ from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
 from reelrank.models.graph import GraphVectors
-from reelrank.models.item_to_item import ItemToItem
 from reelrank.ranking.ranker_scorer import RankerScorer, published_ranker
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
@@ -189,7 +188,7 @@ class Reelrank:
         return graph_vectors(self.artifacts)
 
     @cached_property
-    def item_to_item(self) -> Published[ItemToItem]:
+    def item_to_item(self) -> Published[CoWatches]:
         return item_to_item(self.artifacts)
 
     @cached_property
