@@ -10,7 +10,17 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=10_000)]
 Weight = Annotated[float, Meta(ge=-1_000, le=1_000)]
 
-_QUOTA = {"nearest": 200, "co_watched": 200, "similar_users": 150, "following": 60, "trending": 100, "trending_place": 50, "trending_tag": 80, "fresh": 80}
+_QUOTA = {
+    "nearest": 200,
+    "graph_neighbours": 100,
+    "co_watched": 200,
+    "similar_users": 150,
+    "following": 60,
+    "trending": 100,
+    "trending_place": 50,
+    "trending_tag": 80,
+    "fresh": 80,
+}
 _VALUE = {
     "click": 0.4,
     "long_view": 1.0,
