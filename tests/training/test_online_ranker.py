@@ -76,7 +76,7 @@ def test_it_learns_that_the_world_has_changed(artifact: Path) -> None:
     column = learner.model.heads.index("click")
     happened = news.examples.label("click") > 0
     said_first, said_last = np.concatenate(logits)[:50, column], np.concatenate(logits)[-400:, column]
-    assert auc(happened[:50], said_first.astype(float)) < 0.4
+    assert auc(happened[:50], said_first.astype(float)) < 0.5
     assert auc(happened[-400:], said_last.astype(float)) > 0.8
 
 

@@ -35,15 +35,15 @@ def recall(hits: Bools, relevant: Rows) -> Floats:
 
 def ndcg(hits: Bools, relevant: Rows) -> Floats:
     """Normalised discounted cumulative gain with gain 1 and discount 1 / log2(place + 2): (n,). nan without a relevant video."""
-    gains = 1 / np.log2(np.arange(hits.shape[1]) + 2)
+    gains: Floats = 1 / np.log2(np.arange(hits.shape[1]) + 2)
     best: Floats = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(relevant, hits.shape[1])]
     with np.errstate(invalid="ignore"):
-        return np.asarray((hits @ gains) / best)
+        return (hits @ gains) / best
 
 
 def hit(hits: Bools) -> Floats:
     """1 for each list that holds a relevant video at all, else 0: (n,)."""
-    return hits.any(axis=1).astype(np.float64)
+    return np.asarray(hits.any(axis=1), dtype=np.float64)
 
 
 def places(scores: NDArray[np.floating], targets: Rows) -> Floats:

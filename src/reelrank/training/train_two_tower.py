@@ -1,6 +1,7 @@
 """Trains the two towers: histories → windows → batches → towers → fit → evaluate; whatever stops it, it goes on where it was."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from torch.nn import functional
 from reelrank.features.tokens import Tokens
 from reelrank.models.losses import full_softmax, sampled_softmax
 from reelrank.models.two_tower import TwoTower, TwoTowerConfig, VideoFeatures
-from reelrank.training.negatives import MixedNegatives
+from reelrank.training.examples import TrainingSet
+from reelrank.training.later_watches import LaterWatches
+from reelrank.training.negatives import MixedNegatives, next_positives, skipped_nearby
 from reelrank.training.token_windows import Windows, batches, histories, padded, windows
 from reelrank.training.training_run import TrainingRun
 
@@ -21,6 +24,7 @@ Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 _CHECKPOINT_STEPS = 200  # what a kill costs at most
+_NOTED_STEPS = 20  # between two points of the curve of the loss
 _ENCODED = 512  # histories encoded at a time
 
 
@@ -38,6 +42,36 @@ class TwoTowerTraining(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     uniform_negatives: int = 2_048  # drawn beside those of the batch
     hard_weight: float = 0.0  # what telling the target from a skipped video counts beside the softmax
     seed: int = 0
+
+
+def train(
+    examples: TrainingSet,
+    validate_from: float,
+    *,
+    network: TwoTowerConfig | None = None,
+    training: TwoTowerTraining | None = None,
+    folder: Path | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> tuple[TwoTower, float]:
+    """The towers learned from what was known before `validate_from` (UTC seconds), and their recall@100 of the long views after it.
+
+    A long view counts if the user had not had that video on screen before.
+    """
+    training = training or TwoTowerTraining()
+    later = LaterWatches.of(examples.tokens, validate_from)
+    if len(later.user) == 0:
+        raise ValueError(f"nobody watched a new video long after {validate_from:.0f}, so towers can't be chosen; validate from an earlier moment")
+    known, traits = later.before, examples.traits
+    targets = next_positives(known.video, known.actions, known.start)
+    hard = skipped_nearby(known.video, known.actions, known.start, targets)
+
+    def quality(towers: TwoTower) -> float:
+        users = user_vectors(towers, known, later.user, known.start[later.user + 1], training.window)
+        return later.recall(users, video_vectors(towers), 100)
+
+    features = VideoFeatures(traits.author, traits.sound, traits.tags, traits.content)
+    towers = fit(known, targets, features, quality, hard=hard, network=network, training=training, folder=folder, on_progress=on_progress)
+    return towers, quality(towers)
 
 
 def fit(
@@ -58,11 +92,14 @@ def fit(
     video that it is to be told from, -1 for none (`negatives.skipped_nearby`). With a `folder` the run is kept there, and
     called again with the same arguments it goes on at its last checkpoint, to the same weights bit by bit.
     """
-    training = training or TwoTowerTraining()
+    training, network = training or TwoTowerTraining(), network or TwoTowerConfig()
     cut = windows(tokens.start, targets, training.window)
     if len(cut) == 0:
         raise ValueError("no history has a watch that could be predicted from the ones before it; gather more of them")
-    with torch.random.fork_rng(devices=[]), TrainingRun(folder) as run:
+    draw = MixedNegatives.of(targets[targets >= 0], len(features), training.batch, training.uniform_negatives)
+    lessons = _Lessons(tokens, targets, hard, cut, draw, training)
+    made_of = {"network": msgspec.to_builtins(network), "training": msgspec.to_builtins(training), "videos": len(features), "tokens": len(tokens.video)}
+    with torch.random.fork_rng(devices=[]), TrainingRun(folder, made_of) as run:
         torch.manual_seed(training.seed)
         towers = TwoTower(features, network)
         towers.video_tower.describe(features, _watched(tokens, targets, len(features)))
@@ -73,16 +110,14 @@ def fit(
             towers.load_state_dict(kept["towers"])
             optimizer.load_state_dict(kept["optimizer"])
 
-        draw = MixedNegatives.of(targets[targets >= 0], len(features), training.batch, training.uniform_negatives)
         while position["epoch"] < training.epochs and position["stale"] < training.patience:
-            epoch = position["epoch"]
-            for loss in _epoch(towers, optimizer, tokens, targets, hard, cut, draw, training, position):
+            for loss in _epoch(towers, optimizer, lessons, position):
                 on_progress(1)
-                if position["step"] % 20 == 0:
+                if position["step"] % _NOTED_STEPS == 0:
                     run.note("loss", position["step"], loss)
                 if position["step"] % _CHECKPOINT_STEPS == 0:
                     run.checkpoint(_state(towers, optimizer, position))
-            position |= {"epoch": epoch + 1, "batch": 0}
+            position |= {"epoch": position["epoch"] + 1, "batch": 0}
             if position["epoch"] % training.evaluate_every == 0 or position["epoch"] == training.epochs:
                 _judge(towers, quality, position, run)
             run.checkpoint(_state(towers, optimizer, position))
@@ -91,26 +126,25 @@ def fit(
         return towers.eval()
 
 
-def _epoch(
-    towers: TwoTower,
-    optimizer: torch.optim.Optimizer,
-    tokens: Tokens,
-    targets: Rows,
-    hard: Rows | None,
-    cut: Windows,
-    draw: MixedNegatives,
-    training: TwoTowerTraining,
-    position: dict[str, Any],
-) -> Iterator[float]:
+@dataclass(frozen=True, slots=True)
+class _Lessons:
+    """What there is to learn."""
+
+    tokens: Tokens
+    targets: Rows  # (t,)
+    hard: Rows | None  # (t,)
+    cut: Windows
+    draw: MixedNegatives
+    training: TwoTowerTraining
+
+
+def _epoch(towers: TwoTower, optimizer: torch.optim.Optimizer, lessons: _Lessons, position: dict[str, Any]) -> Iterator[float]:
     """Learns from every window once, from the batch on that `position` names; yields the loss of each step."""
     towers.train()
-    order = batches(cut, training.batch, np.random.default_rng([training.seed, position["epoch"]]))
+    seeds = [lessons.training.seed, position["epoch"]]
+    order = batches(lessons.cut, lessons.training.batch, np.random.default_rng(seeds))
     for place in range(position["batch"], len(order)):
-        rng = np.random.default_rng([training.seed, position["epoch"], place])
-        which = order[place]
-        places, there = padded(cut.start[which], cut.end[which])
-        wanted = np.where(there & (places >= cut.learn[which][:, None]), targets[places], -1)
-        loss = _loss(towers, tokens, cut, which, wanted, None if hard is None else hard[places], draw, training, rng)
+        loss = _loss(towers, lessons, order[place], np.random.default_rng([*seeds, place]))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -118,28 +152,22 @@ def _epoch(
         yield float(loss.detach())
 
 
-def _loss(
-    towers: TwoTower,
-    tokens: Tokens,
-    cut: Windows,
-    which: Rows,
-    wanted: Rows,
-    hard: Rows | None,
-    draw: MixedNegatives,
-    training: TwoTowerTraining,
-    rng: np.random.Generator,
-) -> torch.Tensor:
-    """The loss of the windows `which`, of which `wanted` (B, S) is to be predicted and not `hard` (B, S)."""
-    batch = histories(tokens, cut.start[which], cut.end[which])
-    learns = wanted >= 0
-    positives = wanted[learns]
+def _loss(towers: TwoTower, lessons: _Lessons, which: Rows, rng: np.random.Generator) -> torch.Tensor:
+    """The loss of the windows `which`: p targets told from all videos or from drawn ones, and from those that were skipped."""
+    cut, draw, training = lessons.cut, lessons.draw, lessons.training
+    batch = histories(lessons.tokens, cut.start[which], cut.end[which])  # (B, S)
+    places, there = padded(cut.start[which], cut.end[which])
+    learns = there & (places >= cut.learn[which][:, None]) & (lessons.targets[places] >= 0)  # (B, S)
+    positives = lessons.targets[places][learns]  # (p,)
+    skipped = lessons.hard[places][learns] if lessons.hard is not None and training.hard_weight else np.full(len(positives), -1)
+
     full = draw.videos <= training.full_softmax_videos
-    hard = hard[learns] if hard is not None and training.hard_weight else np.empty(0, dtype=np.int64)
     negatives = np.arange(draw.videos) if full else draw.draw(positives, rng)
-    rows = negatives if full else np.unique(np.concatenate([batch.video.numpy().ravel().clip(min=0), negatives, hard.clip(min=0)]))
+    tokens = batch.video.numpy()
+    rows = negatives if full else np.unique(np.concatenate([tokens.ravel().clip(min=0), negatives, skipped.clip(min=0)]))  # all that this step needs
     plain = towers.video_tower(torch.as_tensor(rows))  # (n, d)
     videos = towers.aligned(plain)
-    users = towers.users(plain, _places(rows, batch.video.numpy()), batch)[torch.as_tensor(learns)]  # (p, d)
+    users = towers.users(plain, _places(rows, tokens), batch)[torch.as_tensor(learns)]  # (p, d)
     own = _places(rows, positives)
     if full:
         loss = full_softmax(users, videos, own)
@@ -147,10 +175,9 @@ def _loss(
         chances = torch.as_tensor(draw.log_chances)
         same = torch.as_tensor(positives[:, None] == negatives)
         loss = sampled_softmax(users, videos[own], videos[_places(rows, negatives)], chances[negatives], chances[positives], same)
-    if (hard >= 0).any():
-        given = torch.as_tensor(hard >= 0)
-        better = (users * (videos[own] - videos[_places(rows, hard).clamp(min=0)])).sum(dim=1)[given]
-        loss = loss + training.hard_weight * functional.softplus(-better).mean()
+    if (given := torch.as_tensor(skipped >= 0)).any():
+        margin = (users * (videos[own] - videos[_places(rows, skipped).clamp(min=0)])).sum(dim=1)[given]
+        loss = loss + training.hard_weight * functional.softplus(-margin).mean()
     return loss
 
 

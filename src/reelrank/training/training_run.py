@@ -11,10 +11,10 @@ _CHECKPOINT = "checkpoint.pt"
 
 
 class TrainingRun:
-    """The folder of one run. Without a folder nothing is written, and nothing is resumed."""
+    """The folder of one run, and what the run is `made_of`: its settings. Without a folder nothing is written, and nothing is resumed."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, made_of: dict[str, Any]) -> None:
+        self.folder, self.made_of = folder, made_of
         self.curves: dict[str, list[tuple[int, float]]] = {}  # by name, (step, value)
         self._events: Any = None
 
@@ -31,10 +31,12 @@ class TrainingRun:
             self._events.close()
 
     def resume(self) -> dict[str, Any] | None:
-        """What the last `checkpoint` was given, or None in a new run."""
+        """What the last `checkpoint` was given, or None in a new run. Raises ValueError if that run had other settings."""
         if self.folder is None or not (self.folder / _CHECKPOINT).exists():
             return None
         kept = torch.load(self.folder / _CHECKPOINT, weights_only=True)
+        if kept["made_of"] != self.made_of:
+            raise ValueError(f"the run in {self.folder} was of {kept['made_of']}, this one is of {self.made_of}; take another folder, or remove that one")
         self.curves = {name: [tuple(point) for point in points] for name, points in kept["curves"].items()}
         torch.set_rng_state(kept["chance"])
         return kept["state"]
@@ -45,7 +47,7 @@ class TrainingRun:
             return
         unfinished = self.folder / f"{_CHECKPOINT}.unfinished"
         with unfinished.open("wb") as file:
-            torch.save({"state": state, "curves": self.curves, "chance": torch.get_rng_state()}, file)
+            torch.save({"state": state, "made_of": self.made_of, "curves": self.curves, "chance": torch.get_rng_state()}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, self.folder / _CHECKPOINT)

@@ -1,0 +1,65 @@
+"""What users watched after a moment, and how much of it their vectors find: what retrieval models are chosen by."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.evaluation import retrieval
+from reelrank.features.tokens import Action, Tokens
+
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+_BLOCK = 1_024  # users ranked at a time
+
+
+def known_before(tokens: Tokens, moment: float) -> Tokens:
+    """The histories as they were at `moment` (UTC seconds)."""
+    everybody = np.arange(len(tokens.start) - 1)
+    ends = tokens.ends(everybody, np.full(len(everybody), moment))
+    kept = np.flatnonzero(np.arange(len(tokens.video)) < np.repeat(ends, np.diff(tokens.start)))
+    start = np.concatenate([[0], np.cumsum(ends - tokens.start[:-1])])
+    columns: dict[str, Any] = {name: column[kept] for name, column in tokens._asdict().items() if name != "start"}
+    return Tokens(start, **columns)
+
+
+@dataclass(frozen=True, slots=True)
+class LaterWatches:
+    """The videos that u users watched long for the first time after a moment."""
+
+    user: Rows  # (u,) places in the tokens
+    indptr: Rows  # (u + 1,)
+    video: Rows  # those of user[i] are video[indptr[i] : indptr[i + 1]], each once
+    before: Tokens  # the histories at that moment
+
+    @classmethod
+    def of(cls, tokens: Tokens, moment: float, until: float = np.inf) -> "LaterWatches":
+        """From `moment` on and before `until` (UTC seconds); what a user had on screen before does not count."""
+        before = known_before(tokens, moment)
+        width = int(tokens.video.max(initial=-1)) + 1
+        long = (tokens.occurred_at >= moment) & (tokens.occurred_at < until) & ((tokens.actions & int(Action.LONG_VIEW)) > 0)
+        pairs = np.setdiff1d((tokens.owner * width + tokens.video)[long], before.owner * width + before.video)
+        owner, video = np.divmod(pairs, max(width, 1))
+        user, counts = np.unique(owner, return_counts=True)
+        return cls(user, np.concatenate([[0], np.cumsum(counts)]), video, before)
+
+    def recall(self, users: Floats, videos: Floats, k: int) -> float:
+        """The share of them among the k videos (m, d) nearest to `users` (u, d) that were not on screen before: the mean over users.
+
+        nan if nobody watched anything later.
+        """
+        if len(self.user) == 0:
+            return float("nan")
+        found = []
+        for first in range(0, len(self.user), _BLOCK):
+            some = self.user[first : first + _BLOCK]
+            scores = users[first : first + _BLOCK] @ videos.T
+            sizes = self.before.start[some + 1] - self.before.start[some]
+            seen = np.repeat(self.before.start[some] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+            scores[np.repeat(np.arange(len(some)), sizes), self.before.video[seen]] = -np.inf
+            indptr = self.indptr[first : first + len(some) + 1]
+            hits = retrieval.found(retrieval.top(scores, k), indptr - indptr[0], self.video[indptr[0] : indptr[-1]])
+            found.append(retrieval.recall(hits, np.diff(indptr)))
+        return float(np.concatenate(found).mean())
