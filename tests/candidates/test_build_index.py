@@ -5,7 +5,7 @@ import numpy as np
 from candidates.small_app import HOUR, SmallApp
 from reelrank.candidates import co_watched, similar_users
 from reelrank.candidates.build_index import IndexBuilder, IndexConfig
-from reelrank.models.item_to_item import ItemToItem
+from reelrank.candidates.co_watched import CoWatches
 
 
 def test_both_artifacts_are_published_with_their_figures(two_circles: SmallApp) -> None:
@@ -63,6 +63,6 @@ def test_popularity_is_that_of_the_last_days(two_circles: SmallApp) -> None:
     IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock).build()
     artifact = two_circles.artifacts.current(co_watched.ITEM_TO_ITEM)
     assert artifact is not None
-    model = ItemToItem.load(artifact.folder / co_watched.FILE)
+    model = CoWatches.load(artifact.folder).together
     cat, dog = model.places_of(np.array([two_circles.columns.rows[video_id] for video_id in ("cat 0", "dog 0")]))
     assert model.log_popularity[dog] > model.log_popularity[cat]

@@ -79,7 +79,7 @@ def test_the_same_state_gives_the_same_proposal(two_circles: SmallApp, source: C
 def test_a_model_swapped_in_the_middle_of_requests_is_seen_whole_or_not_at_all(two_circles: SmallApp, source: CoWatchedSource) -> None:
     two_circles.watches("newcomer", "cat 0")
     builder = IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock, CONFIG)
-    before = two_circles.proposed(source, "newcomer")
+    before = two_circles.proposed(source, "newcomer", quota=20)
     answers: set[tuple[str, ...]] = set()
     problems: list[BaseException] = []
     stop = threading.Event()
@@ -88,7 +88,7 @@ def test_a_model_swapped_in_the_middle_of_requests_is_seen_whole_or_not_at_all(t
     def ask() -> None:
         try:
             while not stop.is_set():
-                answers.add(tuple(two_circles.columns.videos[row].video_id for row in source.propose(query, 10).rows))
+                answers.add(tuple(two_circles.columns.videos[row].video_id for row in source.propose(query, 20).rows))
         except BaseException as problem:
             problems.append(problem)
 
@@ -104,7 +104,7 @@ def test_a_model_swapped_in_the_middle_of_requests_is_seen_whole_or_not_at_all(t
         two_circles.watches("cat person 1", new)
         builder.build()
         source.refresh()
-        expected = tuple(two_circles.columns.videos[row].video_id for row in source.propose(query, 10).rows)
+        expected = tuple(two_circles.columns.videos[row].video_id for row in source.propose(query, 20).rows)
         allowed.add(expected)
         deadline = time.monotonic() + 10
         while expected not in answers and time.monotonic() < deadline:

@@ -52,7 +52,7 @@ class Life(RuleBasedStateMachine):
         if hasattr(self, "folder"):
             shutil.rmtree(self.folder)
 
-    @rule(keys=BATCHES, wait=st.integers(0, 15))
+    @rule(keys=st.lists(st.sampled_from([*UNIVERSE, NO_KEY]), min_size=8, max_size=30), wait=st.integers(0, 12))
     def admit(self, keys: list[int], wait: int) -> None:
         self.now += wait
         for key in keys:
@@ -78,7 +78,7 @@ class Life(RuleBasedStateMachine):
         self.table.note_change(rows)
         self.rows |= {key: self.rows[key] + np.float32(amount) for key in keys}
 
-    @rule(wait=st.integers(0, 40))
+    @rule(wait=st.sampled_from([0, 9, 21]))
     def expire(self, wait: int) -> None:
         self.now += wait
         gone = [key for key, at in self.touched.items() if at < self.now - EXPIRES_S]
@@ -163,6 +163,25 @@ def test_rows_stay_the_same_while_a_table_grows_a_thousandfold() -> None:
     assert np.array_equal(table.rows_of(first), rows)
     assert np.array_equal(table.look_up(first), values)
     assert len(table) == 8_000 and table.index.capacity == 8_192
+
+
+def test_the_next_owner_of_a_row_inherits_neither_numbers_nor_state() -> None:
+    table = IdTable(IdTableConfig(width=WIDTH, admit_after=1, expire_after_s=5.0, spread=CONFIG.spread, seed=CONFIG.seed))
+    row = table.admit(ids([1]), 0.0)
+    table.weights[row], table.squares[row] = 9, 9
+    assert table.expire(6.0) == 1
+    assert table.admit(ids([2]), 6.0).tolist() == row.tolist()
+    assert np.array_equal(table.look_up(ids([2]))[0], FIRST[2])
+    assert table.squares[row].tolist() == [0]
+    assert table.rows_of(ids([1])).tolist() == [0]
+
+
+def test_who_lost_a_row_must_earn_it_again() -> None:
+    table = IdTable(IdTableConfig(admit_after=2, first_rows=2, max_rows=2))
+    assert table.admit(ids([1, 1]), 0.0).all()
+    assert table.admit(ids([2, 2]), 1.0).all()
+    assert not table.admit(ids([1]), 2.0).any()
+    assert table.admit(ids([1]), 3.0).all()
 
 
 def test_one_id_comes_as_often_as_it_occurs_in_a_batch() -> None:

@@ -42,6 +42,19 @@ def test_it_follows_a_table_that_has_grown(table: IdTable, tmp_path: Path) -> No
     assert equal(replica, table, np.arange(1_100))
 
 
+def test_who_has_no_row_any_more_has_none_here_either(table: IdTable, tmp_path: Path) -> None:
+    table.save(tmp_path)
+    replica, mark = TableReplica.load(tmp_path), table.edition
+    table.admit(np.array([2, 3]), 9.0)
+    table.expire(15.0)
+    replica.apply(*table.changes_since(mark))
+    assert np.count_nonzero(replica.rows_of(np.arange(6))) == 2
+    assert equal(replica, table, np.arange(6))
+    table.admit(np.arange(4, 9), 15.0)
+    replica.apply(*table.changes_since(mark))  # with what it knows already
+    assert equal(replica, table, np.arange(10))
+
+
 def test_only_what_has_changed_is_sent(table: IdTable) -> None:
     mark = table.edition
     assert len(table.changes_since(0).rows) == 6 and len(table.changes_since(mark).rows) == 0

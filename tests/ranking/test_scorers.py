@@ -46,11 +46,17 @@ def test_without_taste_weight_taste_changes_nothing():
     assert all(values[0] == values[1] for values in heads.values())
 
 
-def test_the_value_is_the_weighted_sum_and_freshness_fades_by_half_in_its_half_life():
+def test_the_value_is_the_logarithm_of_the_weighted_sum_and_freshness_fades_by_half_in_its_half_life():
     params = FeedParams(value={"long_view": 2.0, "like": 10.0}, freshness_weight=1.0, freshness_half_life_s=3_600.0, popularity_weight=0.0)
     fresh = features({"age": 0.0}, {"age": float(np.log1p(1.0))})
     heads = {"long_view": np.array([0.5, 0.5]), "like": np.array([0.1, 0.1])}
-    assert value(heads, fresh, params) == pytest.approx([2.0 * 2.0, 2.0 * 1.5], rel=1e-5)
+    assert value(heads, fresh, params) == pytest.approx([np.log(2.0) + 1.0, np.log(2.0) + 0.5], rel=1e-5)
+
+
+def test_what_is_expected_to_please_nobody_comes_last_and_still_has_a_score():
+    heads = {"long_view": np.array([0.0, 0.001]), "hide": np.array([0.5, 0.0])}
+    scores = value(heads, features({}, {}), FeedParams(value={"long_view": 1.0, "hide": -5.0}))
+    assert np.isfinite(scores).all() and scores[0] < scores[1]
 
 
 def test_heads_that_nobody_predicts_count_for_nothing_and_what_is_predicted_counts_by_its_weight():
@@ -65,7 +71,7 @@ def test_what_speaks_for_a_video_besides_lifts_its_value_by_its_weight(weight: s
     nothing = {"freshness_weight": 0.0, "popularity_weight": 0.0, "co_watch_weight": 0.0}
     heads = {"click": np.array([0.5]), "long_view": np.array([0.5]), "like": np.array([0.1])}
     plain = value(heads, features({feature: 2.0}), FeedParams(**nothing))
-    assert value(heads, features({feature: 2.0}), FeedParams(**{**nothing, weight: 0.25})) == pytest.approx(1.5 * plain)
+    assert value(heads, features({feature: 2.0}), FeedParams(**{**nothing, weight: 0.25})) == pytest.approx(plain + 0.5)
 
 
 def test_predictions_stay_probabilities_at_the_edges():

@@ -10,7 +10,7 @@ from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_
 DAY_S = 86_400.0
 VIDEOS, TAGS = 40, 4
 SMALL = RankerSettings(
-    width=16, attention_heads=2, experts=2, hidden=16, thresholds=8, batch_rows=8, epochs=12, pretrain_epochs=0, learning_rate=1e-2, dropout=0.0, averaging=0.9
+    width=16, attention_heads=2, experts=2, hidden=16, thresholds=8, batch_rows=8, epochs=25, pretrain_epochs=0, learning_rate=1e-2, dropout=0.0, averaging=0.9
 )
 
 WATCHED = int(Action.CLICK | Action.LONG_VIEW)
@@ -63,7 +63,7 @@ def world(happens, users: int = 120, each: int = 20, seed: int = 0, days: float 
         known_at=served_at.ravel() + 60,
         surface=np.ones(users * each, dtype=np.int64),
         position=np.zeros(users * each, dtype=np.int64),
-        features=rng.normal(size=(users * each, WIDTH)).astype(np.float32),
+        features=np.zeros((users * each, WIDTH), dtype=np.float32),
         labels=labels,
         watched_s=np.where(long_view, 20.0, 2.0).astype(np.float32).ravel(),
     )

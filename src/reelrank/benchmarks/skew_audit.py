@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates import co_watched
+from reelrank.candidates.co_watched import CoWatches
 from reelrank.config import Settings
 from reelrank.domain.clock import ManualClock
 from reelrank.domain.params import FeedParams, fingerprint
@@ -18,7 +19,6 @@ from reelrank.domain.user import Rows, User
 from reelrank.features.point_in_time import CoWatchAt
 from reelrank.features.served_slates import EVERY_SLATE, Chosen
 from reelrank.features.skew import Skew, audit
-from reelrank.models.item_to_item import ItemToItem
 from reelrank.simulation.demo import Progress
 from reelrank.simulation.kuairand import DataError, Exposures, KuaiRand
 from reelrank.simulation.replay import Prequential
@@ -79,13 +79,13 @@ def co_watch_at(artifacts: ArtifactStore) -> CoWatchAt:
     """Computes co_watch with the version of the model that a slate names, as long as that version is kept."""
 
     @lru_cache(_MODELS)
-    def model(version: str) -> ItemToItem | None:
+    def model(version: str) -> CoWatches | None:
         artifact = artifacts.version(co_watched.ITEM_TO_ITEM, version)
         if artifact is None:
             return None
         try:
             artifacts.verify(artifact)
-            return ItemToItem.load(artifact.folder / co_watched.FILE)
+            return CoWatches.load(artifact.folder)
         except (StorageError, OSError):
             if version in artifacts.versions(co_watched.ITEM_TO_ITEM):
                 raise

@@ -1,4 +1,4 @@
-"""Builds what recall reads: item-to-item weights and similar users, from all users' folded histories."""
+"""Builds what recall reads: item-to-item weights, with and without a direction, and similar users, from all users' folded histories."""
 
 import time
 from pathlib import Path
@@ -11,6 +11,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from reelrank.candidates import co_watched, similar_users
+from reelrank.candidates.co_watched import CoWatches
 from reelrank.candidates.video_counters import video_counters
 from reelrank.domain.clock import Clock
 from reelrank.domain.user import Rows, no_rows
@@ -18,10 +19,29 @@ from reelrank.features import windows
 from reelrank.features.reader import FeatureReader
 from reelrank.features.sequences import decode_user
 from reelrank.features.windows import Counter
-from reelrank.models import item_to_item
+from reelrank.models import directed_item_to_item, item_to_item
+from reelrank.models.directed_item_to_item import DirectedConfig
 from reelrank.models.item_to_item import ItemToItemConfig
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.online_store import OnlineStore
+
+
+class NextWatchedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is counted of one video being watched after another. The exponents were chosen on a real log; ones near them differ little."""
+
+    neighbours: Annotated[int, Meta(ge=1)] = 512  # kept per video
+    gap_decay: Annotated[float, Meta(ge=0, le=1)] = 0.95  # what a pair one watch further apart counts
+    max_gap: Annotated[int, Meta(ge=1)] = 30  # pairs further apart are not counted
+    backward: Annotated[float, Meta(ge=0)] = 0.7  # what a pair counts for the way back
+    row_exponent: float = 0.85  # how much less each weight of a video says when many follow it
+    column_exponent: float = 0.75  # how much a video that follows many is held back: it is popular, which is counted apart
+
+    @property
+    def directed(self) -> DirectedConfig:
+        """As the model takes it."""
+        return DirectedConfig(
+            gap_decay=self.gap_decay, backward=self.backward, row_exponent=self.row_exponent, column_exponent=self.column_exponent, max_gap=self.max_gap
+        )
 
 
 class IndexConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,13 +52,14 @@ class IndexConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max_users: Annotated[int, Meta(ge=1)] = 200_000  # of more, every second, third, … one by the hash of the id: bounds memory and time
     posting: Annotated[int, Meta(ge=1)] = 200  # latest users kept per video
     item_to_item: ItemToItemConfig = ItemToItemConfig()
+    next_watched: NextWatchedConfig = NextWatchedConfig()
 
 
 class _Histories(NamedTuple):
     """What all users watched and engaged with."""
 
-    users: Rows  # (watches,) dense numbers
-    rows: Rows  # (watches,)
+    users: Rows  # (watches,) dense numbers, ascending
+    rows: Rows  # (watches,) oldest first for each user
     engaged: list[Rows]  # per user, latest first
     moments: list[NDArray[np.float64]]
 
@@ -70,12 +91,15 @@ class IndexBuilder:
         began = time.perf_counter()
         popularity = _watched_lately(self._reader, int(histories.rows.max()) + 1, now)
         amounts = np.ones(len(histories.rows), dtype=np.float32)  # what is shown to somebody says something, watched or skipped
-        model = item_to_item.fit(histories.users, histories.rows, amounts, popularity, self._config.item_to_item)
+        together = item_to_item.fit(histories.users, histories.rows, amounts, popularity, self._config.item_to_item)
+        after = self._config.next_watched
+        model = CoWatches(together, directed_item_to_item.fit(histories.users, histories.rows, together, after.neighbours, after.directed))
         seconds = round(time.perf_counter() - began, 3)
-        about: dict[str, str | int | float] = {"offsets": offsets, "users": len(histories.engaged), "videos": len(model.videos)}
-        about |= {"pairs": len(model.weights), "seconds": seconds}
-        self._artifacts.publish(co_watched.ITEM_TO_ITEM, now, lambda folder: model.save(folder / co_watched.FILE), about)
-        return f"{len(model.weights)} pairs of {len(model.videos)} videos in {seconds:.1f} s"
+        pairs = len(model.together.weights) + len(model.after.weights)
+        about: dict[str, str | int | float] = {"offsets": offsets, "users": len(histories.engaged), "videos": len(together.videos)}
+        about |= {"pairs": pairs, "seconds": seconds}
+        self._artifacts.publish(co_watched.ITEM_TO_ITEM, now, model.save, about)
+        return f"{pairs} pairs of {len(together.videos)} videos in {seconds:.1f} s"
 
     def _publish_similar_users(self, histories: _Histories, now: float, offsets: str) -> str:
         began = time.perf_counter()

@@ -1,22 +1,52 @@
 """Co-watched: videos that people watch who watched what this user watches."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, User, no_rows
-from reelrank.models.item_to_item import ItemToItem
+from reelrank.models.item_to_item import ItemToItem, without_pairs
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
 
 ITEM_TO_ITEM = "item_to_item"
-FILE = "item_to_item.npz"
+_TOGETHER, _AFTER = "item_to_item.npz", "next_watched.npz"
 
 _HALF_LIFE_WATCHES = 12  # the next video resembles the last few more than those of last week
 _SKIP, _LONG_VIEW, _LIKE = 0.7, 1.3, 1.5  # how many watches a skip and a long view count; a like multiplies
-_POPULARITY = 2.5  # in standard deviations of a user's scores
-_FULL_STRENGTH = 0.2  # few scores are larger
+_FULL_STRENGTH = 0.2  # few scores of the closed form are larger
+_FULL_DEVIATIONS = 24.0  # of a user's scores of what comes next; few are larger
+
+
+@dataclass(frozen=True, slots=True)
+class CoWatches:
+    """What the index role learned from who watched what: which videos the same people watch, and which they watch soon after another."""
+
+    together: ItemToItem
+    after: ItemToItem  # of the same videos
+
+    def save(self, folder: Path) -> None:
+        """Writes plain arrays."""
+        self.together.save(folder / _TOGETHER)
+        self.after.save(folder / _AFTER)
+
+    @classmethod
+    def load(cls, folder: Path) -> "CoWatches":
+        """Reads what `save` wrote; older releases knew only what is watched together."""
+        together = ItemToItem.load(folder / _TOGETHER)
+        path = folder / _AFTER
+        return cls(together, ItemToItem.load(path) if path.exists() else without_pairs(together))
+
+    def strengths(self, user: User) -> NDArray[np.float64]:
+        """How strongly a user's watches speak for each of `together.videos`: (m,), about 0..1 from each of the two."""
+        history = history_of(user)
+        after = self.after.scores(*history).astype(np.float64)
+        spread = after.std()
+        return self.together.scores(*history) / _FULL_STRENGTH + (after / spread / _FULL_DEVIATIONS if spread > 0 else 0.0)
 
 
 def history_of(user: User) -> tuple[Rows, NDArray[np.float32]]:
@@ -31,26 +61,25 @@ def history_of(user: User) -> tuple[Rows, NDArray[np.float32]]:
     return rows, largest
 
 
-def item_to_item(artifacts: ArtifactStore) -> Published[ItemToItem]:
+def item_to_item(artifacts: ArtifactStore) -> Published[CoWatches]:
     """The model that the index role publishes."""
-    return Published(artifacts, ITEM_TO_ITEM, lambda folder: ItemToItem.load(folder / FILE))
+    return Published(artifacts, ITEM_TO_ITEM, CoWatches.load)
 
 
-def strength(model: ItemToItem, user: User, rows: Rows) -> NDArray[np.float64]:
-    """How strongly a user's watches speak for each of `rows` (n,): about 0..1, 0 where nothing is known."""
+def strength(model: CoWatches, user: User, rows: Rows) -> NDArray[np.float64]:
+    """How strongly a user's watches speak for each of `rows` (n,): 0 where nothing is known."""
     if len(user.watches) == 0:
         return np.zeros(len(rows))
-    scores = model.scores(*history_of(user))
-    places = model.places_of(rows)
-    return np.where(places >= 0, scores[places], 0.0) / _FULL_STRENGTH
+    places = model.together.places_of(rows)
+    return np.where(places >= 0, model.strengths(user)[places], 0.0)
 
 
 class CoWatchedSource:
-    """Proposes what the linear item-to-item model finds in the user's history, with a lean towards what is watched these days."""
+    """Proposes what the linear item-to-item models find in the user's history, with a lean towards what is watched these days."""
 
     name = "co_watched"
 
-    def __init__(self, model: Published[ItemToItem]) -> None:
+    def __init__(self, model: Published[CoWatches]) -> None:
         self._model = model
         self.refresh()
 
@@ -62,11 +91,11 @@ class CoWatchedSource:
         model = self._model.value
         if model is None or len(query.user.watches) == 0:
             return Proposal(no_rows())
-        scores = model.scores(*history_of(query.user))
-        scores += _POPULARITY * scores.std() * model.log_popularity
-        scores[~unseen(model.videos, query.user.seen)] = -np.inf
+        params, videos = query.params, model.together.videos
+        scores = params.co_watch_weight * model.strengths(query.user) + params.popularity_weight * model.together.log_popularity
+        scores[~unseen(videos, query.user.seen)] = -np.inf
         best = strongest(scores, quota)
-        return Proposal(model.videos[best[scores[best] > 0]])
+        return Proposal(videos[best[scores[best] > 0]])
 
     def strength(self, user: User, rows: Rows) -> tuple[NDArray[np.float64], dict[str, str]]:
         """How strongly the user's watches speak for each of `rows` (n,), and by which version of which model."""

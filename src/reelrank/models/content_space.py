@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.sparse import csr_array, diags_array, hstack
 
+from reelrank.models.edges import canonical, size
+
 Floats = NDArray[np.float32]
 
 _SHARPNESS = 2.0  # the kernel is exp(cosine - 1) to this power: unrelated videos, at cosine 0, still know e⁻² of each other
@@ -32,14 +34,15 @@ def code_features(kinds: Sequence[csr_array], most: int) -> csr_array:
     A code of a single video can't say anything of another one and is left out. What is rarer says more (idf), and the
     kinds of a video together have length 1.
     """
-    together = csr_array(hstack([csr_array(codes).astype(np.float32) for codes in kinds], format="csr"))
-    counts = np.bincount(together.indices, minlength=together.shape[1])
+    together = canonical(hstack(list(kinds)))
+    videos, codes_in_all = size(together)
+    counts = np.bincount(together.indices, minlength=codes_in_all)
     kept = np.argsort(-counts, kind="stable")[:most]
     kept = np.sort(kept[counts[kept] > 1])
-    rarity = np.log((together.shape[0] + 1) / counts[kept])
+    rarity = np.log((videos + 1) / counts[kept])
     weighed = csr_array(together[:, kept] @ diags_array(rarity))
     lengths = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
-    return csr_array(diags_array(1 / np.maximum(lengths, 1e-9)) @ weighed).astype(np.float32)
+    return canonical(diags_array(1 / np.maximum(lengths, 1e-9)) @ weighed)
 
 
 def smoother(features: Floats, ridge: float, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:

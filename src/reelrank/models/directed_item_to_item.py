@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
 from reelrank.evaluation import retrieval
+from reelrank.models.item_to_item import ItemToItem
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -68,6 +69,23 @@ def normalised(forward: csr_array, config: DirectedConfig) -> csr_array:
 def weights(rows: Rows, indptr: Rows, videos: int, config: DirectedConfig) -> csr_array:
     """W for these histories: (videos, videos), row i speaks for its columns."""
     return normalised(forward_counts(rows, indptr, videos, config.gap_decay, config.max_gap), config)
+
+
+def fit(users: Rows, rows: Rows, like: ItemToItem, neighbours: int, config: DirectedConfig) -> ItemToItem:
+    """The `neighbours` strongest weights of each of the videos that take part in `like`, ready to be saved and asked.
+
+    User `users[j]` (dense numbers, ascending) watched video `rows[j]`, oldest first for each user.
+    """
+    places = like.places_of(rows)
+    inside = places >= 0
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(users[inside], minlength=int(users.max(initial=-1)) + 1))])
+    every = weights(places[inside], indptr, len(like.videos), config)
+    every.setdiag(0)
+    every.eliminate_zeros()
+    kept = [_strongest(every.data[start:end], neighbours) + start for start, end in zip(every.indptr[:-1], every.indptr[1:], strict=True)]
+    chosen = np.concatenate([np.empty(0, dtype=np.int64), *kept])
+    counts = np.concatenate([[0], np.cumsum([len(one) for one in kept])]).astype(np.int64)
+    return ItemToItem(like.videos, counts, every.indices[chosen].astype(np.int32), every.data[chosen].astype(np.float32), like.log_popularity)
 
 
 def decayed_histories(rows: Rows, indptr: Rows, videos: int, input_decay: float) -> csr_array:
@@ -129,3 +147,10 @@ def choose(
 def _power(sums: NDArray[np.floating], exponent: float) -> Floats:
     """sums ** exponent, 0 where there is nothing."""
     return np.where(sums > 0, np.maximum(sums, 1e-12) ** exponent, 0.0).astype(np.float32)
+
+
+def _strongest(values: Floats, count: int) -> Rows:
+    """The places of the `count` largest values, ascending."""
+    if len(values) <= count:
+        return np.arange(len(values))
+    return np.sort(np.argpartition(-values, count - 1)[:count])

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import svds
 
 from reelrank.models.content_space import regress
+from reelrank.models.edges import size
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -72,12 +73,13 @@ class Spectrum:
 
 def spectrum(watched: csr_array, width: int) -> Spectrum:
     """Decomposes `watched` (users, v), amounts above 0. Repeatable; fewer than `width` where the graph has not so many."""
-    width = min(width, min(watched.shape) - 1)
+    people, count = size(watched)
+    width = min(width, people - 1, count - 1)
     if width < 1 or watched.nnz == 0:
-        raise ValueError(f"a graph of {watched.shape[0]} users and {watched.shape[1]} videos with {watched.nnz} edges is too small; it takes two of each")
+        raise ValueError(f"a graph of {people} users and {count} videos with {watched.nnz} edges is too small; it takes two of each")
     users, videos = (np.asarray(watched.sum(axis=axis), dtype=np.float64).ravel() for axis in (1, 0))
     scaled = diags_array((users + users.mean()) ** -0.5) @ watched @ diags_array((videos + videos.mean()) ** -0.5)
-    _, values, vectors = svds(csr_array(scaled), k=width, v0=np.random.default_rng(0).random(min(watched.shape)) + 0.5)
+    _, values, vectors = svds(csr_array(scaled), k=width, v0=np.random.default_rng(0).random(min(people, count)) + 0.5)
     order = np.argsort(-values)
     return Spectrum(values[order].astype(np.float32), np.ascontiguousarray(vectors[order].T, dtype=np.float32), videos)
 

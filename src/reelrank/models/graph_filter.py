@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
+from reelrank.models.edges import canonical
+
 Floats = NDArray[np.float32]
 Smoother = tuple[Floats, Floats]
 
@@ -106,9 +108,7 @@ def likeness_graph(vectors: Floats, neighbours: int) -> csr_array:
     joined = csr_array((np.concatenate(cosines), (np.concatenate(near), np.concatenate(far))), shape=(count, count))
     joined = (joined + joined.T) / 2
     degrees = diags_array(np.maximum(np.asarray(joined.sum(axis=1)).ravel(), 1e-9) ** -0.5)
-    both = csr_array(degrees @ joined @ degrees).astype(np.float32)
-    both.eliminate_zeros()
-    return both
+    return canonical(degrees @ joined @ degrees)
 
 
 def _degrees(watched: csr_array, axis: int) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Linear item-to-item in closed form: how much a watch of one video speaks for another (EASE, Steck 2019)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -66,6 +66,11 @@ class ItemToItem:
         """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(**{name: arrays[name] for name in _ARRAYS})
+
+
+def without_pairs(model: ItemToItem) -> ItemToItem:
+    """The same videos, none of which speaks for another."""
+    return replace(model, indptr=np.zeros_like(model.indptr), neighbours=model.neighbours[:0], weights=model.weights[:0])
 
 
 def fit(users: Rows, rows: Rows, amounts: Floats, popularity: NDArray[np.float64], config: ItemToItemConfig | None = None) -> ItemToItem:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import block_array, csr_array, diags_array
 from torch import Tensor, nn
 
+from reelrank.models.edges import canonical, size
+
 
 class LightGcn(nn.Module):
     """Vectors of users and videos: the mean over layers of what lies 0, 1, … edges away, each edge weighing amount / √(degree · degree).
@@ -18,7 +20,7 @@ class LightGcn(nn.Module):
     def __init__(self, watched: csr_array, width: int, layers: int, content: NDArray[np.float32] | None = None) -> None:
         """`watched` is (users, videos), amounts above 0; `content` (videos, d)."""
         super().__init__()
-        users, videos = (int(size) for size in watched.shape)
+        users, videos = size(watched)
         self._sizes, self._layers = [users, videos], layers
         self._graph = adjacency(watched)
         self.own = nn.Parameter(torch.randn(users + videos, width) * width**-0.5)
@@ -44,7 +46,7 @@ def adjacency(watched: csr_array) -> csr_array:
     """The graph of users, then videos, with degrees taken out of both ends: symmetric, (users + videos, users + videos)."""
     both = csr_array(block_array([[None, watched], [watched.T, None]], format="csr"))
     inverse = diags_array(np.maximum(np.asarray(both.sum(axis=1)).ravel(), 1e-9) ** -0.5)
-    return csr_array(inverse @ both @ inverse).astype(np.float32)
+    return canonical(inverse @ both @ inverse)
 
 
 class _Propagate(torch.autograd.Function):

@@ -12,7 +12,7 @@ from reelrank.models.video_tables import NAMES, UNSEEN
 from reelrank.models.watch_time import WatchTime
 
 POSITIONS = 64  # positions that are told apart; 0 stands for any
-_SMALL = 0.05  # spread of untrained rows
+_SPREAD = 0.3  # of untrained rows: as large as what is added to them, or attention sees the actions alone
 
 
 class TokenTensors(NamedTuple):
@@ -48,7 +48,7 @@ class VideoVectors(nn.Module):
         self.tables = nn.ModuleDict({name: nn.Embedding(rows[name], width) for name in NAMES})
         self.content = nn.Linear(content, width, bias=False) if content else None
         for table in self.tables.values():
-            nn.init.normal_(table.weight, std=_SMALL)
+            nn.init.normal_(table.weight, std=_SPREAD)
 
     def forward(self, places: dict[str, Tensor], content: Tensor) -> Tensor:
         """`places` of (…), tags of (…, T), `content` (…, C) → (…, d)."""
@@ -148,7 +148,7 @@ class Ranker(nn.Module):
         self.long_view = nn.Linear(2 * d, 1)  # of a token by those before it: what the history is learned from before there are examples
         self.drop = nn.Dropout(settings.dropout)
         for table in self.meaning:
-            nn.init.normal_(table.weight, std=_SMALL)
+            nn.init.normal_(table.weight, std=_SPREAD)
         nn.init.zeros_(self.position.weight)
 
     def encode(self, tokens: TokenTensors, ranks: Tensor, past: Encoded | None = None) -> Encoded:

@@ -13,9 +13,10 @@ Floats = NDArray[np.float32]
 class TableReplica:
     """Looks ids up and applies what a learning table publishes.
 
-    The pages of a folder are shared by all processes that map it; a page is copied when a row in it changes. Rows are
-    given to new owners only after they hold the owner's numbers, but a reader in another thread may still have looked up
-    a row before and take from it after: who reads while another thread applies holds a lock.
+    The pages of a folder are shared by all processes that map it; a page is copied when a row in it changes, so the part
+    of a table that learns ends up in the memory of each. Rows are given to new owners only after they hold the owner's
+    numbers, but a reader in another thread may have looked up a row before and take from it after: who reads while
+    another thread applies holds a lock.
     """
 
     index: RowIndex

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
 from reelrank.models.content_space import code_features, kernel_features
+from reelrank.models.edges import canonical
 from reelrank.models.graph import spectrum, vectors
 from reelrank.simulation.kuairand import KuaiRand
 from reelrank.studies import pairs
@@ -78,9 +79,7 @@ def _hidden(known: csr_array, seed: int) -> NDArray[np.bool_]:
 
 def _only(watched: csr_array, videos: NDArray[np.bool_]) -> csr_array:
     """The pairs with these videos: the same shape."""
-    left = csr_array(watched @ diags_array(videos.astype(np.float32))).astype(np.float32)
-    left.eliminate_zeros()
-    return left
+    return canonical(watched @ diags_array(videos.astype(np.float32)))
 
 
 def _interval(values: NDArray[np.float64]) -> dict[str, float]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.evaluation.retrieval import paired_interval
+from reelrank.models.edges import size
 from reelrank.studies import pair_peers, pairs
 from reelrank.studies.pair_peers import PEERS, Fit
 from reelrank.studies.pairs import PairSet
@@ -47,7 +48,7 @@ def evaluate(folder: Path, models: Sequence[str] = MODELS, seeds: Sequence[int] 
     return {
         "dataset": data.name,
         "users": len(users),
-        "videos": int(data.train.shape[1]),
+        "videos": size(data.train)[1],
         "pairs": {"train": data.train.nnz, "validation": None if data.validation is None else data.validation.nnz, "test": data.test.nnz},
         "seeds": list(seeds),
         "models": told,

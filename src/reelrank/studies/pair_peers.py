@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.linalg import inv
 from scipy.sparse import csr_array
 
+from reelrank.models.edges import owners, size
 from reelrank.training import train_lightgcn
 from reelrank.training.choose_filter import best, quality
 
@@ -75,12 +76,12 @@ def _item_knn(watched: csr_array, neighbours: float, shrink: float) -> Scores:
     """Cosine of the videos' watchers, shrunk, the nearest of each video (Sarwar et al. 2001)."""
     counts = np.asarray(watched.sum(axis=0), dtype=np.float64).ravel()
     together = csr_array(watched.T @ watched)
-    rows = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
+    rows = owners(together)
     cosines = together.data / (np.sqrt(counts[rows] * counts[together.indices]) + shrink)
     cosines[rows == together.indices] = 0
     order = np.lexsort((-cosines, rows))
     kept = order[(np.arange(len(order)) - together.indptr[rows[order]]) < neighbours]
-    nearest = csr_array((cosines[kept].astype(np.float32), (rows[kept], together.indices[kept])), shape=together.shape)
+    nearest = csr_array((cosines[kept].astype(np.float32), (rows[kept], together.indices[kept])), shape=size(together))
     return lambda users: (watched[users] @ nearest).toarray().astype(np.float32)
 
 
@@ -96,7 +97,7 @@ def _ease(watched: csr_array, ridge: float) -> Scores:
     np.fill_diagonal(weights, 0)
 
     def scores(users: Rows) -> Floats:
-        found = np.full((len(users), watched.shape[1]), -np.inf, dtype=np.float32)
+        found = np.full((len(users), size(watched)[1]), -np.inf, dtype=np.float32)
         found[:, videos] = history[users] @ weights
         return found
 

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from reelrank.models.edges import owners, size
 from reelrank.simulation.kuairand import DataError
 
 HELD_OUT = 0.1  # of each user's pairs, where a data set brings no validation file
@@ -59,15 +60,14 @@ def matrix(users: Rows, videos: Rows, shape: tuple[int, int]) -> csr_array:
 
 def held_out(pairs: csr_array, share: float, rng: np.random.Generator) -> tuple[csr_array, csr_array]:
     """What is left, and `share` of each user's pairs, rounded by chance; nobody loses the last pair."""
-    users = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
+    users, videos = owners(pairs), pairs.indices.astype(np.int64)
     order = np.lexsort((rng.random(len(users)), users))
     rank = np.empty(len(users), dtype=np.int64)
     rank[order] = np.arange(len(users)) - pairs.indptr[users]
     counts = np.diff(pairs.indptr)
     taken = np.minimum(np.floor(counts * share + rng.random(len(counts))).astype(np.int64), np.maximum(counts - 1, 0))
     out = rank < taken[users]
-    shape = (int(pairs.shape[0]), int(pairs.shape[1]))
-    return matrix(users[~out], pairs.indices[~out], shape), matrix(users[out], pairs.indices[out], shape)
+    return matrix(users[~out], videos[~out], size(pairs)), matrix(users[out], videos[out], size(pairs))
 
 
 def _pairs(path: Path) -> Rows:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from reelrank.evaluation import retrieval
 from reelrank.models import content_space
 from reelrank.models.content_space import kernel_features
+from reelrank.models.edges import owners, size
 from reelrank.models.graph_filter import FilterShape, GraphFilter, Parts, Smoother, likeness_graph
 from reelrank.training.coordinate_search import Settings, climb
 
@@ -21,15 +22,15 @@ AT = 20  # the length of the lists that are judged
 _NEIGHBOURS = 10  # by content, of each video
 _FEATURES = 512  # of the content kernel
 _SCORES = 80_000_000  # that lie in memory at a time for each part: bounds the users that take part in the choice
-_HOPS = (-1.0, -0.8, -0.6, -0.4, -0.2, -0.1, 0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_HOPS = (-1.5, -1.0, -0.6, -0.3, -0.1, 0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 _LIKE = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 LADDERS: Mapping[str, tuple[float, ...]] = {
     "hop_2": _HOPS,
     "hop_3": _HOPS,
     "hop_4": _HOPS,
-    "out_exponent": (0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8),
-    "in_exponent": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0),
-    "user_exponent": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+    "out_exponent": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+    "in_exponent": (0.0, 0.25, 0.5, 0.75, 1.0),
+    "user_exponent": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
 }
 NEUTRAL: Mapping[str, float] = {"hop_2": 0.0, "hop_3": 0.0, "hop_4": 0.0, "out_exponent": 0.5, "in_exponent": 0.5, "user_exponent": 0.5}
 _CONTENT: Mapping[str, tuple[float, ...]] = {"flow": (0.0, 0.5, 1.0, 2.0, 4.0), "ridge": (1.0, 3.0, 10.0, 30.0)}
@@ -59,7 +60,7 @@ class Content:
 
     def smoother(self, ridge: float, watched: csr_array) -> Smoother | None:
         """What content predicts, at this ridge, learnt from the videos that were `watched` (users, v) at all."""
-        known = np.bincount(watched.indices, minlength=watched.shape[1]) > 0
+        known = np.bincount(watched.indices, minlength=size(watched)[1]) > 0
         return None if self.features is None else content_space.smoother(self.features, ridge, known)
 
 
@@ -77,7 +78,7 @@ def choose(
     at all; without it, all that the user has not watched.
     """
     users = np.flatnonzero(np.diff(wanted.indptr))
-    most = max(_SCORES // int(watched.shape[1]), 1)
+    most = max(_SCORES // size(watched)[1], 1)
     if len(users) > most:
         users = np.sort(np.random.default_rng(seed).permutation(users)[:most])
     if len(users) == 0:
@@ -120,7 +121,7 @@ def scorer(watched: csr_array, content: Content, chosen: Chosen) -> Callable[[Ro
 
 def best(scores: Floats, known: csr_array, among: NDArray[np.bool_] | None = None, count: int = AT) -> Rows:
     """The `count` best videos of each row of `scores` (n, v), without the known ones; overwrites the scores of those."""
-    scores[np.repeat(np.arange(len(scores)), np.diff(known.indptr)), known.indices] = -np.inf
+    scores[owners(known), known.indices] = -np.inf
     if among is not None:
         scores[:, ~among] = -np.inf
     return retrieval.top(scores, count)

@@ -18,11 +18,11 @@ def climb(
     ladders: Mapping[str, Sequence[float]],
     start: Mapping[str, float],
     value: Callable[[Settings], float],
-    passes: int = 3,
+    passes: int = 4,
     reach: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> Found:
-    """Climbs one ladder after the other, as long as a rung within `reach` is better, until a whole pass moves nothing.
+    """Moves one setting after the other to the best rung within `reach` of where it stands, until a whole pass moves nothing.
 
     A setting moves only if the value grows: of equals the earlier one stays, so that what does nothing stays neutral.
     `value` is asked once for each combination. `on_progress` hears 1 after each. Raises ValueError if a start is no
@@ -45,18 +45,10 @@ def climb(
     for _ in range(passes):
         before = dict(best)
         for name in ladders:
-            best = _along(name, ladders[name], best, measured, reach)
+            ladder, place = ladders[name], list(ladders[name]).index(best[name])
+            near = [best | {name: rung} for rung in ladder[max(place - reach, 0) : place + reach + 1]]
+            highest = max(near, key=measured)
+            best = highest if measured(highest) > measured(best) else best
         if best == before:
             break
     return Found(best, measured(best), len(known))
-
-
-def _along(name: str, ladder: Sequence[float], best: Settings, measured: Callable[[Settings], float], reach: int) -> Settings:
-    """Climbs one ladder until nothing within reach is better."""
-    while True:
-        place = list(ladder).index(best[name])
-        near = [best | {name: rung} for rung in ladder[max(place - reach, 0) : place + reach + 1]]
-        higher = max(near, key=measured)
-        if measured(higher) <= measured(best):
-            return best
-        best = higher

@@ -14,6 +14,7 @@ from reelrank.training.examples import TrainingSet
 from reelrank.training.ranker_batches import Batch, Batches
 
 _ANY_POSITION = 0
+_COMMON = 0.2  # a head that happens this often is common
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class RankerData:
         self.batches = Batches(data, trained.settings)
         self.dense = torch.from_numpy(trained.dense.transform(np.asarray(examples.features)))  # (n, F)
         self.labels = torch.from_numpy(np.stack([examples.label(head) for head in trained.heads], axis=1))  # (n, heads)
+        self.common = _common(self.labels)  # the heads that are not rare
         self.watched_s = torch.from_numpy(np.array(examples.watched_s))
         self.served_at = torch.from_numpy(np.array(examples.served_at))
         self._surface = torch.from_numpy(np.minimum(examples.surface, SURFACES - 1))
@@ -104,3 +106,8 @@ def traits_of(data: TrainingSet) -> VideoTraits:
     """What the tables ask of each video."""
     traits = data.traits
     return VideoTraits(*(np.asarray(column) for column in (traits.author, traits.sound, traits.tags, traits.duration_s, traits.content)))
+
+
+def _common(labels: Tensor) -> list[int]:
+    """The places of the heads that happen often, of all if none does."""
+    return (labels.nanmean(0) > _COMMON).nonzero()[:, 0].tolist() or list(range(labels.shape[1]))

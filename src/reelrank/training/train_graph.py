@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from reelrank.evaluation import retrieval
+from reelrank.models.edges import owners, size
 from reelrank.models.graph import GraphShape, GraphVectors, spectrum, vectors
 from reelrank.training.coordinate_search import Settings, climb
 
@@ -51,7 +53,7 @@ def train(
     watched = csr_array((amounts, (users, rows)), shape=(int(users.max(initial=-1)) + 1, videos))
     watched.sum_duplicates()
     rng = np.random.default_rng(seed)
-    pair_users, out = np.repeat(np.arange(watched.shape[0]), np.diff(watched.indptr)), rng.random(watched.nnz) < _HELD_OUT
+    pair_users, out = owners(watched), rng.random(watched.nnz) < _HELD_OUT
     hidden = hide(np.asarray(watched.sum(axis=0)).ravel(), _HELD_OUT, rng) if features is not None else np.zeros(videos, dtype=np.bool_)
     out |= hidden[watched.indices]
     left, wanted = (_part(watched, pair_users, keep) for keep in (~out, out))
@@ -92,7 +94,7 @@ def recall_of(found: GraphVectors, histories: csr_array, wanted: csr_array, amon
 
 def recall_at(scores: Floats, histories: csr_array, wanted: csr_array, among: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
     """Recall@50 of `scores` (n, v), which are overwritten where a history knows the video or it is not `among` those listed: (n,)."""
-    scores[np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr)), histories.indices] = -np.inf
+    scores[owners(histories), histories.indices] = -np.inf
     if among is not None:
         scores[:, ~among] = -np.inf
     hits = retrieval.found(retrieval.top(scores, AT), wanted.indptr.astype(np.int64), wanted.indices.astype(np.int64))
@@ -111,8 +113,8 @@ def hide(watched: NDArray[np.floating], share: float, rng: np.random.Generator) 
 
 
 def _part(watched: csr_array, users: Rows, keep: NDArray[np.bool_]) -> csr_array:
-    return csr_array((watched.data[keep], (users[keep], watched.indices[keep])), shape=watched.shape)
+    return csr_array((watched.data[keep], (users[keep], watched.indices[keep])), shape=size(watched))
 
 
 def _shape(settings: Mapping[str, float]) -> GraphShape:
-    return GraphShape(**{name: int(value) if name == "width" else value for name, value in settings.items()})
+    return msgspec.convert(dict(settings), GraphShape, strict=False)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional
 
+from reelrank.models.edges import owners, size
 from reelrank.models.lightgcn import LightGcn
 from reelrank.training.choose_filter import best, quality
 
@@ -60,14 +61,14 @@ def train(
     rng = np.random.default_rng(seed)
     model = LightGcn(watched, config.width, config.layers, content)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    users = np.repeat(np.arange(watched.shape[0]), np.diff(watched.indptr))
+    users = owners(watched)
     videos, amounts = watched.indices.astype(np.int64), torch.from_numpy(watched.data.astype(np.float32))
     kept, highest, waited = _vectors(model, 0), -1.0, 0
     for epoch in range(1, (epochs or config.epochs) + 1):
         order = rng.permutation(len(users))
         for at in range(0, len(order), config.batch):
             pairs = order[at : at + config.batch]
-            negatives = torch.from_numpy(rng.integers(watched.shape[1], size=config.negatives))
+            negatives = torch.from_numpy(rng.integers(size(watched)[1], size=config.negatives))
             all_users, all_videos = (functional.normalize(vectors) for vectors in model())
             asked, found = all_users[torch.from_numpy(users[pairs])], torch.from_numpy(videos[pairs])
             right = (asked * all_videos[found]).sum(dim=1, keepdim=True)  # (pairs, 1)

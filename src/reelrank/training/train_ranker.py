@@ -30,7 +30,6 @@ _LAST_RATE = 0.1  # of the learning rate, at the end
 _LONGEST_STEP = 5.0  # norm of the gradient
 _CHECKPOINT_STEPS = 200  # what a kill costs at most
 _NOTE_STEPS = 20
-_COMMON = 0.2  # a head of which this share happens is common enough to judge a network by
 _SAMPLE = 50_000  # examples that quantiles are read from
 _LONG_VIEW = int(Action.LONG_VIEW).bit_length() - 1  # its column among the bits
 
@@ -89,9 +88,8 @@ def evaluate(data: RankerData) -> dict[str, float]:
     for place, head in enumerate(data.trained.heads):
         known = np.isfinite(labels[:, place])
         metrics[f"auc_{head}"] = auc(labels[known, place] > 0, logits[known, place].astype(np.float64))
-    common = [head for place, head in enumerate(data.trained.heads) if np.nanmean(labels[:, place]) > _COMMON]
     timed = np.isfinite(watched_s)
-    judged = float(np.mean([metrics[f"auc_{head}"] for head in common or data.trained.heads]))
+    judged = float(np.mean([metrics[f"auc_{data.trained.heads[place]}"] for place in data.common]))
     return {**metrics, "watch_mae_s": mean_error_s(watched_s[timed], seconds[timed]), "judged": judged}
 
 
@@ -216,7 +214,7 @@ def _examples_loss(data: RankerData, rows: list[Row]) -> Tensor:
     labels = torch.where(there[..., None], data.labels[some], torch.nan)
     loss = outcome_loss(logits[there], labels[there])
     if settings.pairwise:
-        loss = loss + settings.pairwise * order_loss(logits, labels, data.served_at[some])
+        loss = loss + settings.pairwise * order_loss(logits[..., data.common], labels[..., data.common], data.served_at[some])
     timed = there & torch.isfinite(data.watched_s[some])
     return loss + settings.watch_weight * watch_time.loss(of_time[timed], data.watched_s[some][timed]) if timed.any() else loss
 

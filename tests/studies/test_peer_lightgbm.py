@@ -1,0 +1,70 @@
+"""Boosted trees on a log whose answer is known: everybody watches the videos of their own circle."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reelrank.evaluation.prediction import auc
+from reelrank.features.definitions import WIDTH
+from reelrank.features.tokens import Deeds, tokens_of
+from reelrank.simulation.kuairand import Exposures, KuaiRand
+from reelrank.studies import peer_lightgbm
+from reelrank.studies.peer_lightgbm import lightgbm, lightgbm_stream
+from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from studies.made_log import DAYS, circles
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return circles(tmp_path_factory.mktemp("circles"))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(peer_lightgbm, "ROUNDS", 30)
+    monkeypatch.setattr(peer_lightgbm, "SEARCHED", ({"num_leaves": 7, "min_child_samples": 5},))
+
+
+def test_every_head_and_the_watch_time_are_predicted_for_the_test_rows(folder: Path):
+    exposures = KuaiRand(folder).exposures()
+    test = exposures.days == DAYS[-1]
+    found = lightgbm(training_set(exposures), folder, ~test, test)
+    assert set(found) == {"click", "long_view", "like", "watch_s"}
+    assert all(values.shape == (test.sum(),) and np.isfinite(values).all() for values in found.values())
+    assert auc(exposures.long_view[test], found["long_view"]) > 0.7
+    assert found["watch_s"][exposures.long_view[test]].mean() > found["watch_s"][~exposures.long_view[test]].mean()
+
+
+def test_the_same_seed_gives_the_same_trees(folder: Path):
+    exposures = KuaiRand(folder).exposures()
+    test = exposures.days == DAYS[-1]
+    first, again = (lightgbm(training_set(exposures), folder, ~test, test, seed=3) for _ in range(2))
+    assert all(np.array_equal(first[head], again[head]) for head in first)
+
+
+def test_trees_on_the_feature_stream_read_its_columns(folder: Path):
+    exposures = KuaiRand(folder).exposures()
+    test = exposures.days == DAYS[-1]
+    features = np.zeros((len(exposures), WIDTH), dtype=np.float32)
+    features[:, 3] = exposures.long_view
+    found = lightgbm_stream(training_set(exposures, features), folder, ~test, test)
+    assert auc(exposures.long_view[test], found["long_view"]) == 1.0
+
+
+def training_set(exposures: Exposures, features: np.ndarray | None = None) -> TrainingSet:
+    """The exposures with their outcomes, and without a history."""
+    count = len(exposures)
+    labels = no_labels(count)
+    for head, happened in (("click", exposures.clicked), ("long_view", exposures.long_view), ("like", exposures.liked)):
+        labels[:, HEADS.index(head)] = happened
+    nothing, rows = np.zeros(count, dtype=np.int64), np.empty(0, dtype=np.int64)
+    examples = Examples(
+        user=nothing, video=nothing, served_at=exposures.shown_ms / 1000, known_at=exposures.ended_ms / 1000, surface=nothing, position=nothing,
+        features=np.zeros((count, WIDTH), dtype=np.float32) if features is None else features, labels=labels,
+        watched_s=((exposures.ended_ms - exposures.shown_ms) / 1000).astype(np.float32),
+    )  # fmt: skip
+    no, times = rows.astype(np.bool_), rows.astype(np.float64)
+    tokens = tokens_of(Deeds(1, rows, rows, times, times, rows, no, no, rows, rows, rows, times, rows), times)
+    traits = Traits(rows, rows, rows[:, None], times, times, np.empty((0, 0), dtype=np.float32))
+    return TrainingSet(examples, tokens, traits, np.array(["0"]))
