@@ -10,7 +10,8 @@ from reelrank.evaluation.prediction import auc
 from reelrank.models.row_optimizer import RowAdagrad
 from reelrank.models.sessions import RankerSession
 from reelrank.training.examples import TrainingSet
-from reelrank.training.online_learner import LearnerConfig, OnlineLearner
+from reelrank.training.online_config import LearnerConfig
+from reelrank.training.online_learner import OnlineLearner
 from reelrank.training.online_ranker import OnlineRanker
 from reelrank.training.publish import FEATURES
 from reelrank.training.score_examples import score_examples
