@@ -9,8 +9,8 @@ from reelrank.features.tokens import Deeds, tokens_of
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
 from reelrank.training.export import export
-from reelrank.training.ranker_weights import save_weights
 from reelrank.training.ranker_data import Trained
+from reelrank.training.ranker_weights import save_weights
 from reelrank.training.train_ranker import train
 
 NOW = 1_750_000_000.0

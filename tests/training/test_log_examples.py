@@ -66,8 +66,8 @@ def test_the_same_slates_are_reserved_wherever_examples_come_from(told: ToldLake
     from_log = {(record.slate.user_id, record.slate.served_at) for record in records if not teaches(record)}
     which = reserved(lake)
     watches = which & ~np.isnan(lake.examples.label("click"))
-    from_lake = set(zip(lake.user_ids[lake.examples.user[watches]].tolist(), lake.examples.served_at[watches].tolist(), strict=True))
-    assert from_lake == from_log != set()
+    of_lake = set(zip(lake.user_ids[lake.examples.user[watches]].tolist(), lake.examples.served_at[watches].tolist(), strict=True))
+    assert of_lake == from_log != set()
     assert all(is_reserved(*slate) for slate in from_log)
     assert 0.01 < which.mean() < 0.12
 

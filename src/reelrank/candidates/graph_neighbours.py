@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.storage.published import Published
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
 from reelrank.models.graph import GraphVectors
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.published import Published
 
 GRAPH = "graph"
 FILE = "graph.npz"

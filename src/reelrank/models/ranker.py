@@ -45,10 +45,8 @@ class VideoVectors(nn.Module):
 
     def __init__(self, rows: dict[str, int], content: int, width: int) -> None:
         super().__init__()
-        self.tables = nn.ModuleDict({name: nn.Embedding(rows[name], width) for name in NAMES})
+        self.tables = nn.ModuleDict({name: _rows(rows[name], width) for name in NAMES})
         self.content = nn.Linear(content, width, bias=False) if content else None
-        for table in self.tables.values():
-            nn.init.normal_(table.weight, std=_SPREAD)
 
     def forward(self, places: dict[str, Tensor], content: Tensor) -> Tensor:
         """`places` of (…), tags of (…, T), `content` (…, C) → (…, d)."""
@@ -136,8 +134,9 @@ class Ranker(nn.Module):
         """`knots` (F, bins + 1) are quantiles of the dense inputs, `thresholds_s` those of the watch time."""
         super().__init__()
         d, features = settings.width, knots.shape[0]
-        self.heads, self.features = heads, features
-        self.action, self.meaning = nn.Linear(len(Action), d), nn.ModuleList(nn.Embedding(size, d) for size in (SURFACES, COMPLETIONS, GAPS))
+        self.settings, self.heads, self.features = settings, heads, features
+        self.action = nn.Linear(len(Action), d)
+        self.meaning = nn.ModuleList(_rows(size, d) for size in (SURFACES, COMPLETIONS, GAPS))
         self.layers = nn.ModuleList(Layer(settings) for _ in range(settings.layers))
         self.encoded = PiecewiseLinear(knots, settings.encoded) if settings.encoded else None
         self.experts = Experts(4 * d + features * (1 + settings.encoded), len(heads) + 1, settings)
@@ -147,8 +146,6 @@ class Ranker(nn.Module):
         self.position = nn.Embedding(POSITIONS, len(heads))
         self.long_view = nn.Linear(2 * d, 1)  # of a token by those before it: what the history is learned from before there are examples
         self.drop = nn.Dropout(settings.dropout)
-        for table in self.meaning:
-            nn.init.normal_(table.weight, std=_SPREAD)
         nn.init.zeros_(self.position.weight)
 
     def encode(self, tokens: TokenTensors, ranks: Tensor, past: Encoded | None = None) -> Encoded:
@@ -156,9 +153,12 @@ class Ranker(nn.Module):
 
         `ranks` (b, s, past + s) are the buckets of how far back each token lies from each new one, NO_LAG from itself on.
         """
-        now = tokens.vectors + self.action(tokens.actions) + sum(table(tokens.buckets[..., i]) for i, table in enumerate(self.meaning))
+        now = tokens.vectors + self.action(tokens.actions)
+        for column, table in enumerate(self.meaning):
+            now = now + table(tokens.buckets[..., column])
         keys, values = [], []
         for depth, layer in enumerate(self.layers):
+            assert isinstance(layer, Layer)
             key, value = layer.encode(now)
             keys.append(key)
             values.append(value)
@@ -190,3 +190,9 @@ class Ranker(nn.Module):
         """Logits (b, s) that a token was a long view, by the tokens before it."""
         seen = self.look(vectors, history, ranks, torch.zeros_like(ranks))
         return self.long_view(torch.cat([seen, seen * vectors], -1))[..., 0]
+
+
+def _rows(count: int, width: int) -> nn.Embedding:
+    table = nn.Embedding(count, width)
+    nn.init.normal_(table.weight, std=_SPREAD)
+    return table

@@ -68,6 +68,10 @@ class TokenInputs(NamedTuple):
     actions: Floats  # (…, 7) the bits of Action
     buckets: Rows  # (…, 3) surface, completion, gap to the token before
 
+    def at(self, which: Rows | None) -> "TokenInputs":
+        """Those at some places; None adds an axis in front."""
+        return TokenInputs(self.video[which], self.actions[which], self.buckets[which])
+
 
 def token_inputs(tokens: Tokens, before: float = np.nan) -> TokenInputs:
     """All tokens: (t, …). The gap is to the token before of the same user, so nothing changes when more follow.

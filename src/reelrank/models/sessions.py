@@ -91,7 +91,7 @@ class RankerSession:
     def encode(self, tokens: Tokens, traits: VideoTraits) -> EncodedHistory:
         """The history of the one user of `tokens`."""
         read = read_tokens(tokens, 0, len(tokens.video), self.manifest.settings)
-        inputs = TokenInputs(*(column[read] for column in token_inputs(tokens)))
+        inputs = token_inputs(tokens).at(read)
         nothing = EncodedHistory(self._no_past, self._no_past, np.empty(0, dtype=np.int64), np.empty(0))
         return self._appended(nothing, inputs, read, tokens.occurred_at[read], traits)
 
@@ -143,7 +143,7 @@ class RankerSession:
             return history
         every = np.concatenate([history.place, place])
         ranks = rank_buckets(place[:, None] - 1 - every[None, :])
-        keys, values = self.encode_rows(TokenInputs(*(column[None] for column in inputs)), ranks[None], traits, (history.keys, history.values))
+        keys, values = self.encode_rows(inputs.at(None), ranks[None], traits, (history.keys, history.values))
         return EncodedHistory(
             np.concatenate([history.keys, keys], axis=3),
             np.concatenate([history.values, values], axis=3),

@@ -103,7 +103,7 @@ def fit_predict(
     errors = {}
     for place, head in enumerate(session.heads):
         happened = some["test"].examples.label(head) > 0
-        errors[head] = (calibration_error(happened, 1 / (1 + np.exp(-logits[:, place]))), calibration_error(happened, predictions[head]))
+        errors[head] = (calibration_error(happened, 1 / (1 + np.exp(-logits[:, place]))), calibration_error(happened, _scores(predictions, head)))
     return predictions, errors
 
 

@@ -14,7 +14,7 @@ from reelrank.features.tokens import Action
 from reelrank.models import video_tables
 from reelrank.models.ranker import CandidateTensors, Encoded, Ranker, TokenTensors
 from reelrank.models.sessions import FORMAT, Manifest
-from reelrank.models.video_tables import HEAD, NAMES, VideoTables
+from reelrank.models.video_tables import HEAD, VideoTables
 from reelrank.training.calibration import Calibration
 from reelrank.training.ranker_data import Trained
 
@@ -43,7 +43,7 @@ def export(trained: Trained, calibration: dict[str, Calibration], folder: Path, 
 
 def tables_of(trained: Trained) -> VideoTables:
     """The learned rows as NumPy arrays of their own."""
-    rows = {name: trained.vectors.tables[name].weight.detach().numpy().copy() for name in NAMES}
+    rows = {name: table.get_parameter("weight").detach().numpy().copy() for name, table in trained.vectors.tables.items()}
     rows[HEAD] = np.zeros((2, len(trained.heads)), dtype=np.float32)
     content = trained.vectors.content
     none = np.zeros((0, trained.settings.width), dtype=np.float32)
@@ -105,7 +105,7 @@ def _candidates_example(ranker: Ranker) -> tuple[Tensor, ...]:
 
 
 def _sizes(ranker: Ranker) -> tuple[int, int, int]:
-    return len(ranker.layers), ranker.layers[0].heads, ranker.action.out_features
+    return ranker.settings.layers, ranker.settings.attention_heads, ranker.settings.width
 
 
 def _graph(module: nn.Module, example: tuple[Tensor, ...], path: Path, axes: dict[str, dict[int, str]], outputs: tuple[str, ...]) -> None:

@@ -8,9 +8,9 @@ from reelrank.evaluation.paired import auc_shares, log_likelihoods
 from reelrank.models.sessions import RankerSession
 from reelrank.training.examples import TrainingSet
 from reelrank.training.publish import Judged, Unfit, predicted
+from reelrank.training.ranker_data import RankerData
 from reelrank.training.ranker_weights import load_trained
 from reelrank.training.score_examples import score_examples
-from reelrank.training.ranker_data import RankerData
 
 _COMMON = 50  # outcomes of either kind, from which on a head is measured by itself
 _COMPARED = 500  # examples on which network and export are compared

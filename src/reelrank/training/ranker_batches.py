@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reelrank.features.tokens import Rows, Tokens
+from reelrank.features.tokens import Rows
 from reelrank.models.ranker_inputs import (
     NO_LAG,
     RankerSettings,
@@ -48,10 +48,10 @@ class Batches:
 
     def __init__(self, data: TrainingSet, settings: RankerSettings) -> None:
         self._settings = settings
-        self._tokens = Tokens(*(np.asarray(column) for column in data.tokens))
-        filled_up = [np.append(column, np.zeros_like(column, shape=(1, *column.shape[1:])), axis=0) for column in token_inputs(self._tokens)]
-        self._inputs = TokenInputs(*filled_up)  # the last one is what rows are filled up with
-        self._occurred_at = np.append(self._tokens.occurred_at, np.nan)
+        self._tokens, inputs = data.tokens, token_inputs(data.tokens)
+        # one more, at the end: what rows are filled up with
+        self._inputs = TokenInputs(np.pad(inputs.video, (0, 1)), np.pad(inputs.actions, ((0, 1), (0, 0))), np.pad(inputs.buckets, ((0, 1), (0, 0))))
+        self._occurred_at = np.append(data.tokens.occurred_at, np.nan)
         self.examples: Examples = data.examples
         self._ends = data.history_ends
         self.rows = _rows(data.examples, self._ends)
@@ -78,9 +78,7 @@ class Batches:
         shown = there[:, None, :] & (example != _NONE)[:, :, None]
         ranks = np.where(shown, rank_buckets(back), NO_LAG)
         ages = age_buckets(np.where(shown, served_at[:, :, None] - self._occurred_at[token][:, None, :], np.nan))
-        return Batch(
-            TokenInputs(*(column[token] for column in self._inputs)), self._within(token) if within or self._settings.layers > 1 else None, example, ranks, ages
-        )
+        return Batch(self._inputs.at(token), self._within(token) if within or self._settings.layers > 1 else None, example, ranks, ages)
 
     def _within(self, token: Rows) -> Rows:
         back = token[:, :, None] - 1 - token[:, None, :]

@@ -105,7 +105,7 @@ class RankerData:
 def traits_of(data: TrainingSet) -> VideoTraits:
     """What the tables ask of each video."""
     traits = data.traits
-    return VideoTraits(*(np.asarray(column) for column in (traits.author, traits.sound, traits.tags, traits.duration_s, traits.content)))
+    return VideoTraits(traits.author, traits.sound, traits.tags, traits.duration_s, traits.content)
 
 
 def _common(labels: Tensor) -> list[int]:

@@ -43,7 +43,8 @@ def train(
     First, from what the users did before the examples began, which of it was a long view; then what came of the examples.
     With a `folder` the run is kept there, and called again with the same arguments it ends with the same weights, bit by bit.
     """
-    with torch.random.fork_rng(devices=[]), TrainingRun(folder) as run:
+    made_of = {"settings": msgspec.to_builtins(settings), "seed": seed, "examples": len(training_set.examples), "tokens": len(training_set.tokens.video)}
+    with torch.random.fork_rng(devices=[]), TrainingRun(folder, made_of) as run:
         torch.manual_seed(seed)
         trained = begin(training_set, settings)
         data = RankerData(training_set, trained)
@@ -154,7 +155,8 @@ class _Fit:
         at |= {"batch": at["batch"] + 1, "step": at["step"] + 1}
         keep = min(settings.averaging, (1 + at["step"]) / (10 + at["step"]))  # what is random at first is soon forgotten
         with torch.no_grad():
-            torch._foreach_lerp_(self._averaged, self._weights, 1 - keep)
+            for mean, weight in zip(self._averaged, self._weights, strict=True):
+                mean.lerp_(weight, 1 - keep)
         if at["step"] % _NOTE_STEPS == 0:
             self._run.note(f"loss of {at['phase']}", at["step"], float(loss.detach()))
         if at["step"] % _CHECKPOINT_STEPS == 0:
