@@ -14,8 +14,8 @@ import torch
 
 from reelrank.domain.example import CLOSED, WATCHED
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
-from reelrank.training.online import Online, OnlineConfig
-from reelrank.training.online_learner import LearnerConfig
+from reelrank.training.online import Online, Positions
+from reelrank.training.online_config import LearnerConfig, OnlineConfig
 from training.small_online import SmallModel, append, example, seen
 
 CONFIG = OnlineConfig(batch=16, learner=LearnerConfig(row_rate=0.1, dense_rate=1e-3))
@@ -25,7 +25,7 @@ STEPS = 8  # between two checkpoints
 
 def learn(place: Path, name: str) -> Online:
     log = EmbeddedEventLog(place / "log", 2, durable=False)
-    online = Online(log, seen, SmallModel(), "base", {}, place / name, CONFIG)
+    online = Online(log, seen, SmallModel(), "base", Positions(), place / name, CONFIG)
     steps = 0
     while online.step():
         steps += 1

@@ -9,14 +9,15 @@ from reelrank.features.tokens import Deeds, tokens_of
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
 from reelrank.training.export import export
+from reelrank.training.ranker_data import Trained
 from reelrank.training.ranker_weights import save_weights
-from reelrank.training.train_ranker import Trained, train
+from reelrank.training.train_ranker import train
 
 NOW = 1_750_000_000.0
 USERS, VIDEOS = 24, 40
 SETTINGS = RankerSettings(
     width=8, attention_heads=2, window=12, strong=4, experts=2, hidden=8, thresholds=6, bins=4, admit_after=2,
-    pretrain_epochs=0, epochs=3, batch_rows=8, learning_rate=1e-2, dropout=0.0, averaging=0.9,
+    pretrain_epochs=0, epochs=4, batch_rows=4, learning_rate=2e-2, dropout=0.0, averaging=0.9,
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def world(examples: int = 600, seed: int = 0, since: float = NOW, liked: int = 0
     traits = Traits(
         np.arange(VIDEOS) % 7, sound, tags, np.full(VIDEOS, 20.0), np.full(VIDEOS, since), rng.normal(size=(VIDEOS, 3)).astype(np.float32)
     )  # fmt: skip
-    features = rng.normal(size=(examples, WIDTH)).astype(np.float32)
+    features = np.zeros((examples, WIDTH), dtype=np.float32)  # they say nothing
     found = Examples(user, video, served_at, known_at, surface, np.zeros(examples, dtype=np.int64), features, labels, watched_s)
     return TrainingSet(found, tokens_of(deeds, traits.duration_s), traits, np.array([f"u{row}" for row in range(USERS)]))
 

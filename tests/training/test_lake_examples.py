@@ -12,8 +12,9 @@ from reelrank.domain.event import Context, History, Like, Share, Skip
 from reelrank.features.attributor import all_examples
 from reelrank.features.definitions import WIDTH
 from reelrank.features.tokens import Action, deeds_of, tokens_of
+from reelrank.storage.event_log import EXAMPLES
 from reelrank.training.examples import ExamplesError
-from reelrank.training.lake_examples import LeftOut, training_set
+from reelrank.training.lake_examples import LeftOut, from_lake
 from training.told_lake import ToldLake
 
 
@@ -26,7 +27,7 @@ def told(tmp_path: Path) -> Iterator[ToldLake]:
 
 def test_each_impression_is_one_example_as_its_last_record_has_it(told: ToldLake) -> None:
     told.tell([event_ for event_ in visits(0, 80)])
-    found, left_out = training_set(told.lake, told.world.columns)
+    found, left_out, *_ = from_lake(told.lake, told.world.columns)
     last = {one.example_id: one for one in all_examples(told.world.log, 0)}
     assert left_out == LeftOut()
     assert len(found.examples) == len(last)
@@ -41,7 +42,7 @@ def test_each_impression_is_one_example_as_its_last_record_has_it(told: ToldLake
 def test_histories_are_those_of_the_online_store(told: ToldLake) -> None:
     told.tell([History(event_id="past", user_id="u1", occurred_at=NOW - 9.0, watched=("v0", "v3"), long_viewed=("v3", "v4"), liked=("v4",))])
     told.tell([event_ for event_ in visits(0, 60, users=4)])
-    found, _ = training_set(told.lake, told.world.columns)
+    found, *_ = from_lake(told.lake, told.world.columns)
     stored = tokens_of(deeds_of(told.world.reader.users(found.user_ids.tolist())), told.world.columns.duration_s)
     assert found.tokens.start.tolist() == stored.start.tolist()
     order, other = (np.lexsort((one.completion, one.actions, one.video, one.owner)) for one in (found.tokens, stored))  # of likes the store keeps the last
@@ -53,7 +54,7 @@ def test_histories_are_those_of_the_online_store(told: ToldLake) -> None:
 def test_what_arrives_late_is_part_of_no_history_before(told: ToldLake) -> None:
     told.tell([served("r1", "u"), watched("v0", 5.0, request="r1")], arrived_after_s=100.0)
     told.tell([served("r2", "u", at=50.0), event(Skip, "v1", 52.0, request="r2"), served("r3", "u", at=200.0), event(Skip, "v2", 203.0, request="r3")])
-    found, _ = training_set(told.lake, told.world.columns)
+    found, *_ = from_lake(told.lake, told.world.columns)
     known = found.history_ends - found.tokens.start[found.examples.user]
     assert dict(zip((found.examples.served_at - NOW).tolist(), known.tolist(), strict=True)) == {0.0: 0, 50.0: 0, 200.0: 2}
     assert (found.examples.known_at - NOW).tolist() == [105.0, 52.0, 203.0]
@@ -61,20 +62,20 @@ def test_what_arrives_late_is_part_of_no_history_before(told: ToldLake) -> None:
 
 def test_what_was_imported_was_known_when_it_happened(told: ToldLake) -> None:
     told.tell([served("r1", "u"), watched("v0", 5.0, request="r1"), served("r2", "u", at=50.0), watched("v1", 55.0, request="r2")], 9e5, imported=True)
-    found, _ = training_set(told.lake, told.world.columns)
+    found, *_ = from_lake(told.lake, told.world.columns)
     assert (found.examples.known_at - NOW).tolist() == [5.0, 55.0]
     assert (found.history_ends - found.tokens.start[found.examples.user]).tolist() == [0, 1]
 
 
 def test_what_was_sent_twice_is_one_token(told: ToldLake) -> None:
     told.tell([served(), watched(), watched(), event(Like, at=6.0, event_id="1"), event(Like, at=6.0, event_id="1"), event(Share, at=7.0)])
-    found, _ = training_set(told.lake, told.world.columns)
+    found, *_ = from_lake(told.lake, told.world.columns)
     assert found.tokens.actions.tolist() == [Action.CLICK, Action.LIKE, Action.SHARE]
 
 
 def test_surfaces_have_the_numbers_of_the_catalogue(told: ToldLake) -> None:
     told.tell([served(), watched(context=Context(surface="search")), event(Skip, "v1", 9.0, context=Context(surface="nobody knows it"))])
-    found, _ = training_set(told.lake, told.world.columns)
+    found, *_ = from_lake(told.lake, told.world.columns)
     surfaces = told.world.columns.surfaces
     assert found.examples.surface.tolist() == [surfaces["for_you"]] * 2
     assert found.tokens.surface.tolist() == [surfaces["search"], surfaces["nobody knows it"]]
@@ -85,18 +86,26 @@ def test_what_cannot_be_learned_from_is_left_out_and_counted(told: ToldLake, mon
     broken = (np.nan, *FEATURES[1:])
     monkeypatch.setattr("features.slates.FEATURES", broken)
     told.tell([served("r3", "u", at=20.0), watched(request="r3", at=24.0)])
-    found, left_out = training_set(told.lake, told.world.columns, at_most=1)
+    found, left_out, *_ = from_lake(told.lake, told.world.columns, at_most=1)
     assert (left_out.not_finite, left_out.too_old) == (1, 1)
     assert str(left_out) == "1 not finite, 1 too old"
     assert (found.examples.served_at - NOW).tolist() == [10.0]
     assert len(found.tokens.video) == 3  # it was watched all the same
     monkeypatch.setattr("reelrank.training.lake_examples.FEATURES_VERSION", "next release")
     with pytest.raises(ExamplesError, match=r"holds no example to learn from; left out: 3 other features"):
-        training_set(told.lake, told.world.columns)
+        from_lake(told.lake, told.world.columns)
 
 
 def test_only_what_was_served_since_is_learned_from(told: ToldLake) -> None:
     told.tell([served("r1", "u"), watched(request="r1"), served("r2", "u", at=50.0), watched(request="r2", at=55.0)])
-    found, _ = training_set(told.lake, told.world.columns, since=NOW + 20)
+    found, *_ = from_lake(told.lake, told.world.columns, since=NOW + 20)
     assert len(found.examples) == 1
     assert len(found.tokens.video) == 2
+
+
+def test_it_says_how_much_of_the_log_it_holds(told: ToldLake) -> None:
+    told.tell(visits(0, 40))
+    found = from_lake(told.lake, told.world.columns, partitions=1)
+    records = list(all_examples(told.world.log, 0))
+    assert found.offsets == {0: told.world.log.end(EXAMPLES, 0)}
+    assert found.origins == {0: records[-1].origin}

@@ -11,7 +11,7 @@ from features.slates import NOW, event, served, watched
 from reelrank.domain.event import Like, Skip
 from reelrank.features.attributor import all_examples
 from reelrank.training.examples import HEADS
-from reelrank.training.lake_examples import training_set
+from reelrank.training.lake_examples import from_lake
 from reelrank.training.log_examples import LogExamples, is_reserved, reserved, teaches
 from training.told_lake import ToldLake
 
@@ -27,7 +27,7 @@ def test_both_records_of_an_impression_together_say_what_the_lake_says(told: Tol
     told.tell(visits(0, 60))
     records = [record for record in all_examples(told.world.log, 0) if record.kind != "corrected"]
     found, known = LogExamples(told.world.reader, told.world.columns)(records)
-    lake, _ = training_set(told.lake, told.world.columns)
+    lake, *_ = from_lake(told.lake, told.world.columns)
     assert sorted(known) == list(range(len(records)))
     assert np.all(np.diff(found.examples.served_at) >= 0)
     of_lake = {
@@ -61,13 +61,13 @@ def test_histories_hold_what_was_known_when_it_was_served(told: ToldLake) -> Non
 
 def test_the_same_slates_are_reserved_wherever_examples_come_from(told: ToldLake) -> None:
     told.tell(visits(0, 200))
-    lake, _ = training_set(told.lake, told.world.columns)
+    lake, *_ = from_lake(told.lake, told.world.columns)
     records = [record for record in all_examples(told.world.log, 0) if record.kind == "watched"]
     from_log = {(record.slate.user_id, record.slate.served_at) for record in records if not teaches(record)}
     which = reserved(lake)
     watches = which & ~np.isnan(lake.examples.label("click"))
-    from_lake = set(zip(lake.user_ids[lake.examples.user[watches]].tolist(), lake.examples.served_at[watches].tolist(), strict=True))
-    assert from_lake == from_log != set()
+    of_lake = set(zip(lake.user_ids[lake.examples.user[watches]].tolist(), lake.examples.served_at[watches].tolist(), strict=True))
+    assert of_lake == from_log != set()
     assert all(is_reserved(*slate) for slate in from_log)
     assert 0.01 < which.mean() < 0.12
 

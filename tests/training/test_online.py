@@ -14,8 +14,9 @@ from reelrank.models.row_updates import decode_update
 from reelrank.storage.event_log import MODEL_ROWS, StorageError
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.training.log_examples import RESERVED_ONE_IN, teaches
-from reelrank.training.online import Online, OnlineConfig
-from reelrank.training.online_learner import LearnerConfig, LostItself
+from reelrank.training.online import Online, Positions
+from reelrank.training.online_config import LearnerConfig, OnlineConfig
+from reelrank.training.online_learner import LostItself
 from reelrank.training.quarantine import QuarantineConfig
 from training.small_online import VIDEOS, SmallModel, append, example, seen
 
@@ -30,7 +31,7 @@ def log(tmp_path: Path) -> Iterator[EmbeddedEventLog]:
 
 
 def online(log: EmbeddedEventLog, folder: Path, config: OnlineConfig = CONFIG, base: str = "base", model: SmallModel | None = None) -> Online:
-    return Online(log, seen, model or SmallModel(), base, {}, folder, config)
+    return Online(log, seen, model or SmallModel(), base, Positions(), folder, config)
 
 
 def caught_up(one: Online) -> Online:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
@@ -14,6 +15,9 @@ from reelrank.events.lake_rows import event_rows, example_rows
 from reelrank.storage.event_log import EVENTS, EXAMPLES, EventLog, StorageError, StoredRecord
 from reelrank.storage.lake import Lake, LakeConflict
 from reelrank.storage.lake_schema import EVENTS_TABLE, EXAMPLES_TABLE
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +44,12 @@ def _packed(origin: tuple[int, int]) -> int:
 
 def _unpacked(position: int) -> tuple[int, int]:
     return (position - 1) >> _PART_BITS, (position - 1) & ((1 << _PART_BITS) - 1)
+
+
+def copied_to(examples: "DeltaTable", partition: int) -> tuple[int, tuple[int, int] | None]:
+    """How far a partition of EXAMPLES is copied to this version of the table: the offset to go on from, and the last origin, None before the first."""
+    position = examples.transaction_version(_origin_name(partition)) or 0
+    return examples.transaction_version(position_name(EXAMPLES, partition)) or 0, _unpacked(position) if position else None
 
 
 class LakeWriter:

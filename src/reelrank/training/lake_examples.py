@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -10,12 +11,16 @@ from numpy.typing import NDArray
 from reelrank.domain.event import LONG_VIEW_S, History, decode_accepted
 from reelrank.domain.example import WATCHED
 from reelrank.domain.user import Signal
+from reelrank.events.lake_writer import copied_to
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.features.tokens import Deeds, tokens_of
 from reelrank.storage.lake import Lake
 from reelrank.storage.lake_schema import EVENTS_TABLE, EXAMPLES_TABLE
 from reelrank.training.examples import HEADS, Examples, ExamplesError, TrainingSet, Traits
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 _SIGNALS = {"like": Signal.LIKE, "share": Signal.SHARE, "comment": Signal.COMMENT, "hide": Signal.HIDE, "report": Signal.HIDE}
 _IMPORTED = b"\xc3"  # a record is an array of msgpack, whose last field says whether it was imported
@@ -35,7 +40,16 @@ class LeftOut:
         return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(self).items() if count) or "nothing"
 
 
-def training_set(lake: Lake, columns: VideoColumns, since: float = 0.0, at_most: int = 10_000_000) -> tuple[TrainingSet, LeftOut]:
+class FromLake(NamedTuple):
+    """Everything that the trainers read, and how much of EXAMPLES that is, by partition."""
+
+    training_set: TrainingSet
+    left_out: LeftOut
+    offsets: dict[int, int]  # where who goes on learning goes on
+    origins: dict[int, tuple[int, int]]
+
+
+def from_lake(lake: Lake, columns: VideoColumns, since: float = 0.0, at_most: int = 10_000_000, partitions: int = 0) -> FromLake:
     """The newest `at_most` examples that were served from `since` (UTC seconds) on, each as its last record has it, and whole histories.
 
     A token counts from when it was known: when its event arrived, however long after it happened; of what was imported,
@@ -45,19 +59,23 @@ def training_set(lake: Lake, columns: VideoColumns, since: float = 0.0, at_most:
     columns.refresh()
     video_rows = pl.DataFrame({"video_id": list(columns.rows), "video": list(columns.rows.values())}, schema={"video_id": pl.String, "video": pl.Int64})
     deeds = _deeds(lake, video_rows)
-    shown = _examples(lake, video_rows, since, at_most, left_out)
+    table = lake.open(EXAMPLES_TABLE)  # one version of it: what it holds and how far it goes belong together
+    copied = {partition: copied_to(table, partition) for partition in range(partitions)}
+    shown = _examples(table, lake, video_rows, since, at_most, left_out)
     if shown.is_empty():
         raise ExamplesError(f"the lake at {lake.url} holds no example to learn from; left out: {left_out}; does the role lake run?")
     user_ids = np.unique(
         np.concatenate([shown["user_id"].to_numpy(), deeds.watches["user_id"].to_numpy(), deeds.signals["user_id"].to_numpy()]).astype(np.str_)
     )
     tokens = tokens_of(_as_deeds(deeds, user_ids, columns), columns.duration_s)
-    return TrainingSet(_as_examples(shown, user_ids, columns), tokens, Traits.of(columns), user_ids), left_out
+    found = TrainingSet(_as_examples(shown, user_ids, columns), tokens, Traits.of(columns), user_ids)
+    origins = {partition: origin for partition, (_, origin) in copied.items() if origin is not None}
+    return FromLake(found, left_out, {partition: offset for partition, (offset, _) in copied.items()}, origins)
 
 
-def _examples(lake: Lake, video_rows: pl.DataFrame, since: float, at_most: int, left_out: LeftOut) -> pl.DataFrame:
+def _examples(table: "DeltaTable", lake: Lake, video_rows: pl.DataFrame, since: float, at_most: int, left_out: LeftOut) -> pl.DataFrame:
     """An example a row, in order of `served_at`."""
-    records = pl.scan_delta(lake.open(EXAMPLES_TABLE)).filter(pl.col("served_at") >= datetime.fromtimestamp(since, UTC))
+    records = pl.scan_delta(table).filter(pl.col("served_at") >= datetime.fromtimestamp(since, UTC))
     watched_at = records.filter(pl.col("kind") == WATCHED).select("example_id", *(pl.col(name).alias(f"watch_{name}") for name in _ORIGIN))
     newest = records.sort("version").group_by("example_id", maintain_order=True).last()
     shown = newest.join(watched_at.unique("example_id"), on="example_id", how="left").collect()

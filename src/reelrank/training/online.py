@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from reelrank.domain.example import Example, Origins
 from reelrank.features.attributor import read_examples
@@ -16,25 +15,33 @@ from reelrank.storage.event_log import EXAMPLES, MODEL_ROWS, EventLog, Record
 from reelrank.training.checkpoints import Checkpoints
 from reelrank.training.examples import TrainingSet
 from reelrank.training.log_examples import teaches
-from reelrank.training.online_learner import LearnerConfig, OnlineLearner, OnlineModel
+from reelrank.training.online_config import OnlineConfig
+from reelrank.training.online_learner import OnlineLearner, OnlineModel
 from reelrank.training.progressive import Hour, Progressive
-from reelrank.training.quarantine import EXPLODED, Quarantine, QuarantineConfig, QuarantineState
+from reelrank.training.quarantine import EXPLODED, Quarantine, QuarantineState
 
 logger = logging.getLogger(__name__)
 
-Offsets = Mapping[int, int]  # partition of EXAMPLES -> where to go on
+_POSITIONS = "positions"
+
 Seen = Callable[[Sequence[Example]], tuple[TrainingSet, list[int]]]  # as training.log_examples.LogExamples
 
 
-class OnlineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How examples are learned while people watch."""
+class Positions(msgspec.Struct, frozen=True):
+    """How much of EXAMPLES a model has learned from, by partition."""
 
-    batch: Annotated[int, Meta(ge=1)] = 128  # records of a partition that are read, predicted and learned together
-    rows_every_s: Annotated[float, Meta(ge=0)] = 0.5  # between two times that touched rows are sent to who serves
-    checkpoint_every_s: Annotated[float, Meta(gt=0)] = 60.0  # what a kill costs at most to learn again
-    publish_every_s: Annotated[float, Meta(gt=0)] = 900.0  # between two times that all weights go through the gates
-    learner: LearnerConfig = LearnerConfig()
-    quarantine: QuarantineConfig = QuarantineConfig()
+    offsets: dict[int, int] = {}  # where to go on
+    origins: dict[int, tuple[int, int]] = {}  # the last one that was learned from
+
+    def about(self) -> dict[str, str]:
+        """For a manifest."""
+        return {_POSITIONS: msgspec.json.encode(self).decode()}
+
+    @classmethod
+    def told(cls, about: Mapping[str, str | int | float]) -> "Positions | None":
+        """From a manifest; None if it says nothing of them."""
+        told = about.get(_POSITIONS)
+        return msgspec.json.decode(told, type=cls) if isinstance(told, str) else None
 
 
 class _State(msgspec.Struct, kw_only=True):
@@ -67,15 +74,15 @@ class Online:
     always cut in the same way: then whatever is killed ends with the weights that it would have had, bit by bit.
     """
 
-    def __init__(self, log: EventLog, seen: Seen, model: OnlineModel, base: str, begin: Offsets, folder: Path, config: OnlineConfig | None = None) -> None:
+    def __init__(self, log: EventLog, seen: Seen, model: OnlineModel, base: str, begin: "Positions", folder: Path, config: OnlineConfig | None = None) -> None:
         """Goes on from the newest checkpoint in `folder` if it belongs to `base`, else begins with the examples at `begin`."""
         self.config = config or OnlineConfig()
         self.learner = OnlineLearner(model, self.config.learner)
         self._log = log
         self._seen = seen
         self._checkpoints = Checkpoints(folder / "checkpoints")
-        self._offsets = dict(begin)
-        self._origins = Origins()
+        self._offsets = dict(begin.offsets)
+        self._origins = Origins(begin.origins)
         self._turn = 0
         self._taken: _Taken | None = None
         self._sequence = 1
@@ -92,14 +99,9 @@ class Online:
             self.checkpoint()
 
     @property
-    def offsets(self) -> dict[int, int]:
-        """Where it goes on in each partition."""
-        return dict(self._offsets)
-
-    @property
-    def origins(self) -> dict[int, tuple[int, int]]:
-        """The last origin that was learned from in each partition."""
-        return dict(self._origins.seen)
+    def positions(self) -> "Positions":
+        """Where it goes on."""
+        return Positions(dict(self._offsets), dict(self._origins.seen))
 
     def step(self) -> int:
         """Takes the next records of the next partition that has any; returns how many, 0 at the end of the log.

@@ -4,31 +4,21 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Annotated, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import msgspec
 import numpy as np
 import torch
-from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reelrank.models.id_tables import Changes, IdTable
 from reelrank.models.row_optimizer import RowAdagrad
 from reelrank.training.examples import TrainingSet
+from reelrank.training.online_config import LearnerConfig
 
 _LOSSES = 101  # whose median says what is normal
 _FEW_LOSSES = 20  # before so many nothing is known
 _LONGEST_STEP = 5.0  # norm of the gradient of the dense weights
-
-
-class LearnerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How fast it learns, and what it does not believe."""
-
-    row_rate: Annotated[float, Meta(gt=0)] = 0.01
-    dense_rate: Annotated[float, Meta(ge=0)] = 1e-5
-    explodes_at: Annotated[float, Meta(gt=1)] = 8.0  # times the median loss of the last batches: such a batch is left out
-    gives_up_after: Annotated[int, Meta(ge=1)] = 50  # batches in a row that were left out: then it is the model that is wrong
 
 
 class Answers(NamedTuple):

@@ -22,8 +22,8 @@ from reelrank.training.export import export
 from reelrank.training.online_learner import Answers
 from reelrank.training.publish import FEATURES
 from reelrank.training.ranker_batches import Batch, Batches
+from reelrank.training.ranker_data import Trained, traits_of
 from reelrank.training.ranker_weights import load_trained, save_weights
-from reelrank.training.train_ranker import Trained, traits_of
 
 
 class OnlineRanker:

@@ -12,7 +12,7 @@ from reelrank.models.ranker import Ranker, VideoVectors
 from reelrank.models.sessions import Manifest
 from reelrank.models.video_tables import NAMES, Admitted, rows_of
 from reelrank.training.calibration import Calibration
-from reelrank.training.train_ranker import Trained
+from reelrank.training.ranker_data import Trained
 
 _FILE = "network.pt"
 

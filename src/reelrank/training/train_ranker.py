@@ -43,10 +43,8 @@ def train(
     First, from what the users did before the examples began, which of it was a long view; then what came of the examples.
     With a `folder` the run is kept there, and called again with the same arguments it ends with the same weights, bit by bit.
     """
-    with (
-        torch.random.fork_rng(devices=[]),
-        TrainingRun(folder, {"seed": seed, "settings": msgspec.to_builtins(settings), "examples": len(training_set.examples)}) as run,
-    ):
+    made_of = {"settings": msgspec.to_builtins(settings), "seed": seed, "examples": len(training_set.examples), "tokens": len(training_set.tokens.video)}
+    with torch.random.fork_rng(devices=[]), TrainingRun(folder, made_of) as run:
         torch.manual_seed(seed)
         trained = begin(training_set, settings)
         data = RankerData(training_set, trained)
