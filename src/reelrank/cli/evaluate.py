@@ -57,7 +57,7 @@ def kuairand(
     data: Path | None, test_from: datetime, test_until: datetime, cache: Path | None, models: str | None, seeds: int, as_json: bool
 ) -> None:  # fmt: skip
     """The ranker: what people clicked, watched long and liked, and how long they watched, on days that it has not seen."""
-    from reelrank.studies import kuairand as study
+    from reelrank.studies import kuairand_ranker as study
 
     with _bar("KuaiRand: examples, trainings") as on_progress:
         numbers = study.evaluate(
