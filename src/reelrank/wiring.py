@@ -32,7 +32,7 @@ from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
-from reelrank.models.graph import GraphVectors
+from reelrank.models.graph_vectors import GraphVectors
 from reelrank.ranking.ranker_scorer import RankerScorer, published_ranker
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
