@@ -33,6 +33,7 @@ class RankerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     bins: int = 8  # of the piecewise-linear encoding of a dense input
     encoded: int = 0  # numbers that the encoding makes of each dense input; 0 goes without
     thresholds: int = 48  # of the watch time
+    spread: float = 0.05  # of untrained rows
     dropout: float = 0.2
     id_dropout: float = 0.1  # how often a video is shown without its own row, as if it had just been uploaded
     admit_after: int = 3  # occurrences before an id gets a row of its own

@@ -73,7 +73,7 @@ def begin(training_set: TrainingSet, settings: RankerSettings) -> Trained:
     thresholds_s = watch_time.thresholds(np.asarray(examples.watched_s), settings.thresholds)
     known = tokens.video[tokens.occurred_at < examples.served_at.max(initial=-np.inf)]
     admitted = admit(traits, np.bincount(known, minlength=len(training_set.traits)), settings.admit_after)
-    vectors = VideoVectors(rows_of(admitted), traits.content.shape[1], settings.width)
+    vectors = VideoVectors(rows_of(admitted), traits.content.shape[1], settings.width, settings.spread)
     ranker = Ranker(settings, heads, torch.from_numpy(knots), torch.from_numpy(thresholds_s))
     rates = np.array([np.clip(np.nanmean(examples.label(head)), 1e-4, 1 - 1e-4) for head in heads])
     with torch.no_grad():
