@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reelrank.candidates.build_index import IndexBuilder
-from reelrank.candidates.co_watched import CoWatchedSource, item_to_item
+from reelrank.candidates.co_watched import CoWatchedSource, CoWatches, item_to_item
 from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
 from reelrank.candidates.nearest import NearestSource, Towers, two_tower
@@ -31,10 +31,10 @@ from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
-from reelrank.models.item_to_item import ItemToItem
 from reelrank.ranking.ranker_scorer import RankerScorer, published_ranker
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
+from reelrank.serving.hot_swap import HotSwap
 from reelrank.serving.services import Services
 from reelrank.serving.telemetry import Metrics
 from reelrank.storage.artifacts import ArtifactStore
@@ -54,6 +54,8 @@ from reelrank.storage.quick_folder import quick_folder
 
 if TYPE_CHECKING:
     from reelrank.models.sessions import RankerSession
+    from reelrank.training.retrain import Retraining
+    from reelrank.training.train_role import TrainRole
 
 MIN_SECRET_CHARS = 32
 
@@ -183,12 +185,31 @@ class Reelrank:
         return two_tower(self.artifacts, self.columns)
 
     @cached_property
-    def item_to_item(self) -> Published[ItemToItem]:
+    def item_to_item(self) -> Published[CoWatches]:
         return item_to_item(self.artifacts)
 
     @cached_property
     def similar_users(self) -> Published[Engagements]:
         return similar_users(self.artifacts)
+
+    @cached_property
+    def hot_swap(self) -> "HotSwap[RankerSession]":
+        return HotSwap(self.ranker, self.log)
+
+    @cached_property
+    def retraining(self) -> "Retraining":
+        from reelrank.training.retrain import Retraining  # torch is loaded where something is trained
+
+        runs = Path(self.settings.data_dir) / "runs"
+        return Retraining(self.log, self.lake, self.columns, self.artifacts, self.clock, runs, self.settings.train)
+
+    @cached_property
+    def train_role(self) -> "TrainRole":
+        from reelrank.training.log_examples import LogExamples
+        from reelrank.training.train_role import TrainRole
+
+        folder = Path(self.settings.data_dir) / "train"
+        return TrainRole(self.log, LogExamples(self.reader, self.columns), self.retraining, self.clock, folder)
 
     @property
     def models(self) -> list[Published[Any]]:
@@ -243,6 +264,7 @@ class Reelrank:
             feed=self.feed,
             trending=self.trending,
             models=self.models,
+            hot_swap=self.hot_swap,
             media_root=Path(self.settings.data_dir) / serving.media,
             config=serving,
             metrics=metrics,

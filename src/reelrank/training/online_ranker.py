@@ -15,7 +15,7 @@ from reelrank.models.ranker import CandidateTensors, TokenTensors, VideoVectors
 from reelrank.models.ranker_inputs import SURFACES, Floats, VideoTraits
 from reelrank.models.row_index import NO_KEY, UNSEEN
 from reelrank.models.row_optimizer import RowAdagrad
-from reelrank.models.video_tables import HEAD, NAMES, Admitted, length_buckets
+from reelrank.models.video_tables import HEAD, LENGTHS, NAMES, Admitted, length_buckets
 from reelrank.training.calibration import Calibration
 from reelrank.training.examples import TrainingSet
 from reelrank.training.export import export
@@ -39,9 +39,9 @@ class OnlineRanker:
         self._calibration = calibration
         config = IdTableConfig(admit_after=trained.settings.admit_after, learn_unseen=True)
         places = {name: getattr(trained.admitted, name) for name in NAMES if name != "length"}
-        tables = {name: _table(config, ids, trained.vectors.tables[name], now) for name, ids in places.items()}
-        lengths = trained.vectors.tables["length"]
-        tables["length"] = _table(config, np.arange(len(lengths.weight)), lengths, now)
+        places["length"] = np.arange(LENGTHS)
+        weights = {name: table.get_parameter("weight") for name, table in trained.vectors.tables.items()}
+        tables = {name: _table(config, ids, weights[name], now) for name, ids in places.items()}
         tables[HEAD] = IdTable.holding(IdTableConfig(), np.array([NO_KEY, 1]), shift, now)
         self.tables = tables
         content = trained.vectors.content
@@ -124,9 +124,9 @@ class OnlineRanker:
         return each.sum(-1) + self._trained.settings.watch_weight * lasted
 
 
-def _table(config: IdTableConfig, places: Rows, rows: nn.Module, now: float) -> IdTable:
-    """The table of the ids whose rows lie at `places` (ids,)."""
-    weights = np.array(rows.weight.detach().numpy())
+def _table(config: IdTableConfig, places: Rows, rows: Tensor, now: float) -> IdTable:
+    """The table of the ids whose `rows` (rows, width) lie at `places` (ids,)."""
+    weights = np.array(rows.detach().numpy())
     keys = np.full(len(weights), NO_KEY, dtype=np.int64)
     ids = np.flatnonzero(places != UNSEEN)
     keys[places[ids]] = ids
