@@ -19,8 +19,9 @@ demo: .venv/.runtime ## a feed in the browser: installs what it needs, then runs
 	@$(if $(SERVERS),scripts/install-servers)
 	@$(BIN)/reelrank up --demo --port $(PORT) $(if $(DATA),--data "$(DATA)") $(if $(SERVERS),--servers)
 
-setup: .venv/.dev ## the environment for development, in .venv, and the servers that tests and measurements start
+setup: .venv/.dev ## the environment for development, in .venv, that of the peers, and the servers that tests and measurements start
 	@scripts/install-servers
+	@PYTHON=$(PYTHON) scripts/peers
 
 test: .venv/.dev ## all tests (TESTS="tests/pipeline -k seen" for some of them)
 	@scripts/install-chromium
@@ -48,7 +49,7 @@ docs: .venv/.dev ## the documentation, in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## removes the environment and everything that was built; data stays
-	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache site dist
+	@rm -rf .venv .venv-peers .pytest_cache .ruff_cache .hypothesis .import_linter_cache site dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

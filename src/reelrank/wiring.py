@@ -15,6 +15,7 @@ from reelrank.candidates.build_index import IndexBuilder
 from reelrank.candidates.co_watched import CoWatchedSource, CoWatches, item_to_item
 from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
+from reelrank.candidates.graph_neighbours import GraphNeighboursSource, graph_vectors
 from reelrank.candidates.nearest import NearestSource, Towers, two_tower
 from reelrank.candidates.similar_users import Engagements, SimilarUsersSource, similar_users
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
@@ -31,6 +32,7 @@ from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
+from reelrank.models.graph_vectors import GraphVectors
 from reelrank.ranking.ranker_scorer import RankerScorer, published_ranker
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
@@ -185,6 +187,10 @@ class Reelrank:
         return two_tower(self.artifacts, self.columns)
 
     @cached_property
+    def graph(self) -> Published[GraphVectors]:
+        return graph_vectors(self.artifacts)
+
+    @cached_property
     def item_to_item(self) -> Published[CoWatches]:
         return item_to_item(self.artifacts)
 
@@ -214,13 +220,13 @@ class Reelrank:
     @property
     def models(self) -> list[Published[Any]]:
         """Whatever is learned elsewhere and followed here."""
-        return [self.ranker, self.two_tower, self.item_to_item, self.similar_users]
+        return [self.ranker, self.two_tower, self.graph, self.item_to_item, self.similar_users]
 
     @cached_property
     def feed(self) -> Feed:
         board = self.trending
         co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
-        nearest = NearestSource(self.two_tower, self.columns)
+        nearest, neighbours = NearestSource(self.two_tower, self.columns), GraphNeighboursSource(self.graph)
         ranker = RankerScorer(self.ranker, self.columns)
         following = FollowingSource(self.columns)
         fresh = FreshSource(self.columns, self.reader, self.clock)
@@ -229,6 +235,7 @@ class Reelrank:
             self.columns,
             sources=[
                 nearest,
+                neighbours,
                 co_watched,
                 similar,
                 following,
@@ -244,7 +251,7 @@ class Reelrank:
             params=self.settings.params,
             config=self.settings.feed,
             ranker=ranker,
-            refreshables=[board, nearest, co_watched, similar, following, fresh, ranker],
+            refreshables=[board, nearest, neighbours, co_watched, similar, following, fresh, ranker],
         )
         self._open.callback(feed.close)
         return feed

@@ -9,7 +9,7 @@ from candidates.small_app import SmallApp
 from reelrank.candidates.graph_neighbours import FILE, GRAPH, GraphNeighboursSource, edges_of, graph_vectors
 from reelrank.domain.event import Hide
 from reelrank.models.content_space import code_features
-from reelrank.models.graph import GraphShape, spectrum, vectors
+from reelrank.models.graph_vectors import GraphShape, spectrum, vectors
 
 NEW_CAT, NEW_DOG = "a cat of today", "a dog of today"
 

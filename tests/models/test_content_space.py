@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from reelrank.models.content_space import code_features, kernel_features, regress, smoother
+from reelrank.models.content_space import code_features, kernel_features, one_hot, regress, smoother
 
 
 def test_the_features_of_two_videos_multiply_to_the_kernel_of_their_content() -> None:
@@ -39,3 +39,8 @@ def test_codes_that_nobody_shares_say_nothing_and_rare_ones_say_more() -> None:
     assert features[0, 0] > features[0, 2] > 0
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-6)
     assert code_features([authors, tags], most=1).shape == (5, 1)
+
+
+def test_codes_become_columns_and_missing_ones_none() -> None:
+    assert one_hot(np.array([2, -1, 0])).toarray().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+    assert one_hot(np.array([[1, 0], [1, -1]])).toarray().tolist() == [[1, 1], [0, 1]]

@@ -66,6 +66,14 @@ def test_what_was_never_trained_on_is_as_good_as_unknown() -> None:
         torch.testing.assert_close(stranger, towers.video_tower(torch.tensor([0])))
 
 
+def test_features_that_lie_in_a_file_are_read_and_never_written() -> None:
+    told = features(30)
+    for name in ("author", "sound", "tags", "content"):
+        getattr(told, name).setflags(write=False)
+    towers = TwoTower(told, SMALL)
+    assert towers.video_tower(torch.arange(30)).shape == (30, 16)
+
+
 def test_with_a_temperature_vectors_are_compared_by_their_cosine() -> None:
     towers = TwoTower(features(30), TwoTowerConfig(width=16, temperature=0.1))
     products = towers.aligned(torch.randn(5, 16)).pow(2).sum(dim=1)

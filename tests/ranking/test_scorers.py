@@ -63,7 +63,7 @@ def test_heads_that_nobody_predicts_count_for_nothing_and_what_is_predicted_coun
     plain = {"freshness_weight": 0.0, "popularity_weight": 0.0, "co_watch_weight": 0.0}
     params = FeedParams(value={"long_view": 1.0, "hide": -10.0, "watch_s": 0.02, "share": 4.0}, **plain)
     heads = {"long_view": np.array([0.5, 0.5]), "hide": np.array([0.0, 0.02]), "watch_s": np.array([10.0, 40.0])}
-    assert value(heads, features({}, {}), params) == pytest.approx([0.5 + 0.2, 0.5 - 0.2 + 0.8])
+    assert value(heads, features({}, {}), params) == pytest.approx(np.log([0.5 + 0.2, 0.5 - 0.2 + 0.8]))
 
 
 @pytest.mark.parametrize(("weight", "feature"), [("popularity_weight", "video_outcomes_1d"), ("co_watch_weight", "co_watch")])

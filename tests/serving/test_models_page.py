@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Route
+from playwright.sync_api import Browser, Route
 
+from ranking.small_ranker import write_ranker
+from serving.running_service import Service
 from serving.viewer import Viewer, until
 
 HEADS = {"click": 0.61, "long_view": 0.34, "completion": 0.2, "like": 0.05, "share": 0.0004, "follow": 0.01, "comment": 0.0, "replay": 0.03, "hide": 0.002}
@@ -58,3 +60,21 @@ def test_a_model_that_begins_to_rank_is_announced_once_and_moves_nothing(arrive:
     viewer.page.evaluate(look)
     viewer.sees(".news-card")
     assert "An earlier ranker is back" in viewer.page.locator(".news-card").inner_text()
+
+
+def test_a_ranker_that_is_published_behind_the_page_announces_itself_and_explains_the_next_slate(service: Service, browser: Browser) -> None:
+    with browser.new_context() as context:
+        viewer = Viewer(context.new_page(), service.server.url, "ana").comes()
+        assert viewer.feeds[0]["ranked_by"] == "quality_taste"
+        version = service.system.artifacts.publish("ranker", service.system.clock.now(), write_ranker, {"auc_long_view": 0.7631}).manifest.version
+        viewer.sees(".news-card")
+        assert "AUC long view 0.763" in viewer.page.locator(".news-card").inner_text()
+        viewer.page.reload()
+        until(lambda: viewer.page.wait_for_timeout(20) or viewer.feeds[-1]["ranked_by"] == "ranker", "a slate by the ranker")
+        assert viewer.feeds[-1]["models"]["ranker"] == version
+        until(lambda: viewer.place() == 1, "the first video is on screen")
+        viewer.presses("w")
+        viewer.sees(".bar[data-bar=predicted-watch_s]")
+        assert viewer.page.locator(".why-part .bar").count() == 10
+        assert viewer.page.locator("[data-model=ranker]").count() == 1
+        assert viewer.errors == []

@@ -5,6 +5,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from reelrank.features.definitions import WIDTH
+from reelrank.features.tokens import Deeds, tokens_of
+from reelrank.simulation.kuairand import Exposures
+from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
 from simulation.small_log import BEGIN_MS, shown
 
 DAYS = (20220425, 20220426, 20220427, 20220428)
@@ -50,3 +54,25 @@ def _shown(user: int, video: int, day: int, rng: np.random.Generator) -> dict[st
     mine = user % 2 == video % 2
     at_s = day * _DAY_S + float(rng.uniform(0, 50_000))
     return shown(user, video, at_s, played_s=9.0 if mine else 0.5, date=DAYS[day], is_click=int(mine), long_view=int(mine), is_like=int(mine and video < 4))
+
+
+def training_set(exposures: Exposures, features: np.ndarray | None = None) -> TrainingSet:
+    """The exposures with their outcomes and the histories that they make; without `features` nothing else is known."""
+    count = len(exposures)
+    user_ids, user = np.unique(exposures.user_ids, return_inverse=True)
+    video, watched_s = exposures.video_ids.astype(np.int64), (exposures.ended_ms - exposures.shown_ms) / 1000
+    labels = no_labels(count)
+    for head, happened in (("click", exposures.clicked), ("long_view", exposures.long_view), ("like", exposures.liked)):
+        labels[:, HEADS.index(head)] = happened
+    nothing, nobody = np.zeros(count, dtype=np.int64), np.empty(0, dtype=np.int64)
+    deeds = Deeds(
+        len(user_ids), user, video, exposures.ended_ms / 1000, watched_s, nothing, ~exposures.clicked, exposures.long_view, nothing,
+        nobody, nobody, nobody.astype(np.float64), nobody,
+    )  # fmt: skip
+    examples = Examples(
+        user=user, video=video, served_at=exposures.shown_ms / 1000, known_at=exposures.ended_ms / 1000, surface=nothing, position=nothing,
+        features=np.zeros((count, WIDTH), dtype=np.float32) if features is None else features, labels=labels, watched_s=watched_s.astype(np.float32),
+    )  # fmt: skip
+    every, duration_s = np.arange(VIDEOS), np.full(VIDEOS, 9.0)
+    traits = Traits(every, every // 4, np.zeros((VIDEOS, 1), dtype=np.int64), duration_s, 0 * duration_s, np.empty((VIDEOS, 0), dtype=np.float32))
+    return TrainingSet(examples, tokens_of(deeds, duration_s), traits, user_ids)

@@ -32,7 +32,7 @@ def test_hidden_videos_are_found_by_what_their_content_means(tmp_path: Path) -> 
     assert name == "tiktok"
     ours, alike, chance = (told[name][model] for model in ("reelrank", "content_knn", "random"))
     assert ours["lo"] > alike["hi"] > chance["hi"]
-    assert told[name]["hidden"] == VIDEOS // 10
+    assert told[name]["hidden_share"] == 0.1
 
 
 def test_content_without_meaning_finds_nothing(tmp_path: Path) -> None:

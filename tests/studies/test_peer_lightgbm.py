@@ -7,12 +7,10 @@ import pytest
 
 from reelrank.evaluation.prediction import auc
 from reelrank.features.definitions import WIDTH
-from reelrank.features.tokens import Deeds, tokens_of
-from reelrank.simulation.kuairand import Exposures, KuaiRand
+from reelrank.simulation.kuairand import KuaiRand
 from reelrank.studies import peer_lightgbm
 from reelrank.studies.peer_lightgbm import lightgbm, lightgbm_stream
-from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
-from studies.made_log import DAYS, circles
+from studies.made_log import DAYS, circles, training_set
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +48,3 @@ def test_trees_on_the_feature_stream_read_its_columns(folder: Path):
     features[:, 3] = exposures.long_view
     found = lightgbm_stream(training_set(exposures, features), folder, ~test, test)
     assert auc(exposures.long_view[test], found["long_view"]) == 1.0
-
-
-def training_set(exposures: Exposures, features: np.ndarray | None = None) -> TrainingSet:
-    """The exposures with their outcomes, and without a history."""
-    count = len(exposures)
-    labels = no_labels(count)
-    for head, happened in (("click", exposures.clicked), ("long_view", exposures.long_view), ("like", exposures.liked)):
-        labels[:, HEADS.index(head)] = happened
-    nothing, rows = np.zeros(count, dtype=np.int64), np.empty(0, dtype=np.int64)
-    examples = Examples(
-        user=nothing, video=nothing, served_at=exposures.shown_ms / 1000, known_at=exposures.ended_ms / 1000, surface=nothing, position=nothing,
-        features=np.zeros((count, WIDTH), dtype=np.float32) if features is None else features, labels=labels,
-        watched_s=((exposures.ended_ms - exposures.shown_ms) / 1000).astype(np.float32),
-    )  # fmt: skip
-    no, times = rows.astype(np.bool_), rows.astype(np.float64)
-    tokens = tokens_of(Deeds(1, rows, rows, times, times, rows, no, no, rows, rows, rows, times, rows), times)
-    traits = Traits(rows, rows, rows[:, None], times, times, np.empty((0, 0), dtype=np.float32))
-    return TrainingSet(examples, tokens, traits, np.array(["0"]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from reelrank.training.train_graph import choose, hide, train
+from reelrank.training.train_graph import Fold, choose, hide, train
 
 CIRCLES, EACH = 6, 20
 
@@ -39,7 +39,7 @@ def test_content_finds_videos_that_were_hidden_and_shuffled_content_does_not() -
     hidden = np.arange(len(content)) % 2 == 0
     shape = (240, len(content))
     watched, wanted = (csr_array((np.ones(int(part.sum())), (users[part], rows[part])), shape=shape) for part in (~hidden[rows], hidden[rows]))
-    told, shuffled = (choose(watched, wanted, given, among=hidden)[1] for given in (content, rng.permutation(content)))
+    told, shuffled = (choose([Fold(watched, wanted, hidden)], given)[1] for given in (content, rng.permutation(content)))
     assert told > 0.9
     assert shuffled < 0.7  # lists of 50 of 120 hold .42 by chance; of many settings the luckiest is chosen
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reelrank.benchmarks.report import spread
+from reelrank.benchmarks.percentiles import spread
 from reelrank.models.id_tables import IdTable, IdTableConfig
 from reelrank.models.row_index import Keys, Rows
 from reelrank.models.row_optimizer import RowAdagrad

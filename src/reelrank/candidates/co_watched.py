@@ -19,7 +19,7 @@ _TOGETHER, _AFTER = "item_to_item.npz", "next_watched.npz"
 _HALF_LIFE_WATCHES = 12  # the next video resembles the last few more than those of last week
 _SKIP, _LONG_VIEW, _LIKE = 0.7, 1.3, 1.5  # how many watches a skip and a long view count; a like multiplies
 _FULL_STRENGTH = 0.2  # few scores of the closed form are larger
-_FULL_DEVIATIONS = 24.0  # of a user's scores of what comes next; few are larger
+_FULL_DEVIATIONS = 12.0  # of a user's scores of what comes next; few are larger
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
-from reelrank.models.graph import GraphVectors
+from reelrank.models.graph_vectors import GraphVectors
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
@@ -57,14 +57,14 @@ class GraphNeighboursSource:
         self._model.refresh()
 
     def propose(self, query: Query, quota: int) -> Proposal:
-        model = self._model.value
+        live = self._model.live
         rows, amounts = edges_of(query.user)
-        if model is None or len(rows) == 0:
+        if live is None or len(rows) == 0:
             return Proposal(no_rows())
-        scores = model.scores(rows, amounts)
+        scores = live.value.scores(rows, amounts)
         scores[~unseen(np.arange(len(scores)), query.user.seen)] = -np.inf
         best = strongest(scores, quota)
-        return Proposal(best[np.isfinite(scores[best])])
+        return Proposal(best[np.isfinite(scores[best])], {self._model.name: live.name})
 
     def strength(self, user: User, rows: Rows) -> tuple[NDArray[np.float64], dict[str, str]]:
         """How near each of `rows` (n,) lies to the user, in standard deviations of all videos, and by which version of which model.

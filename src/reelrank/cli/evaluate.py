@@ -72,7 +72,7 @@ def kuairand(
 @json_option
 def feed(data: Path | None, test_from: datetime, test_until: datetime, as_json: bool) -> None:
     """The whole feed: slates of 20 from the running system against what people then watched long."""
-    from reelrank.studies import feed as study
+    from reelrank.studies import kuairand_feed as study
 
     with _bar("feeds") as on_progress:
         numbers = study.evaluate(_at(data, "kuairand-pure"), _number(test_from), _number(test_until), on_progress)
@@ -99,7 +99,7 @@ def cold(as_json: bool) -> None:
     from reelrank.studies import cold as study
 
     with _bar("cold videos") as on_progress:
-        numbers = study.evaluate(_at(None, "kuairand-pure"), _at(None, "tiktok"), on_progress)
+        numbers = study.evaluate(_at(None, "tiktok"), _at(None, "kuairand-pure"), on_progress=on_progress)
     _tell("Cold videos", numbers, as_json)
 
 
@@ -155,7 +155,7 @@ def _graph(folder: Path, models: str | None, seeds: int, as_json: bool) -> None:
     from reelrank.studies import graph as study
 
     with _bar("trainings") as on_progress:
-        numbers = study.evaluate(folder, _names(models, study.MODELS), seeds, on_progress)
+        numbers = study.evaluate(folder, _names(models, study.MODELS), range(seeds), on_progress)
     _tell(f"The graph in {folder.name}", numbers, as_json)
 
 

@@ -10,7 +10,17 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=10_000)]
 Weight = Annotated[float, Meta(ge=-1_000, le=1_000)]
 
-_QUOTA = {"nearest": 200, "co_watched": 200, "similar_users": 150, "following": 60, "trending": 100, "trending_place": 50, "trending_tag": 80, "fresh": 80}
+_QUOTA = {
+    "nearest": 200,
+    "graph_neighbours": 100,
+    "co_watched": 200,
+    "similar_users": 150,
+    "following": 60,
+    "trending": 100,
+    "trending_place": 50,
+    "trending_tag": 80,
+    "fresh": 80,
+}
 _VALUE = {
     "click": 0.4,
     "long_view": 1.0,
@@ -37,7 +47,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     freshness_weight: Weight = 0.15
     freshness_half_life_s: Annotated[float, Meta(gt=0)] = 86_400.0
     popularity_weight: Weight = 1.0  # lift per unit of log1p(watches and skips of the last day)
-    co_watch_weight: Weight = 14.0  # lift per unit of co_watch
+    co_watch_weight: Weight = 7.0  # lift per unit of co_watch
     taste_half_life_s: Annotated[float, Meta(gt=0)] = 7 * 86_400.0
     # filters
     stale_after_s: Annotated[float, Meta(gt=0)] = 365 * 86_400.0

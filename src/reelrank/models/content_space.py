@@ -14,18 +14,32 @@ Floats = NDArray[np.float32]
 _SHARPNESS = 2.0  # the kernel is exp(cosine - 1) to this power: unrelated videos, at cosine 0, still know e⁻² of each other
 
 
+def side_by_side(kinds: Sequence[Floats]) -> Floats:
+    """Content of several kinds, (v, d) each, as one vector of unit length: each kind centred, and weighing the same. (v, sum of d).
+
+    A kind that a video does not have (all zeros) stays zero.
+    """
+    return np.hstack([_unit(vectors) for vectors in kinds]) / np.float32(np.sqrt(len(kinds)))
+
+
 def kernel_features(kinds: Sequence[Floats], count: int, rng: np.random.Generator) -> Floats:
     """Random Fourier features of a Gaussian kernel (Rahimi & Recht 2007) over content of several kinds, (v, d) each: (v, count).
 
-    Each kind is centred, brought to unit length and weighs the same. The same for every data set: lengths were
-    taken out. A video without content (all zeros, in every kind) has none here either.
+    Its width is the same for every data set, as lengths are taken out. A video without content (all zeros, in every kind) has none here either.
     """
-    together = np.hstack([_unit(vectors) for vectors in kinds]) / np.float32(np.sqrt(len(kinds)))  # (v, sum of d), unrelated ones at distance √2
+    together = side_by_side(kinds)  # unrelated videos at distance √2
     directions = rng.standard_normal((together.shape[1], count)).astype(np.float32) * np.float32(np.sqrt(_SHARPNESS))
     shifts = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
     features = np.cos(together @ directions + shifts) * np.float32(np.sqrt(2 / count))
     features[~np.any(together, axis=1)] = 0
     return features
+
+
+def one_hot(codes: NDArray[np.int64]) -> csr_array:
+    """Columns of codes, (v,) or (v, several), -1 for none, as a 1 in the column of each: (v, highest code + 1)."""
+    columns = codes.reshape(len(codes), -1)
+    videos, places = np.nonzero(columns >= 0)
+    return csr_array((np.ones(len(videos), dtype=np.float32), (videos, columns[videos, places])), shape=(len(codes), int(codes.max(initial=-1)) + 1))
 
 
 def code_features(kinds: Sequence[csr_array], most: int) -> csr_array:

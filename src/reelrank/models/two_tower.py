@@ -85,7 +85,7 @@ class VideoTower(nn.Module):
             if name in self.tables:
                 trained = len(self.tables[name].weight)  # type: ignore[arg-type]
                 self.register_buffer(f"{name}_of", torch.as_tensor(np.where(numbers + 1 < trained, numbers + 1, 0)), persistent=False)
-        self.register_buffer("content_of", torch.as_tensor(features.content, dtype=torch.float32), persistent=False)
+        self.register_buffer("content_of", torch.tensor(features.content, dtype=torch.float32), persistent=False)
         self.register_buffer("known", torch.as_tensor(known), persistent=False)
 
     def forward(self, rows: Tensor) -> Tensor:

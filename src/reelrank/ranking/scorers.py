@@ -12,7 +12,7 @@ Features = NDArray[np.float32]  # (n, F)
 Column = NDArray[np.float64]  # (n,)
 
 # log-odds that one unit of each taste adds to each head
-_TASTES = {"taste_tag": 0.8, "taste_author": 1.0, "taste_sound": 0.3, "taste_duration": 0.3, "co_watch": 0.7}
+_TASTES = {"taste_tag": 0.8, "taste_author": 1.0, "taste_sound": 0.3, "taste_duration": 0.3, "co_watch": 0.35}
 _RELIANCE = 0.65  # how far a video's and a user's own rates can be relied on: chosen on a real log, like the tastes
 _LEAST_WORTH = 1e-6  # what is expected to please nobody comes last
 _HEADS = {

@@ -66,7 +66,9 @@ def until_yesterday(keys: Ints, day: Ints, values: Floats) -> tuple[Floats, Floa
     distinct, place = np.unique(keys, return_inverse=True)
     days = int(day.max()) + 1
     cell = place * days + day
-    by_day = np.stack([np.bincount(cell, weights=column, minlength=len(distinct) * days) for column in values.T], axis=1).reshape(len(distinct), days, -1)
+    by_day = np.stack([np.bincount(cell, weights=column, minlength=len(distinct) * days) for column in values.T], axis=1, dtype=np.float64).reshape(
+        len(distinct), days, -1
+    )
     before = np.cumsum(by_day, axis=1) - by_day
     yesterday = np.where((day > 0)[:, None], by_day[place, np.maximum(day - 1, 0)], 0.0)
     return before[place, day], yesterday

@@ -102,14 +102,15 @@ def ease(past: FeedPast, ridge: float = 1_000.0, popularity: float = 0.3) -> Sco
     pairs = watched.tocoo()
     config = ItemToItemConfig(ridge=ridge, max_videos=past.videos, neighbours=past.videos)
     owner, video = (coordinate.astype(np.int64) for coordinate in pairs.coords)
-    model = item_to_item.fit(owner, video, pairs.data, np.zeros(past.videos), config)
+    model = item_to_item.fit(owner, video, np.ones(len(owner), dtype=np.float32), np.zeros(past.videos), config)
     weights = csr_array((model.weights, model.neighbours, model.indptr), shape=(len(model.videos), len(model.videos)))
     lift = popularity * np.log1p(past.long_views(2.0))
 
     def scores(users: Ints) -> Floats:
         said = np.zeros((len(users), past.videos), dtype=np.float32)
         said[:, model.videos] = (watched[users][:, model.videos] @ weights).toarray()
-        return said + lift
+        said += lift
+        return said
 
     return scores
 

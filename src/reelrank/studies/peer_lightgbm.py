@@ -38,10 +38,16 @@ def lightgbm_stream(training_set: TrainingSet, _folder: Path, train: Flags, test
     return _fit_predict(features, (*(feature.name for feature in FEATURES), "surface"), training_set, train, test, seed)
 
 
+def late_of(training_set: TrainingSet, train: Flags) -> Flags:
+    """Which examples are served in the last part of the time of the training rows: those that peers choose their settings on."""
+    served_at = training_set.examples.served_at
+    begins, ends = float(served_at[train].min()), float(served_at[train].max())
+    return served_at > ends - _HELD_OUT * (ends - begins)
+
+
 def _fit_predict(features: NDArray[np.float32], names: tuple[str, ...], training_set: TrainingSet, train: Flags, test: Flags, seed: int) -> dict[str, Floats]:
     examples = training_set.examples
-    begins, ends = float(examples.served_at[train].min()), float(examples.served_at[train].max())
-    late = examples.served_at > ends - _HELD_OUT * (ends - begins)
+    late = late_of(training_set, train)
     found: dict[str, Floats] = {}
     for head in (*HEADS, "watch_s"):
         wanted = examples.watched_s if head == "watch_s" else examples.label(head)

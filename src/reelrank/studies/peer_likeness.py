@@ -83,7 +83,7 @@ def _likenesses(cosines: NDArray[np.float32], watches: tuple[Ints, Ints, NDArray
     nearest = np.zeros(len(user))
     np.maximum.at(nearest, owner, cosine)
     sums = [np.bincount(owner[chosen], weights=cosine[chosen], minlength=len(user)) for chosen in (slice(None), latest, long[at])]
-    return np.stack([sums[0].astype(np.float64), sums[1] / np.maximum(np.minimum(counts, _LATEST), 1), nearest, sums[2]], axis=1)
+    return np.stack([sums[0], sums[1] / np.maximum(np.minimum(counts, _LATEST), 1), nearest, sums[2]], axis=1, dtype=np.float64)
 
 
 def _pairs(history: pl.DataFrame, column: str) -> tuple[Ints, Ints]:

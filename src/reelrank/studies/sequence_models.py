@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, diags_array
 from reelrank.evaluation import retrieval
 from reelrank.features.tokens import Action, Tokens
 from reelrank.models import directed_item_to_item as directed
-from reelrank.models.two_tower import TwoTower, TwoTowerConfig
+from reelrank.models.two_tower import TwoTower, TwoTowerConfig, VideoFeatures
 from reelrank.studies import sasrec as peer
 from reelrank.studies.sequence_data import Dataset, K, Scorer, Split, ndcg
 from reelrank.training.negatives import next_positives
@@ -23,8 +23,11 @@ Floats = NDArray[np.float32]
 Fitted = tuple[Scorer, dict[str, Any]]  # what it gives every item, and what was chosen
 Report = Callable[[int], None]
 
-_TEMPERATURES = (0.7, 1.0, 1.4, 2.0)
-_SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0)
+_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of the tower
+_LIKENESSES = (0.0, 0.1, 0.2, 0.4, 0.8)  # what items alike in content count against those that were counted together
+_UNSEEN = 0.1  # the share of what was counted that everything gets
+_IMPOSSIBLE = 1e4  # in logarithms: for what is not to be offered
+_ALIKE = 100  # items alike in content that an item speaks for
 _NEIGHBOURS = (10, 20, 50, 100, 200, 500)
 
 
@@ -32,7 +35,7 @@ class SequenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """What the study spends and what it lets each model choose from."""
 
     network: TwoTowerConfig = TwoTowerConfig(width=64, dropout=0.5)
-    training: TwoTowerTraining = TwoTowerTraining(epochs=40, window=50)
+    training: TwoTowerTraining = TwoTowerTraining(epochs=24, window=50)
     sasrec_widths: tuple[int, ...] = (64, 128)  # every pair with `sasrec_dropouts` is tried
     sasrec_dropouts: tuple[float, ...] = (0.3, 0.5, 0.7)
     sasrec_trial_epochs: int = 10  # after so many the better half goes on for as many again, and so forth
@@ -51,7 +54,7 @@ class Job:
 
 
 def reelrank(job: Job) -> Fitted:
-    """The user tower and directed item-to-item, each as chances of what comes next, mixed as validation says."""
+    """The user tower, directed item-to-item and likeness of content, each as chances of what comes next, mixed as validation says."""
     data, (rows, indptr), valid = job.data, job.data.training, job.data.split(2)
     exponents, alone = directed.choose(rows, indptr, valid.target, len(data.items), on_progress=job.on_progress)
     training = msgspec.structs.replace(job.settings.training, seed=job.seed)
@@ -66,8 +69,9 @@ def reelrank(job: Job) -> Fitted:
         on_progress=job.on_progress,
     )
     tower = _tower(towers, training.window)
-    item_to_item = _item_to_item(directed.weights(rows, indptr, len(data.items), exponents), len(data.items), exponents.input_decay)
-    scorer, mixture = _mixture(tower, item_to_item, valid)
+    counted = _item_to_item(directed.weights(rows, indptr, len(data.items), exponents), len(data.items), exponents.input_decay)
+    alike = _item_to_item(_alike(data.features), len(data.items), exponents.input_decay)
+    scorer, mixture = _mixture(tower, counted, alike, valid)
     reached = {"item_to_item": alone, "tower": ndcg(tower, valid), "mixed": ndcg(scorer, valid)}
     return scorer, {"item_to_item": msgspec.to_builtins(exponents), **mixture, "validation_ndcg_at_10": reached}
 
@@ -168,29 +172,61 @@ def _item_to_item(weights: csr_array, items: int, input_decay: float) -> Scorer:
     return scorer
 
 
-def _mixture(tower: Scorer, item_to_item: Scorer, valid: Split) -> tuple[Scorer, dict[str, float]]:
-    """share · softmax(tower / temperature) + (1 - share) · item-to-item as shares of its sum; both constants by validation."""
+def _mixture(tower: Scorer, counted: Scorer, alike: Scorer, valid: Split) -> tuple[Scorer, dict[str, float]]:
+    """share · log softmax(tower) + (1 - share) · log(what is counted): a product of experts (Hinton 2002).
 
-    def parts(split: Split, some: slice) -> tuple[Floats, Floats]:
-        logits, said, held = tower(split, some), item_to_item(split, some), split.held(some)
-        logits[held], said[held] = -np.inf, 0.0
+    What is counted are the shares of item-to-item with `likeness` times those of items alike in content, and a little for
+    everything: never seen is not impossible. Both constants by validation.
+    """
+
+    def tower_says(split: Split, some: slice) -> Floats:
+        logits = tower(split, some)
+        logits[split.held(some)] = -_IMPOSSIBLE
         logits -= logits.max(axis=1, keepdims=True)
-        said /= np.maximum(said.sum(axis=1, keepdims=True), 1e-12)
-        return logits, said
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return logits
 
-    def mixed(logits: Floats, said: Floats, share: float, temperature: float) -> Floats:
-        chances = np.exp(logits / temperature)
-        return chances * (share / chances.sum(axis=1, keepdims=True)) + (1 - share) * said
+    def counts_say(split: Split, some: slice, likeness: float) -> Floats:
+        held = split.held(some)
+        shares = (_shares(counted(split, some), held) + likeness * _shares(alike(split, some), held)) / (1 + likeness)
+        said: Floats = np.log((1 - _UNSEEN) * shares + _UNSEEN / shares.shape[1])
+        said[held] = -_IMPOSSIBLE
+        return said
 
-    grid = [(share, temperature) for temperature in _TEMPERATURES for share in _SHARES]
-    gains = np.zeros(len(grid))
+    gains = {(likeness, share): 0.0 for likeness in _LIKENESSES for share in _SHARES}
     for some in valid.blocks():
-        logits, said = parts(valid, some)
-        for place, (share, temperature) in enumerate(grid):
-            found = retrieval.places(mixed(logits, said, share, temperature), valid.target[some])
-            gains[place] += retrieval.ndcg_of_places(found, K).sum()
-    share, temperature = grid[int(np.argmax(gains))]
-    return lambda split, some: mixed(*parts(split, some), share, temperature), {"share_of_tower": share, "temperature": temperature}
+        logits = tower_says(valid, some)
+        for likeness in _LIKENESSES:
+            said = counts_say(valid, some, likeness)
+            for share in _SHARES:
+                found = retrieval.places(share * logits + (1 - share) * said, valid.target[some])
+                gains[likeness, share] += float(retrieval.ndcg_of_places(found, K).sum())
+    likeness, share = max(gains, key=lambda pair: gains[pair])
+
+    def scorer(split: Split, some: slice) -> Floats:
+        return (share * tower_says(split, some) + (1 - share) * counts_say(split, some, likeness)).astype(np.float32)
+
+    return scorer, {"share_of_tower": share, "likeness": likeness}
+
+
+def _shares(scores: Floats, held: tuple[Rows, Rows]) -> Floats:
+    """Scores as shares of their sum, none for what is held."""
+    scores[held] = 0.0
+    return scores / np.maximum(scores.sum(axis=1, keepdims=True), 1e-12)
+
+
+def _alike(features: VideoFeatures) -> csr_array:
+    """The cosine of the tags of two items, rare tags counting more; of each item's nearest: (items, items)."""
+    owner, place = np.nonzero(features.tags >= 0)
+    tags = features.tags[owner, place]
+    often = np.bincount(tags, minlength=1)
+    rare = np.log(len(features) / np.maximum(often, 1)).astype(np.float32)  # inverse document frequency (Spärck Jones 1972)
+    tagged = csr_array((rare[tags], (owner, tags)), shape=(len(features), len(often)))
+    lengths = np.sqrt(np.maximum(np.asarray(tagged.power(2).sum(axis=1)), 1e-12))
+    tagged = csr_array(diags_array(1 / lengths) @ tagged).astype(np.float32)
+    cosines = csr_array(tagged @ tagged.T)
+    cosines.setdiag(0)
+    return _nearest(cosines, _ALIKE)
 
 
 def _trained(job: Job, trained: peer.Trained, epochs: int) -> peer.Trained:

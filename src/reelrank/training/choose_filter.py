@@ -21,7 +21,8 @@ Rows = NDArray[np.int64]
 AT = 20  # the length of the lists that are judged
 _NEIGHBOURS = 10  # by content, of each video
 _FEATURES = 512  # of the content kernel
-_SCORES = 80_000_000  # that lie in memory at a time for each part: bounds the users that take part in the choice
+_SCORES = 40_000_000  # that lie in memory at a time for each part: bounds the users that take part in the choice
+_MOST_HOPS = 4
 _HOPS = (-1.5, -1.0, -0.6, -0.3, -0.1, 0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 _LIKE = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 LADDERS: Mapping[str, tuple[float, ...]] = {
@@ -98,7 +99,7 @@ def choose(
         exponents = (shape.user_exponent, shape.in_exponent)
         if exponents not in parts:
             parts.clear()
-            parts[exponents] = model.parts(histories, *exponents, hops=len(shape.hops))
+            parts[exponents] = model.parts(histories, *exponents, hops=_MOST_HOPS)
         scores = model.combine(parts[exponents], shape, smoother(settings["ridge"]) if shape.flow else None)
         recall, ndcg = quality(best(scores, histories, among), targets)
         return float(recall.mean()), float(ndcg.mean())
@@ -135,11 +136,13 @@ def quality(lists: Rows, wanted: csr_array) -> tuple[NDArray[np.float64], NDArra
 
 
 def _shape(settings: Mapping[str, float], graphs: int) -> FilterShape:
+    hops = (1.0, *(settings[f"hop_{hop}"] for hop in range(2, _MOST_HOPS + 1)))
+    last = max(place for place, weight in enumerate(hops) if weight)  # hops that weigh nothing cost nothing
     return FilterShape(
         user_exponent=settings["user_exponent"],
         in_exponent=settings["in_exponent"],
         out_exponent=settings["out_exponent"],
-        hops=(1.0, settings["hop_2"], settings["hop_3"], settings["hop_4"]),
+        hops=hops[: last + 1],
         like_watched=tuple(settings[f"like_{kind}"] for kind in range(graphs)),
         flow=settings.get("flow", 0.0),
     )

@@ -1,6 +1,6 @@
 """Trains the graph that recall reads: engagements in, vectors of videos out, their shape chosen on what was held out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from reelrank.evaluation import retrieval
 from reelrank.models.edges import owners, size
-from reelrank.models.graph import GraphShape, GraphVectors, spectrum, vectors
+from reelrank.models.graph_vectors import GraphShape, GraphVectors, Spectrum, spectrum, vectors
 from reelrank.training.coordinate_search import Settings, climb
 
 Floats = NDArray[np.float32]
@@ -26,11 +26,19 @@ LADDERS: Mapping[str, tuple[float, ...]] = {
     "out_exponent": (0.0, 0.25, 0.5, 0.75, 1.0),
     "in_exponent": (0.0, 0.25, 0.5, 0.75, 1.0),
     "width": (16, 32, 64, _WIDEST),
-    "ridge": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0),
+    "ridge": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
     "lean": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0),
     "trust": (0.0, 2.0, 5.0, 15.0, 50.0, 150.0),
 }
 _NEUTRAL = GraphShape()
+
+
+class Fold(NamedTuple):
+    """What a choice is made on: pairs to learn from and pairs to be found, (users, v) both."""
+
+    watched: csr_array
+    wanted: csr_array
+    among: NDArray[np.bool_] | None = None  # (v,) which videos are listed at all; None = all that the user has not watched
 
 
 class Trained(NamedTuple):
@@ -56,35 +64,31 @@ def train(
     pair_users, out = owners(watched), rng.random(watched.nnz) < _HELD_OUT
     hidden = hide(np.asarray(watched.sum(axis=0)).ravel(), _HELD_OUT, rng) if features is not None else np.zeros(videos, dtype=np.bool_)
     out |= hidden[watched.indices]
-    left, wanted = (_part(watched, pair_users, keep) for keep in (~out, out))
-    shape, recall = choose(left, wanted, features, seed, on_progress=on_progress)
+    fold = Fold(_part(watched, pair_users, ~out), _part(watched, pair_users, out))
+    shape, recall = choose([fold], features, seed, on_progress)
     return Trained(vectors(spectrum(watched, shape.width), shape, features), shape, recall)
 
 
-def choose(
-    watched: csr_array,
-    wanted: csr_array,
-    features: Features | None,
-    seed: int = 0,
-    among: NDArray[np.bool_] | None = None,
-    on_progress: Callable[[int], None] | None = None,
-) -> tuple[GraphShape, float]:
-    """The shape whose lists of 50 find most of `wanted` (users, v) given `watched` (users, v), and its recall.
-
-    `among` (v,) says which videos are listed at all; without it, all that the user has not watched.
-    """
-    users = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(watched.indptr) > 0))
-    if len(users) == 0:
-        raise ValueError("nobody has both a pair to learn from and one that was held out; a graph needs more engagements")
-    users = np.sort(np.random.default_rng(seed).permutation(users)[:_JUDGES])
-    graph, histories, targets = spectrum(watched, _WIDEST), watched[users], wanted[users]
+def choose(folds: Sequence[Fold], features: Features | None, seed: int = 0, on_progress: Callable[[int], None] | None = None) -> tuple[GraphShape, float]:
+    """The shape whose lists of 50 find most of what the folds held out, and its recall over the users of all of them."""
+    made = [_judged(fold, seed) for fold in folds]
 
     def value(settings: Settings) -> float:
-        return float(recall_of(vectors(graph, _shape(settings), features), histories, targets, among).mean())
+        shape = _shape(settings)
+        return float(np.concatenate([recall_of(vectors(graph, shape, features), fold.watched, fold.wanted, fold.among) for graph, fold in made]).mean())
 
     ladders = {name: ladder for name, ladder in LADDERS.items() if features is not None or name not in ("ridge", "trust")}
     found = climb(ladders, {name: getattr(_NEUTRAL, name) for name in ladders}, value, on_progress=on_progress)
     return _shape(found.settings), found.value
+
+
+def _judged(fold: Fold, seed: int) -> tuple[Spectrum, Fold]:
+    """What is learnt from a fold, and the fold with only the users who judge: a seeded sample of those who have both sides."""
+    users = np.flatnonzero((np.diff(fold.wanted.indptr) > 0) & (np.diff(fold.watched.indptr) > 0))
+    if len(users) == 0:
+        raise ValueError("nobody has both a pair to learn from and one that was held out; a graph needs more engagements")
+    users = np.sort(np.random.default_rng(seed).permutation(users)[:_JUDGES])
+    return spectrum(fold.watched, _WIDEST), Fold(fold.watched[users], fold.wanted[users], fold.among)
 
 
 def recall_of(found: GraphVectors, histories: csr_array, wanted: csr_array, among: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from reelrank.models.graph import GraphShape, GraphVectors, spectrum, vectors
+from reelrank.models.graph_vectors import GraphShape, GraphVectors, spectrum, vectors
 
 CIRCLES, EACH = 4, 12
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -79,9 +80,10 @@ def spectrum(watched: csr_array, width: int) -> Spectrum:
         raise ValueError(f"a graph of {people} users and {count} videos with {watched.nnz} edges is too small; it takes two of each")
     users, videos = (np.asarray(watched.sum(axis=axis), dtype=np.float64).ravel() for axis in (1, 0))
     scaled = diags_array((users + users.mean()) ** -0.5) @ watched @ diags_array((videos + videos.mean()) ** -0.5)
-    _, values, vectors = svds(csr_array(scaled), k=width, v0=np.random.default_rng(0).random(min(people, count)) + 0.5)
+    begin = np.random.default_rng(0).random(min(people, count)) + 0.5  # the same every time
+    _, values, found = cast(tuple[Floats, Floats, Floats], svds(csr_array(scaled), k=width, v0=begin))
     order = np.argsort(-values)
-    return Spectrum(values[order].astype(np.float32), np.ascontiguousarray(vectors[order].T, dtype=np.float32), videos)
+    return Spectrum(values[order].astype(np.float32), np.ascontiguousarray(found[order].T, dtype=np.float32), videos)
 
 
 def vectors(graph: Spectrum, shape: GraphShape, features: Floats | csr_array | None = None) -> GraphVectors:
