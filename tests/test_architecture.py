@@ -24,7 +24,23 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "reelrank"
 MAP = runpy.run_path(str(ROOT / "scripts" / "architecture-map"))
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
-VERBS = ["up", "serve", "stream", "lake", "index", "keys", "dead-letters", "replay", "audit", "evaluate", "bench", "doctor"]  # as the loop turns
+VERBS = [
+    "up",
+    "serve",
+    "stream",
+    "lake",
+    "index",
+    "train",
+    "publish",
+    "rollback",
+    "keys",
+    "dead-letters",
+    "replay",
+    "audit",
+    "evaluate",
+    "bench",
+    "doctor",
+]  # as the loop turns
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
 HEAVY = {
     "confluent_kafka",

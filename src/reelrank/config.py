@@ -17,6 +17,7 @@ from reelrank.feed import FeedConfig
 from reelrank.serving.services import ServingConfig
 from reelrank.storage.event_log_kafka_config import KafkaConfig
 from reelrank.storage.lake import LakeConfig
+from reelrank.training.online_config import TrainConfig
 
 PREFIX = "REELRANK_"
 _NOT_SETTINGS = {"REELRANK_DATA", "REELRANK_SETTINGS", "REELRANK_SUPERVISED"}
@@ -48,6 +49,7 @@ class RolesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     counters: Annotated[int, Meta(ge=0, le=1)] = 0  # this machine's counters alone, where no stream runs
     lake: Annotated[int, Meta(ge=0, le=64)] = 1
     index: Annotated[int, Meta(ge=0, le=1)] = 1
+    train: Annotated[int, Meta(ge=0, le=1)] = 1  # one is enough: a second one stands by
     serve: Annotated[int, Meta(ge=0, le=1)] = 1  # another replica needs a port of its own: it is a machine of its own
 
 
@@ -63,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     attribution: AttributionConfig = AttributionConfig()
     lake: LakeConfig = LakeConfig()
     index: IndexConfig = IndexConfig()
+    train: TrainConfig = TrainConfig()
     feed: FeedConfig = FeedConfig()
     params: FeedParams = FeedParams()
     serving: ServingConfig = ServingConfig()

@@ -1,4 +1,4 @@
-"""Runs the roles (serve, stream, lake, index) as processes, as many of each as configured, and restarts the ones that die."""
+"""Runs the roles (serve, stream, lake, index, train) as processes, as many of each as configured, and restarts the ones that die."""
 
 import ctypes
 import fcntl
@@ -25,6 +25,7 @@ COMMANDS = {  # in the order in which they start; they stop the other way round,
     "counters": ("stream", "--only", "counters"),
     "lake": ("lake",),
     "index": ("index",),
+    "train": ("train",),
     "serve": ("serve",),
 }
 AWAY = 75  # what a process ends with when a store that it needs is away: nothing is wrong with itself

@@ -36,6 +36,7 @@ from reelrank.models.graph_vectors import GraphVectors
 from reelrank.ranking.ranker_scorer import RankerScorer, published_ranker
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
+from reelrank.serving.hot_swap import HotSwap
 from reelrank.serving.services import Services
 from reelrank.serving.telemetry import Metrics
 from reelrank.storage.artifacts import ArtifactStore
@@ -55,6 +56,8 @@ from reelrank.storage.quick_folder import quick_folder
 
 if TYPE_CHECKING:
     from reelrank.models.sessions import RankerSession
+    from reelrank.training.retrain import Retraining
+    from reelrank.training.train_role import TrainRole
 
 MIN_SECRET_CHARS = 32
 
@@ -195,6 +198,25 @@ class Reelrank:
     def similar_users(self) -> Published[Engagements]:
         return similar_users(self.artifacts)
 
+    @cached_property
+    def hot_swap(self) -> "HotSwap[RankerSession]":
+        return HotSwap(self.ranker, self.log)
+
+    @cached_property
+    def retraining(self) -> "Retraining":
+        from reelrank.training.retrain import Retraining  # torch is loaded where something is trained
+
+        runs = Path(self.settings.data_dir) / "runs"
+        return Retraining(self.log, self.lake, self.columns, self.artifacts, self.clock, runs, self.settings.train)
+
+    @cached_property
+    def train_role(self) -> "TrainRole":
+        from reelrank.training.log_examples import LogExamples
+        from reelrank.training.train_role import TrainRole
+
+        folder = Path(self.settings.data_dir) / "train"
+        return TrainRole(self.log, LogExamples(self.reader, self.columns), self.retraining, self.clock, folder)
+
     @property
     def models(self) -> list[Published[Any]]:
         """Whatever is learned elsewhere and followed here."""
@@ -249,6 +271,7 @@ class Reelrank:
             feed=self.feed,
             trending=self.trending,
             models=self.models,
+            hot_swap=self.hot_swap,
             media_root=Path(self.settings.data_dir) / serving.media,
             config=serving,
             metrics=metrics,

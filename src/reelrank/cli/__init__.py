@@ -17,6 +17,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "stream": ("stream", "Play one role: fold the event log into the online store."),
     "lake": ("lake", "Play one role: join what was served with what came of it, copy the log to the lake."),
     "index": ("index", "Play one role: rebuild what recall reads from what people watched."),
+    "train": ("train", "Play one role: learn while people watch, and train the models anew from the lake."),
+    "publish": ("publish", "Make a candidate live, if it passes the gates."),
+    "rollback": ("rollback", "Make an earlier version live again."),
     "keys": ("keys", "Make, list and revoke API keys."),
     "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
     "replay": ("replay", "Replay a real log through the whole loop and measure it."),
@@ -29,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
 _TO_MEND = {
     "ConfigError",
     "DataError",
+    "ExamplesError",
     "KeyProblem",
     "PortTaken",
     "RoleFailed",

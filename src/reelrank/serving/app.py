@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -43,6 +44,8 @@ def create_app(services: Services) -> Starlette:
     services.metrics.follow(services.log, services.store, services.columns, services.collector)
     services.metrics.follow_doors([services.event_door, services.feed_door], services.connections, services.feed.served_log)
     services.metrics.follow_models(services.models)
+    if services.hot_swap is not None:
+        services.metrics.follow_rows(services.hot_swap)
     authenticator = services.authenticator
     needs = _open if authenticator is None else authenticator.needs
     videos, health = VideosApi(services), HealthApi(services)
@@ -70,9 +73,13 @@ def create_app(services: Services) -> Starlette:
         ]
         if authenticator is not None:
             tasks.append(asyncio.create_task(_keep_doing(authenticator.refresh, REFRESH_S)))
+        ended = threading.Event()
+        if services.hot_swap is not None:
+            tasks.append(asyncio.create_task(asyncio.to_thread(services.hot_swap.follow, ended.is_set)))
         try:
             yield
         finally:
+            ended.set()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

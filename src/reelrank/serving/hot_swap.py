@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -27,10 +27,13 @@ class Learning(Protocol):
         ...
 
 
-class HotSwap:
+Model = TypeVar("Model", bound=Learning)
+
+
+class HotSwap(Generic[Model]):
     """Follows the versions of one artifact, and the rows that were learned since the live one was made."""
 
-    def __init__(self, published: Published[Learning], log: EventLog) -> None:
+    def __init__(self, published: Published[Model], log: EventLog) -> None:
         self.updates = 0  # that were applied to the live version
         self.rows = 0  # that these changed
         self.refused = 0  # updates that could not be applied
@@ -67,7 +70,7 @@ class HotSwap:
                 logger.warning("rows of %s wait: %s", self._published.name, problem)
                 time.sleep(_WAIT_S)
 
-    def _begin(self, version: Version[Learning]) -> None:
+    def _begin(self, version: Version[Model]) -> None:
         self._offset = int(version.manifest.about.get(ROWS_FROM, 0) or self._log.begin(MODEL_ROWS, PARTITION))
         self._base = version.name
         self.updates = self.rows = 0

@@ -18,6 +18,7 @@ from reelrank.features.reader import FeatureReader
 from reelrank.feed import Feed
 from reelrank.serving.admission import Connections, Door
 from reelrank.serving.auth import Authenticator, MediaSigner
+from reelrank.serving.hot_swap import HotSwap
 from reelrank.serving.telemetry import Metrics
 from reelrank.storage.catalog import Catalog
 from reelrank.storage.event_log import EventLog
@@ -70,6 +71,7 @@ class Services:
     feed: Feed
     trending: TrendingBoard
     models: Sequence[Published[Any]] = ()  # that the feed works with
+    hot_swap: HotSwap[Any] | None = None  # keeps the ranker at what was learned a moment ago
     media_root: Path | None = None
     config: ServingConfig = field(default_factory=ServingConfig)
     authenticator: Authenticator | None = None  # nobody is asked for a key without it

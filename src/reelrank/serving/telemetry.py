@@ -11,6 +11,7 @@ from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.admission import REASONS, Connections, Door
+from reelrank.serving.hot_swap import HotSwap
 from reelrank.storage.event_log import EVENTS, EventLog, StorageError
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.published import Published
@@ -52,6 +53,10 @@ class Metrics:
     def follow_doors(self, doors: Sequence[Door], connections: Connections, served_log: ServedLog) -> None:
         """Asks these how much is under way and how much had to be left out, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _under_way(doors, connections, served_log)))
+
+    def follow_rows(self, hot_swap: HotSwap[Any]) -> None:
+        """Asks this how far it is with the rows that are learned elsewhere, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _rows(hot_swap)))
 
     def follow_models(self, models: Sequence[Published[Any]]) -> None:
         """Asks these which version is in use, whenever the metrics are read."""
@@ -116,6 +121,12 @@ def _under_way(doors: Sequence[Door], connections: Connections, served_log: Serv
     yield CounterMetricFamily("reelrank_connections_given_up", "Connections closed because what they had to send was overdue", value=connections.given_up)
     yield GaugeMetricFamily("reelrank_slates_waiting", "Served slates that are not in the log yet", value=served_log.waiting)
     yield CounterMetricFamily("reelrank_slates_dropped", "Served slates that never got into the log", value=served_log.dropped)
+
+
+def _rows(hot_swap: HotSwap[Any]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("reelrank_ranker_rows", "Rows of the live ranker that were learned since it was published", value=hot_swap.rows)
+    yield GaugeMetricFamily("reelrank_ranker_learned_until_seconds", "When the newest outcome behind these rows was known", value=hot_swap.learned_until)
+    yield CounterMetricFamily("reelrank_ranker_updates_refused", "Updates of rows that could not be applied", value=hot_swap.refused)
 
 
 def _in_use(models: Sequence[Published[Any]]) -> Iterator[Metric]:

@@ -46,13 +46,12 @@ class LaterWatches:
         return cls(user, np.concatenate([[0], np.cumsum(counts)]), video, before)
 
     def recall(self, users: Floats, videos: Floats, k: int) -> float:
-        """The share of them among the k videos (m, d) nearest to `users` (u, d) that were not on screen before: the mean over users.
+        """The mean of `recalls`; nan if nobody watched anything later."""
+        return float(self.recalls(users, videos, k).mean()) if len(self.user) else float("nan")
 
-        nan if nobody watched anything later.
-        """
-        if len(self.user) == 0:
-            return float("nan")
-        found = []
+    def recalls(self, users: Floats, videos: Floats, k: int) -> NDArray[np.float64]:
+        """The share of them among the k videos (m, d) nearest to each of `users` (u, d) that were not on screen before: (u,)."""
+        found = [np.empty(0)]
         for first in range(0, len(self.user), _BLOCK):
             some = self.user[first : first + _BLOCK]
             scores = users[first : first + _BLOCK] @ videos.T
@@ -62,4 +61,4 @@ class LaterWatches:
             indptr = self.indptr[first : first + len(some) + 1]
             hits = retrieval.found(retrieval.top(scores, k), indptr - indptr[0], self.video[indptr[0] : indptr[-1]])
             found.append(retrieval.recall(hits, np.diff(indptr)))
-        return float(np.concatenate(found).mean())
+        return np.concatenate(found)

@@ -1,6 +1,6 @@
 """The ranker as it learns online: its rows in id tables that grow with the catalogue, its network beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from reelrank.models.ranker import CandidateTensors, TokenTensors, VideoVectors
 from reelrank.models.ranker_inputs import SURFACES, Floats, VideoTraits
 from reelrank.models.row_index import NO_KEY, UNSEEN
 from reelrank.models.row_optimizer import RowAdagrad
-from reelrank.models.video_tables import HEAD, NAMES, Admitted, length_buckets
+from reelrank.models.video_tables import HEAD, LENGTHS, NAMES, Admitted, length_buckets
 from reelrank.training.calibration import Calibration
 from reelrank.training.examples import TrainingSet
 from reelrank.training.export import export
@@ -24,6 +24,9 @@ from reelrank.training.publish import FEATURES
 from reelrank.training.ranker_batches import Batch, Batches
 from reelrank.training.ranker_data import Trained, traits_of
 from reelrank.training.ranker_weights import load_trained, save_weights
+
+
+Gather = Callable[[str, Rows], Tensor]  # name of a table, rows (...,) -> what stands in them (..., width)
 
 
 class OnlineRanker:
@@ -39,9 +42,9 @@ class OnlineRanker:
         self._calibration = calibration
         config = IdTableConfig(admit_after=trained.settings.admit_after, learn_unseen=True)
         places = {name: getattr(trained.admitted, name) for name in NAMES if name != "length"}
-        tables = {name: _table(config, ids, trained.vectors.tables[name], now) for name, ids in places.items()}
-        lengths = trained.vectors.tables["length"]
-        tables["length"] = _table(config, np.arange(len(lengths.weight)), lengths, now)
+        places["length"] = np.arange(LENGTHS)
+        weights = {name: table.get_parameter("weight") for name, table in trained.vectors.tables.items()}
+        tables = {name: _table(config, ids, weights[name], now) for name, ids in places.items()}
         tables[HEAD] = IdTable.holding(IdTableConfig(), np.array([NO_KEY, 1]), shift, now)
         self.tables = tables
         content = trained.vectors.content
@@ -54,33 +57,14 @@ class OnlineRanker:
         return cls(*load_trained(folder), np.load(folder / f"rows-{HEAD}.npy"), now)
 
     def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
-        examples, traits, ranker = seen.examples, traits_of(seen), self._trained.ranker
-        batches = Batches(seen, self._trained.settings)
-        batch = batches.batch(batches.rows)
-        there = batch.example >= 0
-        known = np.maximum(batch.example, 0)
-        videos, place = np.unique(np.concatenate([batch.tokens.video.ravel(), examples.video]), return_inverse=True)
-        self._admit(examples.video, traits, float(examples.known_at.max()))
-        vectors = self._vectors(videos, traits, rows)
-        shift = rows[HEAD].gather(self.tables[HEAD].rows_of(np.ones(1, dtype=np.int64)))  # (1, heads)
-        tokens, shown = (torch.from_numpy(part) for part in np.split(place, [batch.tokens.video.size]))
-        history = ranker.encode(
-            TokenTensors(vectors[tokens.reshape(batch.tokens.video.shape)], torch.from_numpy(batch.tokens.actions), torch.from_numpy(batch.tokens.buckets)),
-            _within(batch),
-        )
-        dense = self._trained.dense.transform(np.asarray(examples.features))
-        candidates = CandidateTensors(
-            vectors[shown[torch.from_numpy(known)]],
-            torch.from_numpy(np.minimum(examples.surface, SURFACES - 1)[known]),
-            torch.from_numpy(dense)[known],
-            torch.from_numpy(batch.ranks),
-            torch.from_numpy(batch.ages),
-        )
-        logits, watch = ranker(candidates, history)
-        order = torch.from_numpy(np.argsort(batch.example[there]))
-        of_example = torch.from_numpy(there)
-        logits, watch = logits[of_example][order] + shift, watch[of_example][order]
+        self._admit(seen.examples.video, traits_of(seen), float(seen.examples.known_at.max()))
+        logits, watch = self._said(seen, lambda name, places: rows[name].gather(places))
         return Answers(logits, self._losses(seen, logits, watch))
+
+    @torch.no_grad()
+    def predict(self, seen: TrainingSet) -> Floats:
+        """Logits (n, heads), without learning anything."""
+        return self._said(seen, lambda name, places: torch.from_numpy(self.tables[name].weights.take(places, axis=0)))[0].numpy()
 
     def export(self, folder: Path) -> dict[str, str | int | float]:
         trained = self.trained()
@@ -105,12 +89,37 @@ class OnlineRanker:
             self.tables[name].admit(ids, now)
         self.tables["tag"].admit(_or_nobody(traits.tags[videos]), now)
 
-    def _vectors(self, videos: Rows, traits: VideoTraits, rows: Mapping[str, RowAdagrad]) -> Tensor:
+    def _said(self, seen: TrainingSet, gather: Gather) -> tuple[Tensor, Tensor]:
+        """Logits (n, heads) and those of the watch time (n, thresholds)."""
+        examples, ranker = seen.examples, self._trained.ranker
+        batches = Batches(seen, self._trained.settings)
+        batch = batches.batch(batches.rows)
+        there, known = batch.example >= 0, np.maximum(batch.example, 0)
+        videos, place = np.unique(np.concatenate([batch.tokens.video.ravel(), examples.video]), return_inverse=True)
+        vectors = self._vectors(videos, traits_of(seen), gather)
+        tokens, shown = (torch.from_numpy(part) for part in np.split(place, [batch.tokens.video.size]))
+        history = ranker.encode(
+            TokenTensors(vectors[tokens.reshape(batch.tokens.video.shape)], torch.from_numpy(batch.tokens.actions), torch.from_numpy(batch.tokens.buckets)),
+            _within(batch),
+        )
+        candidates = CandidateTensors(
+            vectors[shown[torch.from_numpy(known)]],
+            torch.from_numpy(np.minimum(examples.surface, SURFACES - 1)[known]),
+            torch.from_numpy(self._trained.dense.transform(np.asarray(examples.features)))[known],
+            torch.from_numpy(batch.ranks),
+            torch.from_numpy(batch.ages),
+        )
+        logits, watch = ranker(candidates, history)
+        order, of_example = torch.from_numpy(np.argsort(batch.example[there])), torch.from_numpy(there)
+        shift = gather(HEAD, self.tables[HEAD].rows_of(np.ones(1, dtype=np.int64)))  # (1, heads)
+        return logits[of_example][order] + shift, watch[of_example][order]
+
+    def _vectors(self, videos: Rows, traits: VideoTraits, gather: Gather) -> Tensor:
         """(u,) → (u, d), as `video_tables.VideoTables.vectors`."""
-        summed = sum(rows[name].gather(self.tables[name].rows_of(ids)) for name, ids in _ids_of(videos, traits).items())
+        summed = sum(gather(name, self.tables[name].rows_of(ids)) for name, ids in _ids_of(videos, traits).items())
         places = self.tables["tag"].rows_of(_or_nobody(traits.tags[videos]))
         tagged = torch.from_numpy(places != UNSEEN)[..., None]
-        summed = summed + (rows["tag"].gather(places) * tagged).sum(-2) / tagged.sum(-2).clamp(min=1)
+        summed = summed + (gather("tag", places) * tagged).sum(-2) / tagged.sum(-2).clamp(min=1)
         content = self._trained.vectors.content
         return summed if content is None else summed + content(torch.from_numpy(np.asarray(traits.content[videos])))
 
@@ -124,9 +133,9 @@ class OnlineRanker:
         return each.sum(-1) + self._trained.settings.watch_weight * lasted
 
 
-def _table(config: IdTableConfig, places: Rows, rows: nn.Module, now: float) -> IdTable:
-    """The table of the ids whose rows lie at `places` (ids,)."""
-    weights = np.array(rows.weight.detach().numpy())
+def _table(config: IdTableConfig, places: Rows, rows: Tensor, now: float) -> IdTable:
+    """The table of the ids whose `rows` (rows, width) lie at `places` (ids,)."""
+    weights = np.array(rows.detach().numpy())
     keys = np.full(len(weights), NO_KEY, dtype=np.int64)
     ids = np.flatnonzero(places != UNSEEN)
     keys[places[ids]] = ids

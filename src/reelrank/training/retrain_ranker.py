@@ -32,7 +32,8 @@ def retrain_ranker(
     The newest part of the examples chooses how long is trained, and the calibration; then it is learned from as well.
     """
     gate = gate or GateConfig()
-    held_out, learned = _split(training_set, gate)
+    held_out = held_out_of(training_set, gate)
+    learned = replace(training_set, examples=training_set.examples.take(~reserved(training_set)))
     recent = newest(learned.examples.served_at, gate)
     before, after = learned.between(-np.inf, recent), learned.between(recent, np.inf)
     chosen = train(before, after, settings or RankerSettings(), seed, run / "chosen", on_progress)
@@ -56,8 +57,6 @@ def retrain_ranker(
     return publish(artifacts, RANKER, candidate, RankerJudge(held_out), now, told, gate, anyway)
 
 
-def _split(training_set: TrainingSet, gate: GateConfig) -> tuple[TrainingSet, TrainingSet]:
-    """The newest reserved examples, and those that may be learned from."""
-    kept = reserved(training_set)
-    held_out = replace(training_set, examples=training_set.examples.take(np.flatnonzero(kept)[-gate.held_out :]))
-    return held_out, replace(training_set, examples=training_set.examples.take(~kept))
+def held_out_of(training_set: TrainingSet, gate: GateConfig) -> TrainingSet:
+    """The newest of the reserved examples."""
+    return replace(training_set, examples=training_set.examples.take(np.flatnonzero(reserved(training_set))[-gate.held_out :]))

@@ -1,0 +1,238 @@
+"""The train role: the live ranker learns what happens as it happens, and everything is trained anew from the lake now and then."""
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from reelrank.domain.clock import Clock
+from reelrank.domain.example import Example
+from reelrank.models.row_updates import ROWS_FROM
+from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.event_log import EXAMPLES, MODEL_ROWS, EventLog, StorageError
+from reelrank.training.examples import ExamplesError, TrainingSet
+from reelrank.training.online import Online, Positions
+from reelrank.training.online_learner import LostItself
+from reelrank.training.online_ranker import OnlineRanker
+from reelrank.training.publish import Verdict
+from reelrank.training.retrain import Retraining
+from reelrank.training.retrain_ranker import RANKER
+from reelrank.training.retrain_two_tower import TWO_TOWER
+
+logger = logging.getLogger(__name__)
+
+GROUP = "online"
+STATUS_FILE = "status.json"  # what the role did last, for those who show it
+_WAIT_S = 0.2  # for examples
+_LOOK_S = 1.0  # for another version, and for what is due
+_AGAIN_S = 30.0  # after an attempt for which there was too little to learn from
+
+
+class LastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The last time that a model was trained from the lake."""
+
+    at: float  # UTC seconds
+    seconds: float
+    published: bool
+    told: str
+
+
+class TrainStatus(msgspec.Struct, kw_only=True):
+    """What the role is at."""
+
+    base: str = ""  # version of the ranker that goes on learning; empty while there is none
+    learned: int = 0  # examples on top of it
+    waiting: int = 0  # records that are not learned yet
+    learned_until: float = 0.0  # UTC seconds
+    quarantined: dict[str, int] = {}  # reason -> examples
+    progressive: dict[str, float] = {}  # head -> AUC of what was predicted before it was learned, over the last hours
+    runs: dict[str, LastRun] = {}  # model -> the last time that it was trained anew, or published with what it had learned
+
+
+class TrainRole:
+    """What `reelrank train` runs: two threads, one that learns online and one that retrains; either waits while the other is at a publication."""
+
+    def __init__(
+        self, log: EventLog, seen: Callable[[Sequence[Example]], tuple[TrainingSet, list[int]]], retraining: Retraining, clock: Clock, folder: Path
+    ) -> None:
+        self.status = TrainStatus()
+        self._log = log
+        self._seen = seen
+        self._retraining = retraining
+        self._artifacts: ArtifactStore = retraining.artifacts
+        self._config = retraining.config
+        self._clock = clock
+        self._folder = folder
+        self._publishing = threading.Lock()
+        self._status_file = folder / STATUS_FILE
+        if self._status_file.exists():
+            self.status.runs = msgspec.json.decode(self._status_file.read_bytes(), type=TrainStatus).runs
+
+    def follow(self, stopping: Callable[[], bool]) -> None:
+        """Works until `stopping` says so, and stands back behind whoever serves on this machine."""
+        os.nice(self._config.nice)
+        ended = threading.Event()
+        failed: list[BaseException] = []
+
+        def retrain() -> None:
+            try:
+                self._retrain_when_due(ended)
+            except BaseException as problem:  # is raised again in the thread that asked for it
+                failed.append(problem)
+                ended.set()
+
+        thread = threading.Thread(target=retrain, name="retrain")
+        thread.start()
+        try:
+            self.learn(lambda: stopping() or ended.is_set())
+        finally:
+            ended.set()
+            thread.join()
+        if failed:
+            raise failed[0]
+
+    def learn(self, stopping: Callable[[], bool]) -> None:
+        """Learns online until `stopping` says so. Only one process of a deployment does at a time, the others stand by."""
+        member = self._log.join(GROUP, EXAMPLES)
+        online: Online | None = None
+        due = _Due()
+        try:
+            while not stopping():
+                try:
+                    if len(member.partitions()) < self._log.partitions:
+                        online = None
+                        time.sleep(_LOOK_S)
+                        continue
+                    if due.now("version", _LOOK_S):
+                        online = self._on_live_version(online)
+                    if online is None:
+                        time.sleep(_WAIT_S)
+                        continue
+                    taken = online.step()
+                    self._pass_on(online, due)
+                    if taken == 0:
+                        self._log.wait(EXAMPLES, online.positions.offsets, _WAIT_S)
+                except StorageError as problem:
+                    logger.warning("learning waits: %s", problem)
+                    time.sleep(_WAIT_S)
+                except LostItself as problem:
+                    logger.error("learning begins anew from the live version: %s", problem)
+                    shutil.rmtree(self._folder / "online" / "checkpoints", ignore_errors=True)
+                    online = None
+            if online is not None:
+                online.checkpoint()
+        finally:
+            member.close()
+
+    def retrain(self, name: str) -> Verdict:
+        """Trains one model anew from the lake. Raises ExamplesError if there is too little to learn from."""
+        began = time.monotonic()
+        verdict = self._retraining.retrain(name)
+        self._note(name, verdict, time.monotonic() - began)
+        return verdict
+
+    def _on_live_version(self, online: Online | None) -> Online | None:
+        """Learning on top of whatever version is live: one that was published meanwhile, or rolled back to, is begun with as it is."""
+        current = self._artifacts.current(RANKER)
+        if current is None or (online is not None and online.base == current.manifest.version):
+            return online
+        try:
+            model = OnlineRanker.load(current.folder, self._clock.now())
+        except (OSError, ValueError, RuntimeError) as problem:
+            logger.error("%s can't be learned on from: %s", current.folder, problem)
+            return None
+        begin = Positions.told(current.manifest.about) or Positions(
+            {partition: self._log.end(EXAMPLES, partition) for partition in range(self._log.partitions)}
+        )
+        return Online(self._log, self._seen, model, current.manifest.version, begin, self._folder / "online", self._config.online)
+
+    def _pass_on(self, online: Online, due: "_Due") -> None:
+        config = self._config.online
+        if due.now("rows", config.rows_every_s):
+            online.send_rows()
+        if due.now("checkpoint", config.checkpoint_every_s):
+            online.checkpoint()
+        if due.now("publish", config.publish_every_s, first=False) and online.learned:
+            self._publish(online)
+        if due.now("status", _LOOK_S):
+            self._tell(online)
+
+    def _publish(self, online: Online) -> None:
+        """All weights through the gates; learning goes on on top of them, or from the live version if they are refused."""
+        began = time.monotonic()
+        candidate = self._folder / "online" / "candidate"
+        shutil.rmtree(candidate, ignore_errors=True)
+        candidate.mkdir(parents=True)
+        online.send_rows()
+        told = online.learner.model.export(candidate)
+        about: Mapping[str, str | int | float] = {**told, **online.positions.about(), "learned": online.learned, "data_until": online.learned_until}
+        with self._publishing:
+            try:
+                verdict = self._retraining.publish(RANKER, candidate, about)
+            except ExamplesError as problem:
+                logger.info("what was learned online can't be judged yet: %s", problem)
+                return
+            self._note(RANKER, verdict, time.monotonic() - began)
+            if not verdict.published:
+                logger.warning("%s", verdict)
+                return
+            online.rebase(verdict.version)
+            current = self._artifacts.current(RANKER)
+            if current is not None:
+                self._log.forget(MODEL_ROWS, 0, int(current.manifest.about[ROWS_FROM]))
+
+    def _retrain_when_due(self, ended: threading.Event) -> None:
+        """Each model when it is due; the first time as soon as there is enough to learn from."""
+        every = {RANKER: self._config.ranker_every_s, TWO_TOWER: self._config.two_tower_every_s}
+        tried_at = dict.fromkeys(every, -_AGAIN_S)
+        while not ended.wait(_LOOK_S):
+            for name, every_s in every.items():
+                last = self.status.runs.get(name)
+                if every_s == 0 or (last is not None and self._clock.now() - last.at < every_s) or time.monotonic() - tried_at[name] < _AGAIN_S:
+                    continue
+                tried_at[name] = time.monotonic()
+                try:
+                    with self._publishing:
+                        logger.info("%s", self.retrain(name))
+                except (ExamplesError, StorageError) as problem:
+                    logger.info("%s is not trained yet: %s", name, problem)
+
+    def _note(self, name: str, verdict: Verdict, seconds: float) -> None:
+        self.status.runs[name] = LastRun(at=self._clock.now(), seconds=round(seconds, 1), published=verdict.published, told=str(verdict))
+        self._keep()
+
+    def _tell(self, online: Online) -> None:
+        status = self.status
+        status.base, status.learned, status.learned_until, status.waiting = online.base, online.learned, online.learned_until, online.lag()
+        status.quarantined = dict(online.quarantine.state.counts)
+        lately = {head: online.progressive.lately(head) for head in online.learner.model.heads}
+        status.progressive = {head: found.auc for head, found in lately.items() if found is not None and found.auc == found.auc}
+        self._keep()
+
+    def _keep(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._status_file.with_suffix(f".{threading.get_ident()}")
+        draft.write_bytes(msgspec.json.encode(self.status))
+        draft.replace(self._status_file)
+
+
+class _Due:
+    """What has to be done every so often."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def now(self, what: str, every_s: float, first: bool = True) -> bool:
+        """Whether it is time; then the next time is `every_s` later. The `first` time is at once, or one period from now."""
+        now = time.monotonic()
+        if what not in self._last and not first:
+            self._last[what] = now
+        if now - self._last.get(what, -float("inf")) < every_s:
+            return False
+        self._last[what] = now
+        return True

@@ -1,0 +1,150 @@
+"""The train role in a small deployment: from the lake to a live ranker, on with what happens, and back when it is told to."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from features.slate_log import visits
+from features.slates import NOW
+from reelrank.domain.clock import ManualClock
+from reelrank.models.ranker_inputs import RankerSettings
+from reelrank.ranking.ranker_scorer import published_ranker
+from reelrank.serving.hot_swap import HotSwap
+from reelrank.storage.artifacts import ArtifactStore
+from reelrank.training.examples import ExamplesError
+from reelrank.training.log_examples import LogExamples
+from reelrank.training.online import Positions
+from reelrank.training.online_config import OnlineConfig, TrainConfig
+from reelrank.training.publish import GateConfig, roll_back
+from reelrank.training.retrain import Retraining
+from reelrank.training.retrain_ranker import RANKER
+from reelrank.training.train_role import TrainRole, TrainStatus
+from training.told_lake import ToldLake
+
+SMALL = RankerSettings(
+    width=8, attention_heads=2, window=8, strong=2, experts=2, hidden=8, thresholds=4, bins=4, admit_after=1, pretrain_epochs=0, epochs=1, batch_rows=16
+)
+CONFIG = TrainConfig(
+    ranker=SMALL, min_examples=100, days=1_000.0, nice=0, two_tower_every_s=0, ranker_every_s=1e9, gate=GateConfig(min_users=2),
+    online=OnlineConfig(batch=32, rows_every_s=0.0, checkpoint_every_s=1.0, publish_every_s=1e9),
+)  # fmt: skip
+VISITS = 300
+
+
+class Deployment:
+    """A log, a lake, a store of artifacts, and the role."""
+
+    def __init__(self, folder: Path) -> None:
+        self.told = ToldLake(folder)
+        self.world = self.told.world
+        self.clock = ManualClock(NOW)
+        self.clock.advance_to(NOW + 10_000)
+        self.artifacts = ArtifactStore(folder / "artifacts")
+        self.folder = folder
+        self.visited = 0
+
+    def visit(self) -> None:
+        self.told.tell(visits(self.visited, VISITS))
+        self.visited += VISITS
+
+    def role(self, config: TrainConfig = CONFIG) -> TrainRole:
+        world = self.world
+        retraining = Retraining(world.log, self.told.lake, world.columns, self.artifacts, self.clock, self.folder / "runs", config)
+        return TrainRole(world.log, LogExamples(world.reader, world.columns), retraining, self.clock, self.folder / "train")
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    made = Deployment(tmp_path)
+    yield made
+    made.world.close()
+
+
+@contextmanager
+def learning(role: TrainRole) -> Iterator[None]:
+    ended = threading.Event()
+    thread = threading.Thread(target=role.learn, args=(ended.is_set,))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def wait(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_with_too_few_examples_it_says_how_many_are_needed(deployment: Deployment) -> None:
+    deployment.told.tell(visits(0, 10))
+    with pytest.raises(ExamplesError, match=r"examples in the lake, left out: nothing; 100 are needed"):
+        deployment.role().retrain(RANKER)
+
+
+def test_what_happens_after_training_is_learned_and_served_a_moment_later_each_example_once(deployment: Deployment) -> None:
+    deployment.visit()
+    role = deployment.role()
+    verdict = role.retrain(RANKER)
+    assert verdict.published, verdict
+    live = published_ranker(deployment.artifacts)
+    swap = HotSwap(live, deployment.world.log)
+    swap.step()
+    assert Positions.told(live.live.manifest.about).offsets == {0: deployment.world.log.end("examples", 0)}
+    with learning(role):
+        wait(lambda: role.status.base == verdict.version)
+        assert role.status.learned == 0  # the lake had it all
+        deployment.visit()
+        wait(lambda: role.status.learned > 100 and role.status.waiting == 0)
+        wait(lambda: swap.step() == 0 and swap.rows > 0)
+    status = msgspec.json.decode((deployment.folder / "train" / "status.json").read_bytes(), type=TrainStatus)
+    assert status.runs[RANKER].published
+    assert 0.0 < status.progressive["click"] < 1.0
+    again = deployment.role()
+    with learning(again):
+        wait(lambda: again.status.learned == role.status.learned)  # it went on at the checkpoint
+        assert again.status.runs == status.runs
+
+
+def test_what_was_learned_online_is_published_through_the_gates_and_learning_goes_on(deployment: Deployment) -> None:
+    deployment.visit()
+    first = deployment.role().retrain(RANKER)
+    role = deployment.role(msgspec.structs.replace(CONFIG, online=msgspec.structs.replace(CONFIG.online, publish_every_s=0.5)))
+    with learning(role):
+        deployment.visit()
+        wait(lambda: role.status.base not in {"", first.version} or not role.status.runs[RANKER].published)
+    live = deployment.artifacts.current(RANKER).manifest
+    if role.status.runs[RANKER].published:  # the gates may find that so little has made it worse
+        assert live.about["parent"] and live.about["learned"] > 0
+        assert live.version == role.status.base
+    else:
+        assert live.version == first.version
+
+
+def test_after_a_rollback_it_learns_on_top_of_the_version_that_is_live_again(deployment: Deployment) -> None:
+    deployment.visit()
+    role = deployment.role()
+    first = role.retrain(RANKER)
+    deployment.clock.advance_to(NOW + 20_000)
+    second = deployment.role()._retraining.retrain(RANKER, seed=0, anyway=True)
+    assert second.published
+    live = published_ranker(deployment.artifacts)
+    swap = HotSwap(live, deployment.world.log)
+    with learning(role):
+        wait(lambda: role.status.base == second.version)
+        deployment.visit()
+        wait(lambda: role.status.learned > 0 and swap.step() == 0 and swap.rows > 0)
+        roll_back(deployment.artifacts, RANKER)
+        wait(lambda: role.status.base == first.version)
+        wait(lambda: swap.step() == 0)
+        assert live.version == first.version
+        deployment.visit()
+        wait(lambda: swap.step() == 0 and swap.rows > 0)
