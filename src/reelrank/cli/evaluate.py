@@ -155,7 +155,7 @@ def _graph(folder: Path, models: str | None, seeds: int, as_json: bool) -> None:
     from reelrank.studies import graph as study
 
     with _bar("trainings") as on_progress:
-        numbers = study.evaluate(folder, _names(models, study.MODELS), range(seeds), on_progress)
+        numbers = study.evaluate(folder, _names(models, study.MODELS), seeds, on_progress)
     _tell(f"The graph in {folder.name}", numbers, as_json)
 
 
