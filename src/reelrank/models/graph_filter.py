@@ -71,7 +71,7 @@ class GraphFilter:
         """Z (users, v) and its transpose; those of the exponent that was asked for last are kept, as users are scored in blocks."""
         if user_exponent not in self._kept:
             into = csr_array(diags_array(self._users**-user_exponent) @ self._watched @ diags_array(self._videos**-0.5))
-            scaled = csr_array(into / _largest_singular_value(into, self._videos**0.5)).astype(np.float32)
+            scaled = canonical(into / _largest_singular_value(into, self._videos**0.5))
             self._kept = {user_exponent: (scaled, csr_array(scaled.T))}
         return self._kept[user_exponent]
 
