@@ -25,7 +25,6 @@ from reelrank.training.ranker_batches import Batch, Batches
 from reelrank.training.ranker_data import Trained, traits_of
 from reelrank.training.ranker_weights import load_trained, save_weights
 
-
 Gather = Callable[[str, Rows], Tensor]  # name of a table, rows (...,) -> what stands in them (..., width)
 
 
