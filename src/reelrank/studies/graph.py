@@ -14,6 +14,7 @@ from reelrank.studies.pair_peers import PEERS, Fit
 from reelrank.studies.pairs import PairSet
 from reelrank.training import choose_filter
 from reelrank.training.choose_filter import Content, best, quality
+from reelrank.training.folds import Fold
 
 OURS = "reelrank"
 MODELS = (OURS, *PEERS)
@@ -23,8 +24,8 @@ _BLOCK = 500  # users scored at a time
 def evaluate(folder: Path, models: Sequence[str] = MODELS, seeds: int = 1, on_progress: Callable[[int], None] | None = None) -> dict[str, Any]:
     """Mean and spread over seeds of Recall@20 and NDCG@20 on the test pairs, over all videos that a user does not know yet.
 
-    All choices are made on the validation pairs; where the folder has none, on a tenth of each user's training pairs,
-    after which the model is fitted on all of them. The differences to our model are paired by user, with 95 %
+    All choices are made on the validation pairs, ours also on a tenth of each user's training pairs; where the folder
+    has no validation, all on the latter. Then the model is fitted on all training pairs. The differences to our model are paired by user, with 95 %
     intervals, on the first seed. `on_progress` hears 1 for each setting that was measured. Raises ValueError for a
     model that nobody knows.
     """
@@ -58,11 +59,12 @@ def evaluate(folder: Path, models: Sequence[str] = MODELS, seeds: int = 1, on_pr
 
 def _fit(name: str, data: PairSet, seed: int, on_progress: Callable[[int], None] | None) -> Fit:
     """Chooses on validation, then fits on the training pairs: all of them, whatever was held out for the choice."""
-    watched, wanted = (data.train, data.validation) if data.validation is not None else pairs.held_out(data.train, pairs.HELD_OUT, np.random.default_rng(seed))
+    own = Fold(*pairs.held_out(data.train, pairs.HELD_OUT, np.random.default_rng(seed)))
+    folds = [own] if data.validation is None else [Fold(data.train, data.validation), own]
     if name != OURS:
-        return pair_peers.fit(name, watched, wanted, data.train, seed, on_progress)
+        return pair_peers.fit(name, folds[0].watched, folds[0].wanted, data.train, seed, on_progress)
     content = Content(list(data.content.values()), seed)
-    chosen = choose_filter.choose(watched, wanted, content, seed, on_progress=on_progress)
+    chosen = choose_filter.choose(folds, content, seed, on_progress)
     return Fit(choose_filter.scorer(data.train, content, chosen), chosen.told())
 
 
