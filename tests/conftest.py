@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before anything loads NumPy, as the verbs do
+
 from reelrank.benchmarks.local_server import free_port
 from reelrank.config import Settings
 from reelrank.domain.clock import Clock

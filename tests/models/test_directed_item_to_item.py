@@ -4,6 +4,7 @@ import numpy as np
 
 from reelrank.models import directed_item_to_item as directed
 from reelrank.models.directed_item_to_item import DirectedConfig
+from reelrank.models.item_to_item import ItemToItem
 
 PLAIN = DirectedConfig(gap_decay=0.5, backward=0.0, row_exponent=0.0, column_exponent=0.0)
 
@@ -67,3 +68,15 @@ def test_nobody_is_offered_what_was_watched_already() -> None:
     rows, indptr = histories([0, 1, 0, 2], [1, 2])
     said = directed.scores(directed.decayed_histories(rows, indptr, 3, 0.5), directed.weights(rows, indptr, 3, DirectedConfig()))
     assert np.isneginf(said).tolist() == [[True, True, True], [False, True, True]]
+
+
+def test_fitted_for_serving_it_speaks_for_what_comes_next_among_the_videos_that_take_part():
+    users, rows = np.repeat(np.arange(20), 4), np.tile([7, 3, 9, 5], 20)
+    like = ItemToItem(
+        np.array([3, 5, 9]), np.zeros(4, dtype=np.int64), np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), np.ones(3, dtype=np.float32)
+    )
+    model = directed.fit(users, rows, like, 1, DirectedConfig(gap_decay=0.5, backward=0.1))
+    assert model.videos.tolist() == [3, 5, 9]
+    assert np.diff(model.indptr).tolist() == [1, 1, 1]
+    assert model.videos[model.scores(np.array([3]), np.ones(1, dtype=np.float32)).argmax()] == 9
+    assert model.videos[model.scores(np.array([9]), np.ones(1, dtype=np.float32)).argmax()] == 5

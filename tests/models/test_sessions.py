@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from reelrank.features.tokens import Tokens
+from reelrank.models.id_tables import Changes
 from reelrank.models.ranker_inputs import RankerSettings, VideoTraits
 from reelrank.models.sessions import Manifest, RankerSession, SessionError
 from reelrank.training.calibration import Calibration
@@ -121,18 +122,20 @@ def test_a_video_that_is_newer_than_the_ranker_is_scored_by_what_is_known_of_it(
     old = traits_of(data)
     newer = VideoTraits(*(np.concatenate([column, column[:2]]) for column in old))  # two videos like the first two
     vectors = session.tables.vectors(np.array([0, VIDEOS, VIDEOS + 1]), newer)
-    own = session.tables.rows["video"]
-    assert np.allclose(vectors[1], vectors[0] - own[session.tables.admitted.video[0]] + own[0], atol=1e-5)
+    with session.tables.live.held() as tables:
+        own, unseen = tables["video"].look_up(np.array([0, VIDEOS]))
+    assert np.allclose(vectors[1], vectors[0] - own + unseen, atol=1e-5)
     assert not np.allclose(vectors[1], vectors[2])  # by another author, of another tag
 
 
-def test_a_changed_row_changes_what_is_said_of_its_video_alone(session, data) -> None:
-    traits = traits_of(data)
+def test_a_changed_row_changes_what_is_said_of_its_video_alone(data, tmp_path) -> None:
+    session, traits = exported(data, tmp_path), traits_of(data)
     before = session.tables.vectors(np.arange(VIDEOS), traits)
-    session.tables.rows["video"][session.tables.admitted.video[4]] += 1.0
-    changed = np.flatnonzero((session.tables.vectors(np.arange(VIDEOS), traits) != before).any(axis=1))
-    session.tables.rows["video"][session.tables.admitted.video[4]] -= 1.0
-    assert changed.tolist() == [4]
+    with session.tables.live.held() as tables:
+        row = tables["video"].rows_of(np.array([4]))
+    session.apply({"video": Changes(row, np.array([4]), np.ones((1, SMALL.width), dtype=np.float32))})
+    changed = (session.tables.vectors(np.arange(VIDEOS), traits) != before).any(axis=1)
+    assert np.flatnonzero(changed).tolist() == [4]
 
 
 def test_an_artifact_of_other_features_is_refused(session, data, tmp_path) -> None:

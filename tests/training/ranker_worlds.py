@@ -10,7 +10,18 @@ from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_
 DAY_S = 86_400.0
 VIDEOS, TAGS = 40, 4
 SMALL = RankerSettings(
-    width=16, attention_heads=2, experts=2, hidden=16, thresholds=8, batch_rows=8, epochs=25, pretrain_epochs=0, learning_rate=1e-2, dropout=0.0, averaging=0.9
+    width=16,
+    attention_heads=2,
+    experts=2,
+    hidden=16,
+    thresholds=8,
+    batch_rows=8,
+    epochs=25,
+    pretrain_epochs=0,
+    learning_rate=1e-2,
+    dropout=0.0,
+    averaging=0.9,
+    spread=0.3,
 )
 
 WATCHED = int(Action.CLICK | Action.LONG_VIEW)

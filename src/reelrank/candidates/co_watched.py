@@ -46,7 +46,8 @@ class CoWatches:
         history = history_of(user)
         after = self.after.scores(*history).astype(np.float64)
         spread = after.std()
-        return self.together.scores(*history) / _FULL_STRENGTH + (after / spread / _FULL_DEVIATIONS if spread > 0 else 0.0)
+        together = self.together.scores(*history).astype(np.float64) / _FULL_STRENGTH
+        return together + after / (spread * _FULL_DEVIATIONS) if spread > 0 else together
 
 
 def history_of(user: User) -> tuple[Rows, NDArray[np.float32]]:

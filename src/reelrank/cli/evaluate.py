@@ -57,7 +57,7 @@ def kuairand(
     data: Path | None, test_from: datetime, test_until: datetime, cache: Path | None, models: str | None, seeds: int, as_json: bool
 ) -> None:  # fmt: skip
     """The ranker: what people clicked, watched long and liked, and how long they watched, on days that it has not seen."""
-    from reelrank.studies import kuairand as study
+    from reelrank.studies import kuairand_ranker as study
 
     with _bar("KuaiRand: examples, trainings") as on_progress:
         numbers = study.evaluate(
@@ -155,7 +155,7 @@ def _graph(folder: Path, models: str | None, seeds: int, as_json: bool) -> None:
     from reelrank.studies import graph as study
 
     with _bar("trainings") as on_progress:
-        numbers = study.evaluate(folder, _names(models, study.MODELS), range(seeds), on_progress)
+        numbers = study.evaluate(folder, _names(models, study.MODELS), seeds, on_progress)
     _tell(f"The graph in {folder.name}", numbers, as_json)
 
 

@@ -21,8 +21,9 @@ class DenseInputs:
     def transform(self, features: Floats) -> Floats:
         """(n, F) → (n, F); what nobody knows becomes 0, the middle."""
         scaled = np.empty(features.shape, dtype=np.float32)
+        same = (features == features[:1]).all(axis=0)  # what is about the user is the same for all candidates
         for column, (values, scores) in enumerate(zip(self.values, self.scores, strict=True)):
-            scaled[:, column] = np.interp(features[:, column], values, scores)
+            scaled[:, column] = np.interp(features[:1, column] if same[column] else features[:, column], values, scores)
         return np.nan_to_num(scaled, copy=False)
 
 

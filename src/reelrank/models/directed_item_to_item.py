@@ -21,6 +21,7 @@ Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 _BLOCK = 2_048  # histories that are scored at a time
+_PAIRS = 8_000_000  # that are added to the counts together: 160 MB
 
 
 class DirectedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,14 +50,23 @@ def forward_counts(rows: Rows, indptr: Rows, videos: int, gap_decay: float, max_
     owner = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     longest = int(np.diff(indptr).max(initial=0))
     counts = csr_array((videos, videos), dtype=np.float32)
+    waiting: list[tuple[Floats, Rows, Rows]] = []  # added together: a sum costs as much as all that was counted before
     for gap in range(1, min(max_gap, longest - 1) + 1):
         weight = gap_decay ** (gap - 1)
         if weight < 1e-4:
             break
         same = np.flatnonzero(owner[gap:] == owner[:-gap])
-        pairs = (np.full(len(same), weight, dtype=np.float32), (rows[same], rows[same + gap]))
-        counts += csr_array(pairs, shape=(videos, videos))
-    return counts
+        waiting.append((np.full(len(same), weight, dtype=np.float32), rows[same], rows[same + gap]))
+        if sum(len(one[0]) for one in waiting) >= _PAIRS:
+            counts += _summed(waiting, videos)
+            waiting = []
+    return csr_array(counts + _summed(waiting, videos)) if waiting else counts
+
+
+def _summed(pairs: list[tuple[Floats, Rows, Rows]], videos: int) -> csr_array:
+    """(weights, rows, columns) as one matrix: (videos, videos)."""
+    values, first, second = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    return csr_array((values, (first, second)), shape=(videos, videos))
 
 
 def normalised(forward: csr_array, config: DirectedConfig) -> csr_array:
@@ -82,10 +92,11 @@ def fit(users: Rows, rows: Rows, like: ItemToItem, neighbours: int, config: Dire
     every = weights(places[inside], indptr, len(like.videos), config)
     every.setdiag(0)
     every.eliminate_zeros()
-    kept = [_strongest(every.data[start:end], neighbours) + start for start, end in zip(every.indptr[:-1], every.indptr[1:], strict=True)]
+    values: Floats = every.data.astype(np.float32)
+    kept = [_strongest(values[start:end], neighbours) + start for start, end in zip(every.indptr[:-1], every.indptr[1:], strict=True)]
     chosen = np.concatenate([np.empty(0, dtype=np.int64), *kept])
     counts = np.concatenate([[0], np.cumsum([len(one) for one in kept])]).astype(np.int64)
-    return ItemToItem(like.videos, counts, every.indices[chosen].astype(np.int32), every.data[chosen].astype(np.float32), like.log_popularity)
+    return ItemToItem(like.videos, counts, every.indices[chosen].astype(np.int32), values[chosen], like.log_popularity)
 
 
 def decayed_histories(rows: Rows, indptr: Rows, videos: int, input_decay: float) -> csr_array:

@@ -54,12 +54,11 @@ class GraphFilter:
         self._likeness = list(likeness)
         self._users = _degrees(watched, axis=1)
         self._videos = _degrees(watched, axis=0)
+        self._kept: dict[float, tuple[csr_array, csr_array]] = {}
 
     def parts(self, histories: csr_array, user_exponent: float, in_exponent: float, hops: int) -> Parts:
         """What each part says to the owners of `histories` (n, v)."""
-        into = diags_array(self._users**-user_exponent) @ self._watched @ diags_array(self._videos**-0.5)
-        into = csr_array(into / _largest_singular_value(csr_array(into), self._videos**0.5)).astype(np.float32)
-        to_users, to_videos = into, csr_array(into.T)
+        to_users, to_videos = self._steps(user_exponent)
         signal = csr_array((histories @ diags_array(self._videos**-in_exponent)).T).astype(np.float32)  # (v, n): sparse times dense is fastest so
         reached, found = signal, []
         for _ in range(hops):
@@ -67,6 +66,14 @@ class GraphFilter:
             found.append(_dense(reached))
             reached = np.ascontiguousarray(found[-1].T)
         return Parts(found, [_dense(graph @ signal) for graph in self._likeness])
+
+    def _steps(self, user_exponent: float) -> tuple[csr_array, csr_array]:
+        """Z (users, v) and its transpose; those of the exponent that was asked for last are kept, as users are scored in blocks."""
+        if user_exponent not in self._kept:
+            into = csr_array(diags_array(self._users**-user_exponent) @ self._watched @ diags_array(self._videos**-0.5))
+            scaled = canonical(into / _largest_singular_value(into, self._videos**0.5))
+            self._kept = {user_exponent: (scaled, csr_array(scaled.T))}
+        return self._kept[user_exponent]
 
     def combine(self, parts: Parts, shape: FilterShape, smoother: Smoother | None = None) -> Floats:
         """The parts weighed: scores (n, v). `smoother` is what content predicts, (Q, K) of (v, d); without it nothing flows."""

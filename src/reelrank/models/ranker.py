@@ -12,7 +12,6 @@ from reelrank.models.video_tables import NAMES, UNSEEN
 from reelrank.models.watch_time import WatchTime
 
 POSITIONS = 64  # positions that are told apart; 0 stands for any
-_SPREAD = 0.3  # of untrained rows: as large as what is added to them, or attention sees the actions alone
 
 
 class TokenTensors(NamedTuple):
@@ -43,9 +42,9 @@ class Encoded(NamedTuple):
 class VideoVectors(nn.Module):
     """The learned rows behind `models.video_tables`: gathered outside of what is exported."""
 
-    def __init__(self, rows: dict[str, int], content: int, width: int) -> None:
+    def __init__(self, rows: dict[str, int], content: int, width: int, spread: float = 0.0) -> None:
         super().__init__()
-        self.tables = nn.ModuleDict({name: _rows(rows[name], width) for name in NAMES})
+        self.tables = nn.ModuleDict({name: _rows(rows[name], width, spread) for name in NAMES})
         self.content = nn.Linear(content, width, bias=False) if content else None
 
     def forward(self, places: dict[str, Tensor], content: Tensor) -> Tensor:
@@ -136,7 +135,7 @@ class Ranker(nn.Module):
         d, features = settings.width, knots.shape[0]
         self.settings, self.heads, self.features = settings, heads, features
         self.action = nn.Linear(len(Action), d)
-        self.meaning = nn.ModuleList(_rows(size, d) for size in (SURFACES, COMPLETIONS, GAPS))
+        self.meaning = nn.ModuleList(_rows(size, d, settings.spread) for size in (SURFACES, COMPLETIONS, GAPS))
         self.layers = nn.ModuleList(Layer(settings) for _ in range(settings.layers))
         self.encoded = PiecewiseLinear(knots, settings.encoded) if settings.encoded else None
         self.experts = Experts(4 * d + features * (1 + settings.encoded), len(heads) + 1, settings)
@@ -192,7 +191,7 @@ class Ranker(nn.Module):
         return self.long_view(torch.cat([seen, seen * vectors], -1))[..., 0]
 
 
-def _rows(count: int, width: int) -> nn.Embedding:
+def _rows(count: int, width: int, spread: float) -> nn.Embedding:
     table = nn.Embedding(count, width)
-    nn.init.normal_(table.weight, std=_SPREAD)
+    nn.init.normal_(table.weight, std=spread)
     return table

@@ -28,11 +28,13 @@ class RankerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     layers: int = 1  # how often a candidate looks at the history; from the second on, the history has looked at itself
     window: int = 128  # tokens that are read
     strong: int = 64  # and so many long views, likes, shares and comments from before those
-    experts: int = 4
+    experts: int = 2
     hidden: int = 96  # of each expert
     bins: int = 8  # of the piecewise-linear encoding of a dense input
-    encoded: int = 0  # numbers that the encoding makes of each dense input; 0 goes without
+    encoded: int = 4  # numbers that it makes of each dense input; 0 goes without it
     thresholds: int = 48  # of the watch time
+    spread: float = 0.05  # of untrained rows
+    co_watched: float = 0.15  # how far apart videos begin that different people watch; 0 begins without
     dropout: float = 0.2
     id_dropout: float = 0.1  # how often a video is shown without its own row, as if it had just been uploaded
     admit_after: int = 3  # occurrences before an id gets a row of its own
@@ -42,7 +44,7 @@ class RankerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     averaging: float = 0.998  # how much of the running mean of the weights stays with each step
-    pairwise: float = 0.0  # weight of the order within a user's examples, beside each example's own loss
+    pairwise: float = 0.03  # weight of the order within a user's examples, beside each example's own loss
     watch_weight: float = 0.5  # of the watch time's loss
 
 

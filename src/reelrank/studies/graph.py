@@ -20,7 +20,7 @@ MODELS = (OURS, *PEERS)
 _BLOCK = 500  # users scored at a time
 
 
-def evaluate(folder: Path, models: Sequence[str] = MODELS, seeds: Sequence[int] = (0,), on_progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+def evaluate(folder: Path, models: Sequence[str] = MODELS, seeds: int = 1, on_progress: Callable[[int], None] | None = None) -> dict[str, Any]:
     """Mean and spread over seeds of Recall@20 and NDCG@20 on the test pairs, over all videos that a user does not know yet.
 
     All choices are made on the validation pairs; where the folder has none, on a tenth of each user's training pairs,
@@ -37,7 +37,7 @@ def evaluate(folder: Path, models: Sequence[str] = MODELS, seeds: Sequence[int] 
     first: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for name in models:
         runs, chosen = [], []
-        for seed in seeds:
+        for seed in range(seeds):
             fit = _fit(name, data, seed, on_progress)
             lists = np.concatenate([best(fit.scores(block), data.known[block]) for block in _blocks(users)])
             runs.append(quality(lists, data.test[users]))
@@ -50,7 +50,7 @@ def evaluate(folder: Path, models: Sequence[str] = MODELS, seeds: Sequence[int] 
         "users": len(users),
         "videos": size(data.train)[1],
         "pairs": {"train": data.train.nnz, "validation": None if data.validation is None else data.validation.nnz, "test": data.test.nnz},
-        "seeds": list(seeds),
+        "seeds": seeds,
         "models": told,
         "ahead_of": _ahead(first) if OURS in first else {},
     }

@@ -118,8 +118,11 @@ def ease(past: FeedPast, ridge: float = 1_000.0, popularity: float = 0.3) -> Sco
 def als(past: FeedPast, factors: int = 64, alpha: float = 5.0, seed: int = 0) -> Scorer:
     """Weighted matrix factorisation by alternating least squares (Hu, Koren, Volinsky 2008), by implicit."""
     from implicit.als import AlternatingLeastSquares  # of the tools of development
+    from threadpoolctl import threadpool_limits
 
-    return _factorised(AlternatingLeastSquares(factors=factors, alpha=alpha, regularization=1.0, iterations=15, random_state=seed), past)
+    with threadpool_limits(1, "blas"):  # it has threads of its own, and looks for others when it is made
+        model = AlternatingLeastSquares(factors=factors, alpha=alpha, regularization=1.0, iterations=15, random_state=seed)
+    return _factorised(model, past)
 
 
 def bpr(past: FeedPast, factors: int = 64, learning_rate: float = 0.05, seed: int = 0) -> Scorer:

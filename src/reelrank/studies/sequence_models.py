@@ -24,7 +24,7 @@ Fitted = tuple[Scorer, dict[str, Any]]  # what it gives every item, and what was
 Report = Callable[[int], None]
 
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of the tower
-_LIKENESSES = (0.0, 0.1, 0.2, 0.4, 0.8)  # what items alike in content count against those that were counted together
+_LIKENESSES = (0.0, 0.2, 0.4, 0.8, 1.6)  # what items alike in content count against those that were counted together
 _UNSEEN = 0.1  # the share of what was counted that everything gets
 _IMPOSSIBLE = 1e4  # in logarithms: for what is not to be offered
 _ALIKE = 100  # items alike in content that an item speaks for

@@ -19,8 +19,8 @@ from reelrank.domain.user import Rows
 from reelrank.evaluation.paired import auc_shares, interval
 from reelrank.features.tokens import Tokens
 from reelrank.models.ranker_inputs import RankerSettings
-from reelrank.studies.kuairand import Split
 from reelrank.studies.kuairand_examples import examples_of
+from reelrank.studies.kuairand_ranker import Split
 from reelrank.training.examples import TrainingSet
 from reelrank.training.online_config import LearnerConfig
 from reelrank.training.online_learner import OnlineLearner

@@ -14,6 +14,7 @@ from reelrank.evaluation.prediction import auc
 from reelrank.evaluation.watch_error import mean_error_s
 from reelrank.features.tokens import Action
 from reelrank.models import dense_inputs, watch_time
+from reelrank.models.co_watch_space import co_watch_space
 from reelrank.models.ranker import Ranker, VideoVectors
 from reelrank.models.ranker_inputs import NO_LAG, RankerSettings
 from reelrank.models.video_tables import admit, rows_of
@@ -71,9 +72,13 @@ def begin(training_set: TrainingSet, settings: RankerSettings) -> Trained:
     sample = scaled.transform(features[:: max(1, len(features) // _SAMPLE)])
     knots = np.quantile(sample, np.linspace(0, 1, settings.bins + 1), axis=0).T.astype(np.float32)  # (F, bins + 1)
     thresholds_s = watch_time.thresholds(np.asarray(examples.watched_s), settings.thresholds)
-    known = tokens.video[tokens.occurred_at < examples.served_at.max(initial=-np.inf)]
-    admitted = admit(traits, np.bincount(known, minlength=len(training_set.traits)), settings.admit_after)
-    vectors = VideoVectors(rows_of(admitted), traits.content.shape[1], settings.width)
+    known = tokens.occurred_at < examples.served_at.max(initial=-np.inf)
+    admitted = admit(traits, np.bincount(tokens.video[known], minlength=len(training_set.traits)), settings.admit_after)
+    vectors = VideoVectors(rows_of(admitted), traits.content.shape[1], settings.width, settings.spread)
+    if settings.co_watched:
+        own = vectors.tables["video"].get_parameter("weight")
+        with torch.no_grad():
+            own += settings.co_watched * torch.from_numpy(co_watch_space(tokens.owner[known], admitted.video[tokens.video[known]], len(own), settings.width))
     ranker = Ranker(settings, heads, torch.from_numpy(knots), torch.from_numpy(thresholds_s))
     rates = np.array([np.clip(np.nanmean(examples.label(head)), 1e-4, 1 - 1e-4) for head in heads])
     with torch.no_grad():

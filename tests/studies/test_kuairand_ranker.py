@@ -3,7 +3,7 @@
 import numpy as np
 
 from reelrank.models.sessions import RankerSession
-from reelrank.studies.kuairand import Split, fit_predict
+from reelrank.studies.kuairand_ranker import Split, fit_predict
 from training.ranker_worlds import SMALL, of_one_taste, world
 
 
