@@ -214,8 +214,12 @@ class Reelrank:
         from reelrank.training.log_examples import LogExamples
         from reelrank.training.train_role import TrainRole
 
-        folder = Path(self.settings.data_dir) / "train"
-        return TrainRole(self.log, LogExamples(self.reader, self.columns), self.retraining, self.clock, folder)
+        return TrainRole(self.log, LogExamples(self.reader, self.columns), self.retraining, self.clock, self.train_folder)
+
+    @property
+    def train_folder(self) -> Path:
+        """Where the role train keeps its checkpoints, and says what it did."""
+        return Path(self.settings.data_dir) / "train"
 
     @property
     def models(self) -> list[Published[Any]]:
