@@ -27,6 +27,7 @@ from reelrank.simulation.world import World
 OPENING = 36  # films drawn before the page opens
 _GROUP = 12  # films published together afterwards
 _VISIT_EVERY_S = 4.0
+_FIRST_VISITS = 300  # of a new world, one right after the other: slates and what came of them, for models to learn from
 
 
 class Progress(Protocol):
@@ -53,9 +54,11 @@ class LivingWorld:
             if not isinstance(event, VideoPublished | VideoRemoved | History):
                 self._past[getattr(event, "video_id", "") or ""].append(event)
         self._films = render_all(world.videos, media)
+        self._hurried = 0  # visits that follow without a pause
 
     def open(self, progress: Progress, films: int = OPENING) -> None:
         """Draws and publishes the first films, with their past; what an earlier run has published stays as it is."""
+        self._hurried = _FIRST_VISITS
         with progress.task("drawing the first films", films) as advance:
             first = []
             for video in itertools.islice(self._films, films):
@@ -73,7 +76,7 @@ class LivingWorld:
         rng = np.random.default_rng([self.world.seed, began])
         weights = np.array([person.activity for person in self.world.people])
         for number in itertools.count():
-            if stopping(_VISIT_EVERY_S):
+            if stopping(0.0 if number < self._hurried else _VISIT_EVERY_S):
                 return
             traits = self.world.people[int(rng.choice(len(weights), p=weights / weights.sum()))]
             visit_id = f"visit-{began}-{number}"
