@@ -275,6 +275,7 @@ class Reelrank:
             feed=self.feed,
             trending=self.trending,
             models=self.models,
+            train_status=self.train_folder / "status.json",
             hot_swap=self.hot_swap,
             media_root=Path(self.settings.data_dir) / serving.media,
             config=serving,

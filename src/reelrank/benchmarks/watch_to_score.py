@@ -34,7 +34,8 @@ GIVE_UP_S = 10.0
 _ROLES = ("stream", "lake", "train", "serve")
 _COUNT = 10  # videos in a slate
 _LOOK_S = 0.002  # between two scores
-_EMPTY = Tokens(np.zeros(2, dtype=np.int64), *(np.empty(0, dtype=kind) for kind in (np.int64, np.uint8, np.float32, np.float64, np.int64)))
+_NONE = np.empty(0, dtype=np.int64)
+_EMPTY = Tokens(np.zeros(2, dtype=np.int64), _NONE, np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.float32), np.empty(0), _NONE)
 
 
 def measure(trials: int = 100, videos: int = 200, visitors: int = 300, seed: int = 0, on_progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
