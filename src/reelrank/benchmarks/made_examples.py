@@ -11,7 +11,7 @@ _NOW = 1_700_000_000.0
 _WATCH_S = 45.0  # from one token to the next within a sitting
 _TAGS = 3  # of a video, at most
 _KNOWN = 0.9  # of the features of an example
-_RATES = dict(click=0.6, long_view=0.3, completion=0.25, like=0.03, share=0.002, follow=0.002, comment=0.004, replay=0.02, hide=0.001)
+_RATES = {"click": 0.6, "long_view": 0.3, "completion": 0.25, "like": 0.03, "share": 0.002, "follow": 0.002, "comment": 0.004, "replay": 0.02, "hide": 0.001}
 _ACTIONS = {Action.CLICK: 0.6, Action.LONG_VIEW: 0.3, Action.LIKE: 0.03, Action.COMMENT: 0.004, Action.REPLAY: 0.02}
 
 

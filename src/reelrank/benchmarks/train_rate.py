@@ -25,13 +25,14 @@ from reelrank.training.train_ranker import begin, examples_loss
 VIDEOS = 7_500
 _BATCHES = 20  # that are made; more steps go through them again
 _WARM_UP = 2  # steps that don't count
+_PUBLISHED = RankerSettings()
 
 Step = Callable[[int], float]  # the number of a batch -> processor seconds
 
 
 def measure(
     peers: Path | None, steps: int = 10, table_steps: int = 100, table_rows: int = 1_000_000, largest: int = 10_000_000, seed: int = 0,
-    settings: RankerSettings = RankerSettings(), on_progress: Callable[[int], None] = lambda _: None,
+    settings: RankerSettings = _PUBLISHED, on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Steps of `settings`, forward, backward and optimizer, one thread, each batch to every side in turn; then the tables.
 
