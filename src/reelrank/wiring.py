@@ -214,8 +214,12 @@ class Reelrank:
         from reelrank.training.log_examples import LogExamples
         from reelrank.training.train_role import TrainRole
 
-        folder = Path(self.settings.data_dir) / "train"
-        return TrainRole(self.log, LogExamples(self.reader, self.columns), self.retraining, self.clock, folder)
+        return TrainRole(self.log, LogExamples(self.reader, self.columns), self.retraining, self.clock, self.train_folder)
+
+    @property
+    def train_folder(self) -> Path:
+        """Where the role train keeps its checkpoints, and says what it did."""
+        return Path(self.settings.data_dir) / "train"
 
     @property
     def models(self) -> list[Published[Any]]:
@@ -271,6 +275,7 @@ class Reelrank:
             feed=self.feed,
             trending=self.trending,
             models=self.models,
+            train_status=self.train_folder / "status.json",
             hot_swap=self.hot_swap,
             media_root=Path(self.settings.data_dir) / serving.media,
             config=serving,

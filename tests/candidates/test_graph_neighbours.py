@@ -72,12 +72,3 @@ def test_an_edge_weighs_more_the_more_was_done_and_what_was_hidden_has_none(app:
     rows, amounts = edges_of(app.user("ana"))
     assert rows.tolist() == [app.columns.rows[f"cat {n}"] for n in range(4)]
     assert amounts.tolist() == sorted(set(amounts.tolist()))
-
-
-def test_watches_of_a_followed_author_weigh_more(app: SmallApp) -> None:
-    app.publish("one", author="followed")
-    app.publish("other", author="stranger")
-    app.watches("ana", "one", "other")
-    app.follows("ana", "followed")
-    _, amounts = edges_of(app.user("ana"), app.columns.author_row)
-    assert amounts[0] > amounts[1]

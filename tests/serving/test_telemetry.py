@@ -1,7 +1,11 @@
 """Metrics: the figures that /metrics shows."""
 
+from pathlib import Path
+
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from reelrank.serving.telemetry import Metrics
 from serving.running_service import Service, watch, within
 
 
@@ -55,3 +59,25 @@ def test_the_lag_of_the_stream_is_the_distance_of_two_offsets(service: Service) 
     assert sum(before["reelrank_log_folded_offset", partition] for partition in "0123") == 0
     assert {partition: after["reelrank_log_folded_offset", partition] for partition in "0123"} == ends
     assert after["reelrank_catalogue_videos",] == 3
+
+
+def test_what_the_role_train_says_of_itself_is_told(tmp_path: Path) -> None:
+    metrics, status = Metrics(), tmp_path / "status.json"
+    metrics.follow_training(status)
+    assert b"reelrank_train" not in metrics.exposition()
+    run = {"at": 5.0, "seconds": 2.5, "published": False, "told": "refused"}
+    told = {
+        "base": "v1",
+        "learned": 7,
+        "waiting": 3,
+        "learned_until": 9.0,
+        "quarantined": {"flood": 2},
+        "progressive": {"click": 0.75},
+        "runs": {"ranker": run},
+    }
+    status.write_bytes(msgspec.json.encode(told))
+    lines = metrics.exposition().decode().splitlines()
+    assert 'reelrank_train_quarantined_total{reason="flood"} 2.0' in lines
+    assert 'reelrank_train_auc{head="click"} 0.75' in lines
+    assert 'reelrank_train_run_published{model="ranker"} 0.0' in lines
+    assert "reelrank_train_learned_total 7.0" in lines

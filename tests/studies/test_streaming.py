@@ -14,7 +14,7 @@ from reelrank.training.online_config import LearnerConfig
 from reelrank.training.ranker_weights import load_trained
 from training.small_ranker import NOW, published, world
 
-RATES = LearnerConfig(row_rate=0.1, dense_rate=1e-3)
+RATES = LearnerConfig(row_rate=0.5, dense_rate=3e-3)
 
 
 @pytest.fixture(autouse=True)

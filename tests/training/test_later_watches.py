@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reelrank.features.tokens import Action, Tokens
-from reelrank.training.later_watches import LaterWatches, known_before
+from reelrank.training.later_watches import LaterWatches
 
 LONG, SHORT = int(Action.CLICK | Action.LONG_VIEW), int(Action.CLICK)
 
@@ -19,7 +19,7 @@ TOKENS = Tokens(
 
 
 def test_histories_are_cut_at_the_moment() -> None:
-    before = known_before(TOKENS, 20.0)
+    before = TOKENS.before(np.full(3, 20.0))
     assert before.start.tolist() == [0, 2, 2, 3]
     assert before.video.tolist() == [0, 1, 3]
     assert before.occurred_at.tolist() == [-np.inf, 10.0, 9.0]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from reelrank.training.train_graph import Fold, choose, hide, train
+from reelrank.training.folds import Fold
+from reelrank.training.train_graph import choose, hide, train
 
 CIRCLES, EACH = 6, 20
 

@@ -30,7 +30,7 @@ SMALL = RankerSettings(
     width=8, attention_heads=2, window=8, strong=2, experts=2, hidden=8, thresholds=4, bins=4, admit_after=1, pretrain_epochs=0, epochs=1, batch_rows=16
 )
 CONFIG = TrainConfig(
-    ranker=SMALL, min_examples=100, days=1_000.0, nice=0, two_tower_every_s=0, ranker_every_s=1e9, gate=GateConfig(min_users=2),
+    ranker=SMALL, min_examples=100, days=1_000.0, nice=0, two_tower_every_s=0, graph_every_s=0, ranker_every_s=1e9, gate=GateConfig(min_users=2),
     online=OnlineConfig(batch=32, rows_every_s=0.0, checkpoint_every_s=1.0, publish_every_s=1e9),
 )  # fmt: skip
 VISITS = 300

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
-from reelrank.domain.user import Rows, Signal, User, no_rows
-from reelrank.models.graph_vectors import GraphVectors
+from reelrank.domain.user import Rows, User, no_rows
+from reelrank.features.tokens import actions_of, deeds_of
+from reelrank.models.graph_vectors import GraphVectors, edges
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
@@ -13,29 +14,11 @@ from reelrank.storage.published import Published
 GRAPH = "graph"
 FILE = "graph.npz"
 
-_WATCH, _LONG_VIEW, _SKIP = 0.5, 1.0, 0.1  # what a watch adds to the edge between a user and a video
-_SIGNALS = {Signal.LIKE: 1.0, Signal.SHARE: 1.0, Signal.COMMENT: 0.5}  # and what is done with the video besides
-_FOLLOW = 0.5  # per watch of an author who is followed
 
-
-def edges_of(user: User, author_of: Rows | None = None) -> tuple[Rows, NDArray[np.float32]]:
-    """A user's edges in the graph: each video once, with how much the user engaged with it; hidden ones are none.
-
-    The same for training and serving. `author_of` (v,) gives the authors' rows, where follows are to count.
-    """
-    watches, signals = user.watches, user.signals
-    rows = [watches.video_rows]
-    amounts = [np.where(watches.long_view, _LONG_VIEW, np.where(watches.skipped, _SKIP, _WATCH))]
-    if author_of is not None:
-        amounts[0] = amounts[0] + _FOLLOW * np.isin(author_of[watches.video_rows], user.followed)
-    for kind, amount in _SIGNALS.items():
-        given = signals.of(kind)
-        rows.append(given)
-        amounts.append(np.full(len(given), amount))
-    videos, places = np.unique(np.concatenate(rows), return_inverse=True)
-    total = np.bincount(places, weights=np.concatenate(amounts), minlength=len(videos)).astype(np.float32)
-    stays = ~np.isin(videos, user.hidden)
-    return videos[stays], total[stays]
+def edges_of(user: User) -> tuple[Rows, NDArray[np.float32]]:
+    """A user's edges in the graph: each video once, with how much the user engaged with it; hidden ones are none."""
+    _, rows, amounts = edges(*actions_of(deeds_of((user,))))
+    return rows, amounts
 
 
 def graph_vectors(artifacts: ArtifactStore) -> Published[GraphVectors]:

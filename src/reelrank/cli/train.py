@@ -52,6 +52,7 @@ def _model(name: str, about: str) -> None:
 
 _model("ranker", "Train the ranker anew and publish it, if it passes the gates.")
 _model("two-tower", "Train the two towers anew and publish them, if they pass the gates.")
+_model("graph", "Train the graph anew and publish it, if it passes the gates.")
 
 
 def _train(name: str, data: str | None, seed: int, anyway: bool, data_dir: Path | None, config: Path | None, as_json: bool) -> None:

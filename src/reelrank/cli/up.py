@@ -1,7 +1,10 @@
 """reelrank up: everything on one machine, with a demo world, a folder of clips or a real log in it."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -67,6 +70,8 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
             if world is not None:
                 threading.Thread(target=_go_on, args=(world, stopping), name="living-world", daemon=True).start()
+            if kind == "kuairand" and settings.roles.train:
+                threading.Thread(target=_train, args=(path, settings, stopping, progress), name="training", daemon=True).start()
             stopping.wait()
             progress.console.print("stopping …")
     except KeyboardInterrupt:  # before all was there
@@ -210,6 +215,27 @@ def _bring_in(
         demo.publish_kuairand(client, path, progress)
     msgspec.structs.replace(beginning, done=True).keep(Path(settings.data_dir))
     return world
+
+
+def _train(log: Path, settings: "Settings", stopping: threading.Event, progress: "TerminalProgress") -> None:
+    """Trains what has no version yet from the log, one model after the other, in processes that stand back behind those who serve."""
+    from reelrank.config import as_environment
+    from reelrank.wiring import open_reelrank
+
+    home, published = Path(settings.data_dir), open_reelrank(settings).artifacts
+    for model in ("ranker", "graph", "two-tower"):  # the first takes longest to begin with: the log goes through the system once, for all of them
+        if published.current(model.replace("-", "_")) is not None:
+            continue
+        words = [sys.executable, "-m", "reelrank.cli", "train", model, "--data", f"kuairand={log.absolute()}"]
+        with (home / "logs" / f"train-{model}.log").open("ab") as told:
+            progress.console.print(f"training the {model.replace('-', ' ')} behind the feed; {told.name} says how far it is")
+            trainer = subprocess.Popen(["nice", *words], env={**os.environ, **as_environment(settings)}, stdin=subprocess.DEVNULL, stdout=told, stderr=told)
+        while trainer.poll() is None:
+            if stopping.wait(0.5):
+                trainer.terminate()
+                return
+        ended = "the feed uses it from now on" if trainer.returncode == 0 else f"it was not published: the end of {told.name} says why"
+        progress.console.print(f"the {model.replace('-', ' ')} is trained; {ended}")
 
 
 def _go_on(world: "LivingWorld", stopping: threading.Event) -> None:

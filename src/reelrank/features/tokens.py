@@ -79,31 +79,42 @@ MOST_COMPLETION = 3.0  # replays beyond this say nothing more
 
 def tokens_of(deeds: Deeds, duration_s: Column) -> Tokens:
     """Deeds as tokens; `duration_s` (V,) are the videos', 0 where unknown."""
-    actions = (~deeds.skipped * int(Action.CLICK) | deeds.long_view * int(Action.LONG_VIEW) | (deeds.replays > 0) * int(Action.REPLAY)).astype(np.uint8)
-    meant = np.flatnonzero(_SIGNAL_ACTIONS[deeds.kinds])
+    owner, video, actions = actions_of(deeds)
+    meant = _meant(deeds)
     lasted = duration_s[deeds.rows]
     completion = np.where(lasted > 0, np.minimum(deeds.watched_s / np.where(lasted > 0, lasted, 1.0), MOST_COMPLETION), np.nan)
-    owner = np.concatenate([deeds.owner, deeds.signal_owner[meant]])
     occurred_at = np.concatenate([np.nan_to_num(deeds.occurred_at, nan=-np.inf), deeds.signal_at[meant]])
     order = np.lexsort((occurred_at, owner))  # stable: what has no time keeps its order
     start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=deeds.users))])
     return Tokens(
         start=start,
-        video=np.concatenate([deeds.rows, deeds.signal_rows[meant]])[order],
-        actions=np.concatenate([actions, _SIGNAL_ACTIONS[deeds.kinds[meant]]])[order],
+        video=video[order],
+        actions=actions[order],
         completion=np.concatenate([completion, np.full(len(meant), np.nan)])[order].astype(np.float32),
         occurred_at=occurred_at[order],
         surface=np.concatenate([deeds.surface, np.zeros(len(meant), dtype=np.int64)])[order],
     )
 
 
+def actions_of(deeds: Deeds) -> tuple[Rows, Rows, NDArray[np.uint8]]:
+    """Who did what to which video, the watches first: owners, video rows and actions (t,)."""
+    meant = _meant(deeds)
+    watched = (~deeds.skipped * int(Action.CLICK) | deeds.long_view * int(Action.LONG_VIEW) | (deeds.replays > 0) * int(Action.REPLAY)).astype(np.uint8)
+    return (
+        np.concatenate([deeds.owner, deeds.signal_owner[meant]]),
+        np.concatenate([deeds.rows, deeds.signal_rows[meant]]),
+        np.concatenate([watched, _SIGNAL_ACTIONS[deeds.kinds[meant]]]),
+    )
+
+
 def deeds_of(users: Sequence[User]) -> Deeds:
-    """What the online store knows that some users did."""
-    watches, signals = [user.watches for user in users], [user.signals for user in users]
+    """What the online store knows that some users did; of long views also those that newer watches have pushed out."""
+    watches = [part for user in users for part in (user.long_views, user.watches)]
+    signals = [user.signals for user in users]
     everyone = np.arange(len(users))
     return Deeds(
         users=len(users),
-        owner=np.repeat(everyone, [len(one) for one in watches]),
+        owner=np.repeat(np.repeat(everyone, 2), [len(one) for one in watches]),
         rows=np.concatenate([no_rows(), *(one.video_rows for one in watches)]),
         occurred_at=np.concatenate([_NO_TIMES, *(one.occurred_at for one in watches)]),
         watched_s=np.concatenate([_NO_TIMES, *(one.watched_s for one in watches)]),
@@ -116,6 +127,11 @@ def deeds_of(users: Sequence[User]) -> Deeds:
         signal_at=np.concatenate([_NO_TIMES, *(one.occurred_at for one in signals)]),
         kinds=np.concatenate([no_rows(), *(one.kinds for one in signals)]),
     )
+
+
+def _meant(deeds: Deeds) -> Rows:
+    """Which signals are about videos."""
+    return np.flatnonzero(_SIGNAL_ACTIONS[deeds.kinds])
 
 
 def _before(keys: Rows, at: Column, asked: Rows, moments: Column) -> Rows:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import svds
 
+from reelrank.features.tokens import Action
 from reelrank.models.content_space import regress
 from reelrank.models.edges import size
 
@@ -108,3 +109,24 @@ def vectors(graph: Spectrum, shape: GraphShape, features: Floats | csr_array | N
     spread = float(np.sum((reads.T @ reads) * (finds.T @ finds))) ** 0.5 / len(reads)  # of the score between two videos
     lean = np.float32(shape.lean * spread / max(float(popularity[known].std()), 1e-9)) * (popularity - popularity[known].mean())
     return GraphVectors(*(np.ascontiguousarray(part, dtype=np.float32) for part in (np.hstack([reads, np.ones_like(lean)]), np.hstack([finds, lean]))))
+
+
+def edges(owner: Rows, rows: Rows, actions: NDArray[np.uint8]) -> tuple[Rows, Rows, Floats]:
+    """What users did as edges of the graph, each (user, video) once: owners, video rows and how much they engaged, ascending (e,).
+
+    Deed i is of user `owner[i]`, about video `rows[i]`, with the bits `actions[i]`. What somebody hid is no edge. The
+    same for training and serving.
+    """
+    if len(rows) == 0:
+        return owner, rows, np.empty(0, dtype=np.float32)
+    width = int(rows.max()) + 1
+    pairs, places = np.unique(owner * width + rows, return_inverse=True)
+    amounts = np.bincount(places, weights=_ENGAGEMENT[actions])
+    stays = np.bincount(places, weights=(actions & int(Action.HIDE)) > 0) == 0
+    users, videos = np.divmod(pairs[stays], width)
+    return users, videos, amounts[stays].astype(np.float32)
+
+
+_SKIP = 0.1  # what was swiped away says a little: somebody thought that it would please
+_WORTH = {Action.CLICK: 0.5, Action.LONG_VIEW: 0.5, Action.LIKE: 1.0, Action.SHARE: 1.0, Action.COMMENT: 0.5}  # of the bits; they add up
+_ENGAGEMENT = np.array([sum(worth for bit, worth in _WORTH.items() if actions & bit) or _SKIP for actions in range(256)])

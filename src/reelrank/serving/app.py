@@ -44,6 +44,8 @@ def create_app(services: Services) -> Starlette:
     services.metrics.follow(services.log, services.store, services.columns, services.collector)
     services.metrics.follow_doors([services.event_door, services.feed_door], services.connections, services.feed.served_log)
     services.metrics.follow_models(services.models)
+    if services.train_status is not None:
+        services.metrics.follow_training(services.train_status)
     if services.hot_swap is not None:
         services.metrics.follow_rows(services.hot_swap)
     authenticator = services.authenticator

@@ -71,6 +71,7 @@ class Services:
     feed: Feed
     trending: TrendingBoard
     models: Sequence[Published[Any]] = ()  # that the feed works with
+    train_status: Path | None = None  # the file in which the role train says what it does
     hot_swap: HotSwap[Any] | None = None  # keeps the ranker at what was learned a moment ago
     media_root: Path | None = None
     config: ServingConfig = field(default_factory=ServingConfig)

@@ -1,8 +1,10 @@
 """Metrics: what the service does, in numbers for Prometheus."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as MetricsCollector
@@ -57,6 +59,10 @@ class Metrics:
     def follow_rows(self, hot_swap: HotSwap[Any]) -> None:
         """Asks this how far it is with the rows that are learned elsewhere, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _rows(hot_swap)))
+
+    def follow_training(self, status: Path) -> None:
+        """Reads what the role train of this machine says of itself, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _training(status)))
 
     def follow_models(self, models: Sequence[Published[Any]]) -> None:
         """Asks these which version is in use, whenever the metrics are read."""
@@ -127,6 +133,30 @@ def _rows(hot_swap: HotSwap[Any]) -> Iterator[Metric]:
     yield GaugeMetricFamily("reelrank_ranker_rows", "Rows of the live ranker that were learned since it was published", value=hot_swap.rows)
     yield GaugeMetricFamily("reelrank_ranker_learned_until_seconds", "When the newest outcome behind these rows was known", value=hot_swap.learned_until)
     yield CounterMetricFamily("reelrank_ranker_updates_refused", "Updates of rows that could not be applied", value=hot_swap.refused)
+
+
+def _training(status: Path) -> Iterator[Metric]:
+    try:
+        told: dict[str, Any] = msgspec.json.decode(status.read_bytes())
+    except (OSError, msgspec.DecodeError):  # there is no such role here, or it has not begun
+        return
+    yield CounterMetricFamily("reelrank_train_learned", "Examples learned online on top of the live ranker", value=told["learned"])
+    yield GaugeMetricFamily("reelrank_train_waiting", "Records of examples that are not learned yet", value=told["waiting"])
+    yield GaugeMetricFamily("reelrank_train_learned_until_seconds", "When the newest outcome that was learned was known", value=told["learned_until"])
+    quarantined = CounterMetricFamily("reelrank_train_quarantined", "Examples that nobody learns from, by reason", labels=["reason"])
+    for reason, count in told["quarantined"].items():
+        quarantined.add_metric([reason], count)
+    auc = GaugeMetricFamily("reelrank_train_auc", "AUC of what was predicted before it was learned, over the last two days", labels=["head"])
+    for head, value in told["progressive"].items():
+        auc.add_metric([head], value)
+    at = GaugeMetricFamily("reelrank_train_run_at_seconds", "When a model was last trained anew, or published with what it had learned", labels=["model"])
+    took = GaugeMetricFamily("reelrank_train_run_seconds", "How long that took", labels=["model"])
+    passed = GaugeMetricFamily("reelrank_train_run_published", "1 if it passed the gates, else 0", labels=["model"])
+    for model, run in told["runs"].items():
+        at.add_metric([model], run["at"])
+        took.add_metric([model], run["seconds"])
+        passed.add_metric([model], float(run["published"]))
+    yield from (quarantined, auc, at, took, passed)
 
 
 def _in_use(models: Sequence[Published[Any]]) -> Iterator[Metric]:

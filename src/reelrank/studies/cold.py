@@ -15,7 +15,8 @@ from reelrank.models.graph_vectors import spectrum, vectors
 from reelrank.simulation.kuairand import KuaiRand
 from reelrank.studies import pairs
 from reelrank.training import train_graph
-from reelrank.training.train_graph import Features, Fold, recall_at, recall_of
+from reelrank.training.folds import Fold
+from reelrank.training.train_graph import Features, recall_at, recall_of
 
 SHARE = 0.1  # of the videos that are hidden
 _DURATIONS, _TAGS = 12, 4  # twelfths of the durations; the tags of a video that are looked at

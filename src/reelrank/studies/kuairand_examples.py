@@ -21,7 +21,7 @@ from reelrank.simulation.replay import OnProgress, Prequential
 from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
 from reelrank.wiring import scratch_reelrank
 
-FORMAT = 2  # changes when the same log gives other examples
+FORMAT = 3  # changes when the same log gives other examples
 _TOGETHER_S = 30.0
 _NO_FEEDS = np.empty(0, dtype=np.int64)
 

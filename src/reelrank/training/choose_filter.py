@@ -14,6 +14,7 @@ from reelrank.models.content_space import kernel_features
 from reelrank.models.edges import owners, size
 from reelrank.models.graph_filter import FilterShape, GraphFilter, Parts, Smoother, likeness_graph
 from reelrank.training.coordinate_search import Settings, climb
+from reelrank.training.folds import Fold
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -43,7 +44,7 @@ class Chosen(NamedTuple):
 
     shape: FilterShape
     ridge: float  # of what content predicts
-    recall: float  # at 20, on the held-out pairs
+    recall: float  # at 20, on the first fold
     ndcg: float
     tried: int
 
@@ -65,53 +66,53 @@ class Content:
         return None if self.features is None else content_space.smoother(self.features, ridge, known)
 
 
-def choose(
-    watched: csr_array,
-    wanted: csr_array,
-    content: Content,
-    seed: int,
-    among: NDArray[np.bool_] | None = None,
-    on_progress: Callable[[int], None] | None = None,
-) -> Chosen:
-    """Searches the shape whose lists of 20 find most of `wanted` (users, v), given `watched` (users, v), by √(recall · NDCG).
+class _Judges:
+    """Users who have something to be found, what the filter says to them, and what came of it; keeps what the next setting shares."""
 
-    Where users x videos are too many, a seeded sample of the users decides. `among` (v,) says which videos are listed
-    at all; without it, all that the user has not watched.
-    """
-    users = np.flatnonzero(np.diff(wanted.indptr))
-    most = max(_SCORES // size(watched)[1], 1)
-    if len(users) > most:
+    def __init__(self, fold: Fold, content: Content, seed: int, most: int) -> None:
+        users = np.flatnonzero(np.diff(fold.wanted.indptr))
+        if len(users) == 0:
+            raise ValueError("nobody has a pair that was held out; hold out a larger share")
         users = np.sort(np.random.default_rng(seed).permutation(users)[:most])
-    if len(users) == 0:
-        raise ValueError("nobody has a pair that was held out; hold out a larger share")
-    histories, targets, model = watched[users], wanted[users], GraphFilter(watched, content.graphs)
-    parts: dict[tuple[float, float], Parts] = {}
-    smoothers: dict[float, Smoother | None] = {}
+        self._watched, self._content = fold.watched, content
+        self._histories, self._wanted, self._model = fold.watched[users], fold.wanted[users], GraphFilter(fold.watched, content.graphs)
+        self._parts: dict[tuple[float, float], Parts] = {}
+        self._smoothers: dict[float, Smoother | None] = {}
 
-    def smoother(ridge: float) -> Smoother | None:
-        if ridge not in smoothers:
-            smoothers.clear()
-            smoothers[ridge] = content.smoother(ridge, watched)
-        return smoothers[ridge]
-
-    def both(settings: Settings) -> tuple[float, float]:
-        shape = _shape(settings, len(content.graphs))
+    def quality(self, shape: FilterShape, ridge: float) -> tuple[float, float]:
+        """Mean recall and NDCG of lists of 20."""
         exponents = (shape.user_exponent, shape.in_exponent)
-        if exponents not in parts:
-            parts.clear()
-            parts[exponents] = model.parts(histories, *exponents, hops=_MOST_HOPS)
-        scores = model.combine(parts[exponents], shape, smoother(settings["ridge"]) if shape.flow else None)
-        recall, ndcg = quality(best(scores, histories, among), targets)
+        if exponents not in self._parts:
+            self._parts.clear()
+            self._parts[exponents] = self._model.parts(self._histories, *exponents, hops=_MOST_HOPS)
+        if shape.flow and ridge not in self._smoothers:
+            self._smoothers = {ridge: self._content.smoother(ridge, self._watched)}
+        scores = self._model.combine(self._parts[exponents], shape, self._smoothers[ridge] if shape.flow else None)
+        recall, ndcg = quality(best(scores, self._histories), self._wanted)
         return float(recall.mean()), float(ndcg.mean())
+
+
+def choose(folds: Sequence[Fold], content: Content, seed: int, on_progress: Callable[[int], None] | None = None) -> Chosen:
+    """Searches the shape whose lists of 20 find most of what was held out: the mean over folds of log recall + log NDCG.
+
+    Where users x videos are too many, a seeded sample of the users decides. More than one fold, as what is best of a
+    hundred settings is partly best by luck.
+    """
+    most = max(_SCORES // (size(folds[0].watched)[1] * len(folds)), 1)
+    judges = [_Judges(fold, content, seed, most) for fold in folds]
+
+    def value(settings: Settings) -> float:
+        shape = _shape(settings, len(content.graphs))
+        return float(np.mean(np.log(np.maximum([one.quality(shape, settings.get("ridge", 0.0)) for one in judges], 1e-9))))
 
     ladders, start = dict(LADDERS), dict(NEUTRAL)
     if content.graphs:
         likes = [f"like_{kind}" for kind in range(len(content.graphs))]
         ladders |= {**dict.fromkeys(likes, _LIKE), **_CONTENT}
         start |= {**dict.fromkeys(likes, 0.0), **_CONTENT_NEUTRAL}
-    found = climb(ladders, start, lambda settings: float(np.prod(both(settings)) ** 0.5), on_progress=on_progress)
-    recall, ndcg = both(found.settings)
-    return Chosen(_shape(found.settings, len(content.graphs)), found.settings.get("ridge", 0.0), recall, ndcg, found.tried)
+    found = climb(ladders, start, value, on_progress=on_progress)
+    shape, ridge = _shape(found.settings, len(content.graphs)), found.settings.get("ridge", 0.0)
+    return Chosen(shape, ridge, *judges[0].quality(shape, ridge), found.tried)
 
 
 def scorer(watched: csr_array, content: Content, chosen: Chosen) -> Callable[[Rows], Floats]:
@@ -120,12 +121,10 @@ def scorer(watched: csr_array, content: Content, chosen: Chosen) -> Callable[[Ro
     return lambda users: model.scores(watched[users], chosen.shape, smoother)
 
 
-def best(scores: Floats, known: csr_array, among: NDArray[np.bool_] | None = None, count: int = AT) -> Rows:
-    """The `count` best videos of each row of `scores` (n, v), without the known ones; overwrites the scores of those."""
+def best(scores: Floats, known: csr_array) -> Rows:
+    """The 20 best videos of each row of `scores` (n, v), without the known ones; overwrites the scores of those."""
     scores[owners(known), known.indices] = -np.inf
-    if among is not None:
-        scores[:, ~among] = -np.inf
-    return retrieval.top(scores, count)
+    return retrieval.top(scores, AT)
 
 
 def quality(lists: Rows, wanted: csr_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

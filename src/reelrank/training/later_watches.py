@@ -1,7 +1,6 @@
 """What users watched after a moment, and how much of it their vectors find: what retrieval models are chosen by."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +12,6 @@ Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 _BLOCK = 1_024  # users ranked at a time
-
-
-def known_before(tokens: Tokens, moment: float) -> Tokens:
-    """The histories as they were at `moment` (UTC seconds)."""
-    everybody = np.arange(len(tokens.start) - 1)
-    ends = tokens.ends(everybody, np.full(len(everybody), moment))
-    kept = np.flatnonzero(np.arange(len(tokens.video)) < np.repeat(ends, np.diff(tokens.start)))
-    start = np.concatenate([[0], np.cumsum(ends - tokens.start[:-1])])
-    columns: dict[str, Any] = {name: column[kept] for name, column in tokens._asdict().items() if name != "start"}
-    return Tokens(start, **columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +26,7 @@ class LaterWatches:
     @classmethod
     def of(cls, tokens: Tokens, moment: float, until: float = np.inf) -> "LaterWatches":
         """From `moment` on and before `until` (UTC seconds); what a user had on screen before does not count."""
-        before = known_before(tokens, moment)
+        before = tokens.before(np.full(len(tokens.start) - 1, moment))
         width = int(tokens.video.max(initial=-1)) + 1
         long = (tokens.occurred_at >= moment) & (tokens.occurred_at < until) & ((tokens.actions & int(Action.LONG_VIEW)) > 0)
         pairs = np.setdiff1d((tokens.owner * width + tokens.video)[long], before.owner * width + before.video)

@@ -35,6 +35,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     ranker_every_s: Annotated[float, Meta(ge=0)] = 21_600.0  # 0: never
     two_tower_every_s: Annotated[float, Meta(ge=0)] = 21_600.0  # 0: never
+    graph_every_s: Annotated[float, Meta(ge=0)] = 21_600.0  # 0: never
     days: Annotated[float, Meta(gt=0)] = 30.0  # how far back examples are learned from
     at_most: Annotated[int, Meta(ge=1)] = 2_000_000  # of them, the newest: bounds memory and time
     min_examples: Annotated[int, Meta(ge=1)] = 2_000  # with fewer there is too little to learn from

@@ -74,8 +74,7 @@ class OnlineLearner:
     def learn(self, seen: TrainingSet) -> Learned:
         """Predicts the examples, then learns from them. Raises LostItself when too many batches in a row made no sense."""
         answers = self.model.answer(seen, self._rows)
-        loss = answers.losses.mean()
-        value, usual = float(loss.detach()), median(self._losses) if len(self._losses) >= _FEW_LOSSES else np.inf
+        value, usual = float(answers.losses.detach().mean()), median(self._losses) if len(self._losses) >= _FEW_LOSSES else np.inf
         exploded = "" if value <= self._config.explodes_at * usual and np.isfinite(value) else f"loss {value:.4g}, usual is {usual:.4g}"
         if exploded:
             self._forget_gathered()
@@ -85,13 +84,13 @@ class OnlineLearner:
         else:
             self._left_out = 0
             self._losses.append(value)
-            self._step(loss)
+            self._step(answers.losses)
             self.batches += 1
         return Learned(answers.logits.detach().numpy(), value, exploded)
 
     def observe(self, seen: TrainingSet) -> None:
         """Lets the optimizers know what the model has learned from before, without learning it again: their first steps have the right size then."""
-        self.model.answer(seen, self._rows).losses.mean().backward()
+        self.model.answer(seen, self._rows).losses.sum().backward()
         for rows in self._rows.values():
             rows.observe()
         self._forget_gradients()
@@ -128,8 +127,11 @@ class OnlineLearner:
         self._left_out, self.batches = state["left_out"], state["batches"]
         self._sent = {name: table.edition for name, table in self.model.tables.items()}
 
-    def _step(self, loss: Tensor) -> None:
-        loss.backward()
+    def _step(self, losses: Tensor) -> None:
+        losses.sum().backward()  # a row takes a step of the same size however many others are in the batch
+        for weight in self._weights:
+            if weight.grad is not None:
+                weight.grad /= len(losses)
         nn.utils.clip_grad_norm_(self._weights, _LONGEST_STEP)
         self._dense.step()
         for rows in self._rows.values():

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from reelrank.candidates.graph_neighbours import GRAPH
 from reelrank.domain.clock import Clock
 from reelrank.features.columns import VideoColumns
 from reelrank.models.row_updates import ROWS_FROM
@@ -17,6 +18,7 @@ from reelrank.training.log_examples import reserved
 from reelrank.training.online import Positions
 from reelrank.training.online_config import TrainConfig
 from reelrank.training.publish import About, Verdict, publish
+from reelrank.training.retrain_graph import retrain_graph
 from reelrank.training.retrain_ranker import RANKER, held_out_of, retrain_ranker
 from reelrank.training.retrain_two_tower import TWO_TOWER, retrain_two_tower
 
@@ -24,7 +26,7 @@ OnProgress = Callable[[int], None]
 
 _DAY_S = 86_400.0
 _KEPT_RUNS = 3
-NAMES = (RANKER, TWO_TOWER)
+NAMES = (RANKER, TWO_TOWER, GRAPH)
 
 
 class Retraining:
@@ -48,6 +50,8 @@ class Retraining:
         assert training_set is not None
         if name == TWO_TOWER:
             return retrain_two_tower(training_set, self.artifacts, run, now, self.config.gate, seed, on_progress, anyway)
+        if name == GRAPH:
+            return retrain_graph(training_set, self.artifacts, run, now, self.config.gate, seed, on_progress, anyway)
         if name != RANKER:
             raise ExamplesError(f"no model {name!r} to train; known: {', '.join(NAMES)}")
         positions = self._ends() if found is None else Positions(found.offsets, found.origins)

@@ -12,6 +12,7 @@ from reelrank.evaluation import retrieval
 from reelrank.models.edges import owners, size
 from reelrank.models.graph_vectors import GraphShape, GraphVectors, Spectrum, spectrum, vectors
 from reelrank.training.coordinate_search import Settings, climb
+from reelrank.training.folds import Fold
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -31,14 +32,6 @@ LADDERS: Mapping[str, tuple[float, ...]] = {
     "trust": (0.0, 2.0, 5.0, 15.0, 50.0, 150.0),
 }
 _NEUTRAL = GraphShape()
-
-
-class Fold(NamedTuple):
-    """What a choice is made on: pairs to learn from and pairs to be found, (users, v) both."""
-
-    watched: csr_array
-    wanted: csr_array
-    among: NDArray[np.bool_] | None = None  # (v,) which videos are listed at all; None = all that the user has not watched
 
 
 class Trained(NamedTuple):

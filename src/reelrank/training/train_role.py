@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from reelrank.candidates.graph_neighbours import GRAPH
 from reelrank.domain.clock import Clock
 from reelrank.domain.example import Example
 from reelrank.models.row_updates import ROWS_FROM
@@ -188,7 +189,7 @@ class TrainRole:
 
     def _retrain_when_due(self, ended: threading.Event) -> None:
         """Each model when it is due; the first time as soon as there is enough to learn from."""
-        every = {RANKER: self._config.ranker_every_s, TWO_TOWER: self._config.two_tower_every_s}
+        every = {RANKER: self._config.ranker_every_s, TWO_TOWER: self._config.two_tower_every_s, GRAPH: self._config.graph_every_s}
         tried_at = dict.fromkeys(every, -_AGAIN_S)
         while not ended.wait(_LOOK_S):
             for name, every_s in every.items():

@@ -1,0 +1,60 @@
+"""The graph of a deployment: learned from engagements, judged by what came later, published through the gates."""
+
+from pathlib import Path
+
+import numpy as np
+
+from reelrank.candidates.graph_neighbours import FILE, GRAPH
+from reelrank.features.tokens import Action, Tokens
+from reelrank.models.graph_vectors import GraphVectors, edges
+from reelrank.storage.artifacts import ArtifactStore
+from reelrank.training.examples import TrainingSet, Traits
+from reelrank.training.publish import GateConfig
+from reelrank.training.retrain_graph import retrain_graph
+from training.ranker_worlds import of_chance, world
+
+NOW = 1_700_000_000.0
+PEOPLE, VIDEOS, WATCHED = 60, 40, 12
+
+
+def circles(seed: int = 0) -> TrainingSet:
+    """Two circles of people and of videos; everybody watches long what is of their own circle, and nothing else."""
+    rng = np.random.default_rng(seed)
+    video = np.concatenate([rng.permutation(VIDEOS // 2)[:WATCHED] * 2 + person % 2 for person in range(PEOPLE)])
+    at = np.sort(rng.random((PEOPLE, WATCHED)), axis=1).ravel() * 86_400 + NOW
+    many = PEOPLE * WATCHED
+    tokens = Tokens(
+        start=np.arange(PEOPLE + 1) * WATCHED,
+        video=video,
+        actions=np.full(many, Action.CLICK | Action.LONG_VIEW, dtype=np.uint8),
+        completion=np.ones(many, dtype=np.float32),
+        occurred_at=at,
+        surface=np.zeros(many, dtype=np.int64),
+    )
+    every = np.arange(VIDEOS)
+    none = np.full(VIDEOS, -1)
+    traits = Traits(every % 2, none, none[:, None], np.full(VIDEOS, 10.0), np.full(VIDEOS, NOW), np.empty((VIDEOS, 0), dtype=np.float32))
+    return TrainingSet(world(of_chance, users=2, each=2).examples, tokens, traits, np.array([f"user {person}" for person in range(PEOPLE)]))
+
+
+def test_what_a_circle_watches_is_found_by_what_was_published(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(tmp_path / "artifacts")
+    verdict = retrain_graph(circles(), artifacts, tmp_path / "run", NOW, GateConfig(min_users=2))
+    assert verdict.published and verdict.metrics["recall_at_50"] > 0.9
+    model = GraphVectors.load(artifacts.current(GRAPH).folder / FILE)
+    scores = model.scores(np.array([0, 2]), np.ones(2, dtype=np.float32))
+    assert scores[4::2].min() > scores[1::2].max()
+
+
+def test_another_one_that_is_as_good_takes_its_place_and_names_it(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(tmp_path / "artifacts")
+    first = retrain_graph(circles(), artifacts, tmp_path / "first", NOW, GateConfig(min_users=2))
+    second = retrain_graph(circles(), artifacts, tmp_path / "second", NOW + 1, GateConfig(min_users=2))
+    assert second.published and second.against == first.version
+
+
+def test_what_is_hidden_is_no_edge_and_a_like_adds_to_a_watch() -> None:
+    actions = np.array([Action.CLICK, Action.LIKE, Action.CLICK | Action.LONG_VIEW, Action.HIDE, 0], dtype=np.uint8)
+    owner, rows, amounts = edges(np.array([0, 0, 0, 0, 1]), np.array([7, 7, 8, 8, 7]), actions)
+    assert (owner.tolist(), rows.tolist()) == ([0, 1], [7, 7])
+    assert amounts[0] > 1 > amounts[1] > 0
