@@ -13,6 +13,7 @@ other, filled up to the longest, and make one step with the sum of their gradien
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def main(path: str) -> None:
         print(time.process_time() - began, flush=True)
 
 
-class _Side(nn.Module):
+class _Side(nn.Module, ABC):
     """A network and what moves its weights."""
 
     def learns(self, settings: dict[str, Any]) -> None:
@@ -55,8 +56,9 @@ class _Side(nn.Module):
             (self.loss(some) * (len(some["video"]) / rows)).backward()
         self.optimizer.step()
 
+    @abstractmethod
     def loss(self, some: Slice) -> Tensor:
-        raise NotImplementedError
+        """The mean over the rows."""
 
 
 class _Hstu(_Side):

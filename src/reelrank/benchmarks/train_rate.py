@@ -69,15 +69,15 @@ def side_by_side(
         plan = shared.data.batches.plan(shared.data.batches.rows, np.random.default_rng(seed))
         apart = [alone.each_by_itself(batch) for batch in plan]
         sides: dict[str, Step] = {"ours": lambda batch: shared.step(plan[batch]), "reencoded": lambda batch: alone.step(apart[batch])}
-        missing = None
+        took = missing = None
         if peers is not None:
             try:
                 with rechub_steps(peers, data, [np.concatenate([row.examples for row in batch]) for batch in plan], settings) as rechub:
                     theirs: dict[str, Step] = {"hstu": lambda batch: rechub.step("hstu", batch), "din": lambda batch: rechub.step("din", batch)}
                     took = _in_turn({**sides, **theirs}, len(plan), steps, on_progress)
             except PeerFailed as failed:
-                peers, missing = None, f"HSTU and DIN failed in {peers}: {failed}; scripts/peers installs them anew"
-        if peers is None:
+                missing = f"HSTU and DIN failed in {peers}: {failed}; scripts/peers installs them anew"
+        if took is None:
             took = _in_turn(sides, len(plan), steps, on_progress)
     examples = sum(len(row.examples) for batch in plan for row in batch) / len(plan)
     rates = {side: round(examples / float(np.median(seconds))) for side, seconds in took.items()}

@@ -156,10 +156,12 @@ def freshness(backend: "Backend", trials: int, publications: int, rate: float, v
 @click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Batches that every side learns from.")
 @click.option("--table-steps", type=click.IntRange(min=1), default=100, show_default=True, help="Batches that every id table learns from.")
 @click.option("--largest", type=click.IntRange(min=10_000), default=10_000_000, show_default=True, help="Rows of the largest id table; 3 GB for ten million.")
+@click.option("--watches", type=click.IntRange(min=0), default=40, show_default=True, help="Watches that a running system learns from; 0 leaves that out.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the examples and the ids.")
 @json_option
-def train(steps: int, table_steps: int, largest: int, seed: int, as_json: bool) -> None:
-    """How many examples a second the ranker learns from."""
+def train(steps: int, table_steps: int, largest: int, watches: int, seed: int, as_json: bool) -> None:
+    """How many examples a second the ranker learns from, and how soon a watch changes a score."""
+    from reelrank.benchmarks import watch_to_score
     from reelrank.benchmarks.train_rate import measure, steps_in_all
     from reelrank.cli.progress import TerminalProgress
     from reelrank.cli.report import tell
@@ -173,4 +175,8 @@ def train(steps: int, table_steps: int, largest: int, seed: int, as_json: bool) 
         numbers = measure(peers, steps, table_steps, largest=largest, seed=seed, on_progress=on_progress)
     if missing is not None:
         numbers["peers_missing"] = missing
+    numbers["watch_to_score_ms"] = None
+    if watches:
+        with TerminalProgress().task("visits and watches", 0) as on_progress:
+            numbers["watch_to_score_ms"] = watch_to_score.measure(watches, seed=seed, on_progress=on_progress)["watch_to_score_ms"]
     tell("Learning from examples", numbers, as_json)
