@@ -121,7 +121,7 @@ def als(past: FeedPast, factors: int = 64, alpha: float = 5.0, seed: int = 0) ->
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, "blas"):  # it has threads of its own, and looks for others when it is made
-        model = AlternatingLeastSquares(factors=factors, alpha=alpha, regularization=1.0, iterations=15, random_state=seed)
+        model = AlternatingLeastSquares(factors=factors, alpha=alpha, regularization=1.0, iterations=10, random_state=seed)
     return _factorised(model, past)
 
 
@@ -151,10 +151,10 @@ class FeedPeer:
 
 PEERS: dict[str, FeedPeer] = {
     "popular": FeedPeer(popular, ({"days": 1}, {"days": 2}, {"days": 3})),
-    "item_knn": FeedPeer(item_knn, ({"neighbours": 20}, {"neighbours": 100}, {"neighbours": 500})),
-    "ease": FeedPeer(ease, tuple({"ridge": ridge, "popularity": popularity} for ridge in (300.0, 1_000.0) for popularity in (0.1, 0.3))),
-    "als": FeedPeer(als, tuple({"factors": factors, "alpha": alpha} for factors in (32, 128) for alpha in (1.0, 10.0)), random=True),
-    "bpr": FeedPeer(bpr, tuple({"factors": 64, "learning_rate": rate} for rate in (0.02, 0.1)), random=True),
+    "item_knn": FeedPeer(item_knn, ({"neighbours": 50}, {"neighbours": 500})),
+    "ease": FeedPeer(ease, ({"ridge": 300.0, "popularity": 0.3}, {"ridge": 1_000.0, "popularity": 0.1}, {"ridge": 1_000.0, "popularity": 0.3})),
+    "als": FeedPeer(als, ({"factors": 32, "alpha": 1.0}, {"factors": 32, "alpha": 10.0}, {"factors": 64, "alpha": 10.0}), random=True),
+    "bpr": FeedPeer(bpr, ({"factors": 32, "learning_rate": 0.02}, {"factors": 32, "learning_rate": 0.1}), random=True),
 }
 
 
