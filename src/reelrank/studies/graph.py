@@ -29,9 +29,8 @@ def evaluate(
 
     All choices are made on the validation pairs, or where the folder has none, on training pairs that are held out. Then
     all models are fitted on everything that is known before the test; without `refit`, on the training pairs alone, as
-    in most papers. The differences to our model are paired by user, with 95 %
-    intervals, on the first seed. `on_progress` hears 1 for each setting that was measured. Raises ValueError for a
-    model that nobody knows.
+    in most papers. The differences to our model are paired by user, with 95 % intervals, on the first seed.
+    `on_progress` hears 1 for each setting that was measured. Raises ValueError for a model that nobody knows.
     """
     unknown = [name for name in models if name not in MODELS]
     if unknown:
@@ -69,7 +68,7 @@ def _fit(name: str, data: PairSet, final: csr_array, seed: int, on_progress: Cal
     if name != OURS:
         return pair_peers.fit(name, fold, final, seed, on_progress)
     content = Content(list(data.content.values()), seed)
-    chosen = choose_filter.choose([fold], content, seed, on_progress)
+    chosen = choose_filter.choose(fold, content, seed, on_progress)
     return Fit(choose_filter.scorer(final, content, chosen), chosen.told())
 
 
