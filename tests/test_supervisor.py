@@ -92,8 +92,8 @@ def test_a_role_that_nobody_plays_is_named(tmp_path: Path, free_port: int):
 
 
 def test_processes_are_as_many_as_configured():
-    assert processes(RolesConfig()) == ["stream", "lake", "index", "serve"]
-    assert processes(RolesConfig(stream=3, index=0, counters=1)) == ["stream", "stream-2", "stream-3", "counters", "lake", "serve"]
+    assert processes(RolesConfig()) == ["stream", "lake", "index", "train", "serve"]
+    assert processes(RolesConfig(stream=3, index=0, counters=1)) == ["stream", "stream-2", "stream-3", "counters", "lake", "train", "serve"]
 
 
 def test_a_feed_that_can_not_come_up_says_why(tmp_path: Path, free_port: int):

@@ -48,6 +48,7 @@ class OnlineRanker:
         self.tables = tables
         content = trained.vectors.content
         self.dense = nn.ModuleList([trained.ranker, *([] if content is None else [content])])
+        self.dense.eval()  # what is predicted is what is served: no dropout, nothing blurred
         trained.ranker.long_view.requires_grad_(False)  # it is learned from base histories alone
 
     @classmethod
