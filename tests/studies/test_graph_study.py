@@ -37,6 +37,7 @@ def test_all_models_find_the_circles_and_ours_is_compared_with_each(tmp_path: Pa
 def test_shuffled_pairs_teach_nothing(tmp_path: Path) -> None:
     told = evaluate(write_circles(tmp_path, shuffled=True), models=["reelrank"])
     assert told["models"]["reelrank"]["recall_at_20"]["mean"] < 0.35
+    assert told["fitted_on"] == "train and validation"
 
 
 def test_without_a_validation_file_pairs_are_held_out_for_the_choice(tmp_path: Path) -> None:
@@ -44,6 +45,7 @@ def test_without_a_validation_file_pairs_are_held_out_for_the_choice(tmp_path: P
     assert told["models"]["reelrank"]["recall_at_20"]["mean"] > 0.8
     assert told["pairs"]["validation"] is None
     assert told["ahead_of"] == {}
+    assert told["fitted_on"] == "train"
 
 
 def test_a_model_that_nobody_knows_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ NOW = 1_750_000_000.0
 USERS, VIDEOS = 24, 40
 SETTINGS = RankerSettings(
     width=8, attention_heads=2, window=12, strong=4, experts=2, hidden=8, thresholds=6, bins=4, admit_after=2,
-    pretrain_epochs=0, epochs=4, batch_rows=4, learning_rate=2e-2, dropout=0.0, averaging=0.9,
+    pretrain_epochs=0, epochs=4, batch_rows=4, learning_rate=2e-2, dropout=0.0, averaging=0.9, encoded=0, co_watched=0.0, pairwise=0.0,
 )  # fmt: skip
 
 

@@ -41,3 +41,11 @@ def test_every_head_is_calibrated_by_what_is_known_of_it() -> None:
     found = calibrate(("click", "long_view"), examples, logits)
     for head, calibration in found.items():
         assert chance(calibration.scale * 3.0 + calibration.shift) == pytest.approx(np.nanmean(examples.label(head)), abs=0.01)
+
+
+def test_logits_that_say_next_to_nothing_are_not_made_to_shout() -> None:
+    rng = np.random.default_rng(1)
+    outcomes = rng.random(400) < 0.4
+    found = fit(outcomes, rng.normal(size=400) * 1e-3 + outcomes * 2e-3)  # of an untrained network, by chance in the right order
+    assert found.scale <= 2.0
+    assert chance(np.array(found.shift)) == pytest.approx(outcomes.mean(), abs=0.02)

@@ -22,8 +22,8 @@ def test_the_chosen_shape_is_at_least_as_good_as_the_neutral_one_and_choosing_is
     watched, wanted, _ = circles(np.random.default_rng(0))
     content = Content([], seed=0)
     heard: list[int] = []
-    chosen = choose([Fold(watched, wanted)], content, seed=0, on_progress=heard.append)
-    assert chosen == choose([Fold(watched, wanted)], content, seed=0)
+    chosen = choose(Fold(watched, wanted), content, seed=0, on_progress=heard.append)
+    assert chosen == choose(Fold(watched, wanted), content, seed=0)
     assert sum(heard) == chosen.tried
     assert chosen.recall > 0.7
     lists = best(scorer(watched, content, chosen)(np.arange(USERS)), watched)
@@ -35,8 +35,8 @@ def test_content_is_used_where_it_tells_and_left_where_it_is_noise() -> None:
     rng = np.random.default_rng(1)
     watched, wanted, of_video = circles(rng, density=0.1)
     telling = np.eye(CIRCLES, dtype=np.float32)[of_video] + 0.1 * rng.standard_normal((CIRCLES * EACH, CIRCLES)).astype(np.float32)
-    with_content = choose([Fold(watched, wanted)], Content([telling], seed=0), seed=0)
-    without = choose([Fold(watched, wanted)], Content([], seed=0), seed=0)
+    with_content = choose(Fold(watched, wanted), Content([telling], seed=0), seed=0)
+    without = choose(Fold(watched, wanted), Content([], seed=0), seed=0)
     assert with_content.recall > without.recall
     assert with_content.shape.flow > 0 or max(with_content.shape.like_watched) > 0
 
@@ -44,4 +44,4 @@ def test_content_is_used_where_it_tells_and_left_where_it_is_noise() -> None:
 def test_nothing_to_be_found_is_refused() -> None:
     watched, _, _ = circles(np.random.default_rng(2))
     with pytest.raises(ValueError, match="nobody has a pair that was held out"):
-        choose([Fold(watched, csr_array(watched.shape, dtype=np.float32))], Content([], seed=0), seed=0)
+        choose(Fold(watched, csr_array(watched.shape, dtype=np.float32)), Content([], seed=0), seed=0)

@@ -22,7 +22,7 @@ def test_a_ranker_is_trained_judged_and_published_and_a_worse_one_refused(tmp_pa
     steps: list[int] = []
     first = retrain_ranker(data, artifacts, tmp_path / "one", NOW, SETTINGS, GATE, {"offsets": "1,2"}, on_progress=steps.append)
     assert first.published, first
-    assert first.metrics["auc_long_view"] > 0.75
+    assert first.metrics["auc_long_view"] > 0.7
     assert len(steps) > 50
     about = artifacts.current(RANKER).manifest.about
     assert about["offsets"] == "1,2"

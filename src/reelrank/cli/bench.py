@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed, events, overload, stream, freshness. Each runs a system of its own in a temporary folder."""
+    """Measure this machine: reaction, faults, feed, events, overload, stream, freshness, train. Most run a system of its own in a temporary folder."""
 
 
 @bench.command
@@ -150,3 +150,33 @@ def freshness(backend: "Backend", trials: int, publications: int, rate: float, v
     with TerminalProgress().task("likes and videos", trials + publications) as on_progress:
         numbers = measure(backend, trials, publications, rate, videos, users, seed, on_progress)
     tell("From an event to the feed", numbers, as_json)
+
+
+@bench.command
+@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Batches that every side learns from.")
+@click.option("--table-steps", type=click.IntRange(min=1), default=100, show_default=True, help="Batches that every id table learns from.")
+@click.option("--largest", type=click.IntRange(min=10_000), default=10_000_000, show_default=True, help="Rows of the largest id table; 3 GB for ten million.")
+@click.option("--watches", type=click.IntRange(min=0), default=40, show_default=True, help="Watches that a running system learns from; 0 leaves that out.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the examples and the ids.")
+@json_option
+def train(steps: int, table_steps: int, largest: int, watches: int, seed: int, as_json: bool) -> None:
+    """How many examples a second the ranker learns from, and how soon a watch changes a score."""
+    from reelrank.benchmarks import watch_to_score
+    from reelrank.benchmarks.train_rate import measure, steps_in_all
+    from reelrank.cli.progress import TerminalProgress
+    from reelrank.cli.report import tell
+    from reelrank.studies.peer_networks import PeerMissing, interpreter
+
+    try:
+        peers, missing = interpreter(), None
+    except PeerMissing as error:
+        peers, missing = None, str(error)
+    with TerminalProgress().task("batches", steps_in_all(steps, table_steps, largest)) as on_progress:
+        numbers = measure(peers, steps, table_steps, largest=largest, seed=seed, on_progress=on_progress)
+    if missing is not None:
+        numbers["peers_missing"] = missing
+    numbers["watch_to_score_ms"] = None
+    if watches:
+        with TerminalProgress().task("visits and watches", 0) as on_progress:
+            numbers["watch_to_score_ms"] = watch_to_score.measure(watches, seed=seed, on_progress=on_progress)["watch_to_score_ms"]
+    tell("Learning from examples", numbers, as_json)

@@ -177,10 +177,13 @@ class Ranker(nn.Module):
         """Logits (b, c, heads) and the watch time's (b, c, thresholds). Without `position` they are for any."""
         shown = self.meaning[0](candidates.surface)
         seen = self.look(candidates.vectors + shown, history, candidates.ranks, candidates.ages)
-        inputs = [self.drop(candidates.vectors), seen, self.drop(shown), seen * candidates.vectors, candidates.dense]
+        dense = candidates.dense
+        if self.training and self.settings.blur:
+            dense = dense + self.settings.blur * torch.randn_like(dense)
+        inputs = [self.drop(candidates.vectors), seen, self.drop(shown), seen * candidates.vectors, dense]
         flat = torch.cat(inputs, -1).flatten(0, 1)  # (b * c, inputs)
         if self.encoded is not None:
-            flat = torch.cat([flat, self.encoded(candidates.dense.flatten(0, 1))], -1)
+            flat = torch.cat([flat, self.encoded(dense.flatten(0, 1))], -1)
         told = self.experts(flat).unflatten(0, seen.shape[:2])  # (b, c, heads + 1, hidden / 2)
         bias = self.position(torch.zeros_like(candidates.surface) if position is None else position)
         return (told[..., :-1, :] * self.head).sum(-1) + self.prior + bias, self.watch_time(told[..., -1, :])

@@ -36,9 +36,10 @@ class RankerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     spread: float = 0.05  # of untrained rows
     co_watched: float = 0.15  # how far apart videos begin that different people watch; 0 begins without
     dropout: float = 0.2
+    blur: float = 0.2  # spread of what is added to the dense inputs while it learns, so that they don't give users away
     id_dropout: float = 0.1  # how often a video is shown without its own row, as if it had just been uploaded
     admit_after: int = 3  # occurrences before an id gets a row of its own
-    pretrain_epochs: int = 2
+    pretrain_epochs: int = 4
     epochs: int = 2
     batch_rows: int = 48
     learning_rate: float = 1e-3

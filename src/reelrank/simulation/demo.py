@@ -4,7 +4,7 @@ import itertools
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,7 @@ from reelrank.simulation.world import World
 OPENING = 36  # films drawn before the page opens
 _GROUP = 12  # films published together afterwards
 _VISIT_EVERY_S = 4.0
-_FIRST_VISITS = 300  # of a new world, one right after the other: slates and what came of them, for models to learn from
+_VISITS_BETWEEN = 20  # two groups of films that are drawn: slates and what came of them, for models to learn from
 
 
 class Progress(Protocol):
@@ -54,11 +54,9 @@ class LivingWorld:
             if not isinstance(event, VideoPublished | VideoRemoved | History):
                 self._past[getattr(event, "video_id", "") or ""].append(event)
         self._films = render_all(world.videos, media)
-        self._hurried = 0  # visits that follow without a pause
 
     def open(self, progress: Progress, films: int = OPENING) -> None:
         """Draws and publishes the first films, with their past; what an earlier run has published stays as it is."""
-        self._hurried = _FIRST_VISITS
         with progress.task("drawing the first films", films) as advance:
             first = []
             for video in itertools.islice(self._films, films):
@@ -67,20 +65,25 @@ class LivingWorld:
         self._publish(first, progress)
 
     def go_on(self, stopping: Callable[[float], bool]) -> None:
-        """Draws the other films; then visits follow each other. `stopping` waits that many seconds and says whether to end."""
+        """Draws the other films, and people watch meanwhile; then visits follow each other. `stopping` waits that many seconds and says whether to end."""
+        visits = self._visits()
         while group := list(itertools.islice(self._films, _GROUP)):
             self._publish(group)
-            if stopping(0.0):
-                return
+            for visit in itertools.islice(visits, _VISITS_BETWEEN):
+                if stopping(0.0):
+                    return
+                visit.run(at_most=30)
+        while not stopping(_VISIT_EVERY_S):
+            next(visits).run(at_most=30)
+
+    def _visits(self) -> Iterator[Visit]:
+        """Visits without end, more of those who come often."""
         began = int(time.time())
         rng = np.random.default_rng([self.world.seed, began])
         weights = np.array([person.activity for person in self.world.people])
         for number in itertools.count():
-            if stopping(0.0 if number < self._hurried else _VISIT_EVERY_S):
-                return
             traits = self.world.people[int(rng.choice(len(weights), p=weights / weights.sum()))]
-            visit_id = f"visit-{began}-{number}"
-            Visit(Person(traits), self._client, self.world.traits, rng, visit_id).run(at_most=30)
+            yield Visit(Person(traits), self._client, self.world.traits, rng, f"visit-{began}-{number}")
 
     def _publish(self, videos: Sequence[Video], progress: Progress | None = None) -> None:
         videos = [video for video in videos if not self._client.knows(video.video_id)]

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from reelrank.models.edges import owners, size
 from reelrank.training import train_lightgcn
 from reelrank.training.choose_filter import best, quality
+from reelrank.training.folds import Fold
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -32,35 +33,34 @@ class Fit(NamedTuple):
     chosen: dict[str, Any]
 
 
-def fit(name: str, watched: csr_array, wanted: csr_array, everything: csr_array, seed: int, on_progress: Callable[[int], None] | None = None) -> Fit:
-    """Tunes the peer on `watched` against `wanted`, then fits it on `everything`; all three are (users, videos)."""
+def fit(name: str, fold: Fold, final: csr_array, seed: int, on_progress: Callable[[int], None] | None = None) -> Fit:
+    """Tunes the peer on a fold, then fits it on `final` (users, videos)."""
     if name == "lightgcn":
-        return _lightgcn(watched, wanted, everything, seed, on_progress)
+        return _lightgcn(fold, final, seed, on_progress)
     makers: dict[str, tuple[Callable[..., Scores], list[dict[str, float]]]] = {
         "popular": (_popular, [{}]),
         "item_knn": (_item_knn, [{"neighbours": count, "shrink": shrink} for count in _NEIGHBOURS for shrink in _SHRINK]),
         "ease": (_ease, [{"ridge": ridge} for ridge in _RIDGES]),
     }
     make, grid = makers[name]
-    chosen = _best_of(grid, lambda settings: make(watched, **settings), watched, wanted, seed, on_progress) if len(grid) > 1 else grid[0]
-    return Fit(make(everything, **chosen), dict(chosen))
+    chosen = _best_of(grid, lambda settings: make(fold.watched, **settings), fold, seed, on_progress) if len(grid) > 1 else grid[0]
+    return Fit(make(final, **chosen), dict(chosen))
 
 
 def _best_of(
     grid: Iterable[dict[str, float]],
     make: Callable[[dict[str, float]], Scores],
-    watched: csr_array,
-    wanted: csr_array,
+    fold: Fold,
     seed: int,
     on_progress: Callable[[int], None] | None,
 ) -> dict[str, float]:
     """The settings with the largest √(recall · NDCG) on a sample of the users who have something to be found."""
-    users = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(wanted.indptr)))[:_JUDGES]
+    users = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(fold.wanted.indptr)))[:_JUDGES]
     measured: list[tuple[float, dict[str, float]]] = []
     for settings in grid:
         scores = make(settings)
-        lists = np.concatenate([best(scores(users[at : at + _BLOCK]), watched[users[at : at + _BLOCK]]) for at in range(0, len(users), _BLOCK)])
-        recall, ndcg = quality(lists, wanted[users])
+        lists = np.concatenate([best(scores(users[at : at + _BLOCK]), fold.watched[users[at : at + _BLOCK]]) for at in range(0, len(users), _BLOCK)])
+        recall, ndcg = quality(lists, fold.wanted[users])
         measured.append((float(recall.mean() * ndcg.mean()) ** 0.5, settings))
         if on_progress:
             on_progress(1)
@@ -104,9 +104,9 @@ def _ease(watched: csr_array, ridge: float) -> Scores:
     return scores
 
 
-def _lightgcn(watched: csr_array, wanted: csr_array, everything: csr_array, seed: int, on_progress: Callable[[int], None] | None) -> Fit:
+def _lightgcn(fold: Fold, final: csr_array, seed: int, on_progress: Callable[[int], None] | None) -> Fit:
     """Trained until validation no longer gains; trained again for as long where that held pairs back."""
     config = train_lightgcn.LightGcnConfig()
-    tuned = train_lightgcn.train(watched, config, seed, wanted=wanted, on_progress=on_progress)
-    final = tuned if everything is watched else train_lightgcn.train(everything, config, seed, epochs=tuned.epochs, on_progress=on_progress)
-    return Fit(lambda users: final.users[users] @ final.videos.T, {"epochs": tuned.epochs, "layers": config.layers, "width": config.width})
+    tuned = train_lightgcn.train(fold.watched, config, seed, wanted=fold.wanted, on_progress=on_progress)
+    fitted = tuned if final is fold.watched else train_lightgcn.train(final, config, seed, epochs=tuned.epochs, on_progress=on_progress)
+    return Fit(lambda users: fitted.users[users] @ fitted.videos.T, {"epochs": tuned.epochs, "layers": config.layers, "width": config.width})

@@ -11,7 +11,6 @@ from scipy.sparse import csr_array
 from reelrank.models.edges import owners, size
 from reelrank.simulation.kuairand import DataError
 
-HELD_OUT = 0.1  # of each user's pairs, where a data set brings no validation file
 _FEATURES = "_features.npy"
 
 Rows = NDArray[np.int64]

@@ -10,6 +10,7 @@ from reelrank.evaluation.prediction import Outcomes, Scores
 from reelrank.training.examples import Examples, Floats
 
 _FEWEST = 50  # outcomes of either kind, below which only the level is learned
+_SCALES = (0.25, 2.0)  # a calibration corrects; logits that lie further off say next to nothing, and louder would still be nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Calibration:
 
 
 def fit(outcomes: Outcomes, logits: Scores) -> Calibration:
-    """The scale and shift under which `outcomes` (n,) are likeliest; with few of either kind the shift alone."""
+    """The scale, within bounds, and the shift under which `outcomes` (n,) are likeliest; with few of either kind the shift alone."""
     happened = outcomes.astype(np.float64)
     rare = min(happened.sum(), len(happened) - happened.sum())
     if rare == 0:
@@ -34,7 +35,7 @@ def fit(outcomes: Outcomes, logits: Scores) -> Calibration:
         slope = (error * logits).mean() if rare >= _FEWEST else 0.0
         return float((np.logaddexp(0, z) - happened * z).mean()), np.array([slope, error.mean()])
 
-    scale, shift = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x
+    scale, shift = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[_SCALES, (None, None)]).x
     return Calibration(float(scale), float(shift))
 
 

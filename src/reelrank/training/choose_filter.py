@@ -44,7 +44,7 @@ class Chosen(NamedTuple):
 
     shape: FilterShape
     ridge: float  # of what content predicts
-    recall: float  # at 20, on the first fold
+    recall: float  # at 20, on the held-out pairs
     ndcg: float
     tried: int
 
@@ -69,11 +69,11 @@ class Content:
 class _Judges:
     """Users who have something to be found, what the filter says to them, and what came of it; keeps what the next setting shares."""
 
-    def __init__(self, fold: Fold, content: Content, seed: int, most: int) -> None:
+    def __init__(self, fold: Fold, content: Content, seed: int) -> None:
         users = np.flatnonzero(np.diff(fold.wanted.indptr))
         if len(users) == 0:
             raise ValueError("nobody has a pair that was held out; hold out a larger share")
-        users = np.sort(np.random.default_rng(seed).permutation(users)[:most])
+        users = np.sort(np.random.default_rng(seed).permutation(users)[: max(_SCORES // size(fold.watched)[1], 1)])
         self._watched, self._content = fold.watched, content
         self._histories, self._wanted, self._model = fold.watched[users], fold.wanted[users], GraphFilter(fold.watched, content.graphs)
         self._parts: dict[tuple[float, float], Parts] = {}
@@ -92,18 +92,15 @@ class _Judges:
         return float(recall.mean()), float(ndcg.mean())
 
 
-def choose(folds: Sequence[Fold], content: Content, seed: int, on_progress: Callable[[int], None] | None = None) -> Chosen:
-    """Searches the shape whose lists of 20 find most of what was held out: the mean over folds of log recall + log NDCG.
+def choose(fold: Fold, content: Content, seed: int, on_progress: Callable[[int], None] | None = None) -> Chosen:
+    """Searches the shape whose lists of 20 find most of what was held out, by √(recall · NDCG).
 
-    Where users x videos are too many, a seeded sample of the users decides. More than one fold, as what is best of a
-    hundred settings is partly best by luck.
+    Where users x videos are too many, a seeded sample of the users decides.
     """
-    most = max(_SCORES // (size(folds[0].watched)[1] * len(folds)), 1)
-    judges = [_Judges(fold, content, seed, most) for fold in folds]
+    judges = _Judges(fold, content, seed)
 
     def value(settings: Settings) -> float:
-        shape = _shape(settings, len(content.graphs))
-        return float(np.mean(np.log(np.maximum([one.quality(shape, settings.get("ridge", 0.0)) for one in judges], 1e-9))))
+        return float(np.prod(judges.quality(_shape(settings, len(content.graphs)), settings.get("ridge", 0.0))) ** 0.5)
 
     ladders, start = dict(LADDERS), dict(NEUTRAL)
     if content.graphs:
@@ -112,7 +109,7 @@ def choose(folds: Sequence[Fold], content: Content, seed: int, on_progress: Call
         start |= {**dict.fromkeys(likes, 0.0), **_CONTENT_NEUTRAL}
     found = climb(ladders, start, value, on_progress=on_progress)
     shape, ridge = _shape(found.settings, len(content.graphs)), found.settings.get("ridge", 0.0)
-    return Chosen(shape, ridge, *judges[0].quality(shape, ridge), found.tried)
+    return Chosen(shape, ridge, *judges.quality(shape, ridge), found.tried)
 
 
 def scorer(watched: csr_array, content: Content, chosen: Chosen) -> Callable[[Rows], Floats]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reelrank.evaluation.paired import auc_shares, log_likelihoods
+from reelrank.evaluation.paired import auc_shares, interval, log_likelihoods
 from reelrank.models.sessions import RankerSession
 from reelrank.training.examples import TrainingSet
 from reelrank.training.publish import Judged, Unfit, predicted
@@ -23,7 +23,10 @@ class RankerJudge:
         self._held_out = held_out
 
     def __call__(self, folder: Path) -> Judged:
-        """AUCs of the heads that are not rare, the likelihood of all that is known, and how near watch times are. Raises Unfit."""
+        """AUCs of the heads that are not rare, the likelihood of all that is known, and how near watch times are.
+
+        Raises Unfit, also where the rates of the held-out examples alone predict them better: nobody should be ranked by less than that.
+        """
         examples = self._held_out.examples
         try:
             session = RankerSession(folder)
@@ -31,16 +34,22 @@ class RankerJudge:
         except Exception as problem:  # whatever damaged files or another release's do to a session
             raise Unfit(f"it can't be loaded: {problem}") from problem
         chances = session.predictions(logits, seconds)
-        likelihood = np.zeros(len(examples))
+        likelihood, of_rates = np.zeros(len(examples)), np.zeros(len(examples))
         measures: dict[str, np.ndarray] = {}
         for head in session.heads:
             labels, chance = examples.label(head), predicted(head, chances[head])
             known = ~np.isnan(labels)
             happened = labels[known] > 0
             likelihood[known] += log_likelihoods(happened, chance[known])
+            of_rates[known] += log_likelihoods(happened, np.full(len(happened), happened.mean() if len(happened) else 0.0))
             if min(happened.sum(), len(happened) - happened.sum()) >= _COMMON:
                 measures[f"auc_{head}"] = np.full(len(examples), np.nan)
                 measures[f"auc_{head}"][known] = auc_shares(happened, chance[known])
+        behind = interval(likelihood - of_rates, examples.user)
+        if behind.hi < 0:
+            raise Unfit(
+                f"it predicts worse than the rates alone: likelihood {behind.mean:+.3f} [{behind.lo:+.3f}, {behind.hi:+.3f}] an example; more examples help"
+            )
         error_s = np.abs(examples.watched_s - predicted("watch time", seconds))
         return Judged(examples.user, {**measures, "likelihood": likelihood, "watch_nearness_s": -error_s.astype(np.float64)})
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reelrank.evaluation.prediction import auc
 from reelrank.evaluation.watch_error import mean_error_s
@@ -18,6 +18,7 @@ from reelrank.models.co_watch_space import co_watch_space
 from reelrank.models.ranker import Ranker, VideoVectors
 from reelrank.models.ranker_inputs import NO_LAG, RankerSettings
 from reelrank.models.video_tables import admit, rows_of
+from reelrank.training.descent import Descent
 from reelrank.training.examples import HEADS, TrainingSet
 from reelrank.training.ranker_batches import Batch, Row
 from reelrank.training.ranker_data import RankerData, Trained, traits_of
@@ -28,7 +29,6 @@ OnProgress = Callable[[int], None]  # told how many more steps are done
 
 _WARM_UP = 0.05  # of a phase, in which the learning rate rises
 _LAST_RATE = 0.1  # of the learning rate, at the end
-_LONGEST_STEP = 5.0  # norm of the gradient
 _CHECKPOINT_STEPS = 200  # what a kill costs at most
 _NOTE_STEPS = 20
 _SAMPLE = 50_000  # examples that quantiles are read from
@@ -53,7 +53,7 @@ def train(
         fit = _Fit(trained, seed, run, on_progress)
         if past:
             fit.go("history", past, data, _history_loss, settings.pretrain_epochs)
-        fit.go("examples", data.batches.rows, data, _examples_loss, settings.epochs, None if validation is None else RankerData(validation, trained))
+        fit.go("examples", data.batches.rows, data, examples_loss, settings.epochs, None if validation is None else RankerData(validation, trained))
         fit.finish()
         return trained
 
@@ -104,15 +104,11 @@ class _Fit:
 
     def __init__(self, trained: Trained, seed: int, run: TrainingRun, on_progress: OnProgress) -> None:
         self._trained, self._seed, self._run, self._on_progress = trained, seed, run, on_progress
-        self._weights = list(trained.network.parameters())
-        self._averaged = [weight.detach().clone() for weight in self._weights]
-        self._optimizer = _optimizer(trained)
+        self._descent = Descent(trained)
         self._position: dict[str, Any] = {"done": [], "phase": "", "epoch": 0, "batch": 0, "step": 0, "stopped": False, "judged": [], "best": []}
         if (kept := run.resume()) is not None:
             self._position = kept["position"]
-            self._put(kept["weights"])
-            self._averaged = kept["averaged"]
-            self._optimizer.load_state_dict(kept["optimizer"])
+            self._descent.restore(kept)
 
     def go(
         self, phase: str, rows: list[Row], data: RankerData, loss: Callable[[RankerData, list[Row]], Tensor], epochs: int, judged: RankerData | None = None,
@@ -137,31 +133,22 @@ class _Fit:
     def finish(self) -> None:
         """Leaves the network with the averaged weights of the best epoch."""
         judged = self._position["judged"]
-        self._put(self._position["best"] or self._averaged)
+        self._descent.put(self._position["best"] or self._descent.averaged)
         self._trained.epochs = 1 + int(np.argmax([metrics["judged"] for metrics in judged])) if judged else self._position["epoch"]
         self._trained.metrics = judged[self._trained.epochs - 1] if judged else {}
         self._trained.network.eval()
         self._run.draw()
 
     def _begin(self, phase: str) -> None:
-        self._optimizer = _optimizer(self._trained)
-        self._averaged = [weight.detach().clone() for weight in self._weights]
+        self._descent = Descent(self._trained)
         self._position |= {"phase": phase, "epoch": 0, "batch": 0, "step": 0}
 
     def _step(self, loss: Tensor, share: float) -> None:
         """One step; `share` of the phase is done."""
         at, settings = self._position, self._trained.settings
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (share + 1e-3) / _WARM_UP) * (1 - (1 - _LAST_RATE) * share)
-        self._optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self._weights, _LONGEST_STEP)
-        self._optimizer.step()
+        rate = settings.learning_rate * min(1.0, (share + 1e-3) / _WARM_UP) * (1 - (1 - _LAST_RATE) * share)
+        self._descent.step(loss, rate, at["step"])
         at |= {"batch": at["batch"] + 1, "step": at["step"] + 1}
-        keep = min(settings.averaging, (1 + at["step"]) / (10 + at["step"]))  # what is random at first is soon forgotten
-        with torch.no_grad():
-            for mean, weight in zip(self._averaged, self._weights, strict=True):
-                mean.lerp_(weight, 1 - keep)
         if at["step"] % _NOTE_STEPS == 0:
             self._run.note(f"loss of {at['phase']}", at["step"], float(loss.detach()))
         if at["step"] % _CHECKPOINT_STEPS == 0:
@@ -178,24 +165,18 @@ class _Fit:
             self._run.note(name, self._position["step"], value)
         if metrics["judged"] <= max(earlier, default=-np.inf):
             return False
-        self._position["best"] = [mean.clone() for mean in self._averaged]
+        self._position["best"] = [mean.clone() for mean in self._descent.averaged]
         return True
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
-        learning = [weight.detach().clone() for weight in self._weights]
-        self._put(self._averaged)
+        learning = [weight.detach().clone() for weight in self._descent.weights]
+        self._descent.put(self._descent.averaged)
         yield
-        self._put(learning)
-
-    @torch.no_grad()
-    def _put(self, weights: list[Tensor]) -> None:
-        for weight, value in zip(self._weights, weights, strict=True):
-            weight.copy_(value)
+        self._descent.put(learning)
 
     def _checkpoint(self) -> None:
-        weights = [weight.detach() for weight in self._weights]
-        self._run.checkpoint({"position": self._position, "weights": weights, "averaged": self._averaged, "optimizer": self._optimizer.state_dict()})
+        self._run.checkpoint({"position": self._position, **self._descent.state()})
 
 
 def _history_loss(data: RankerData, rows: list[Row]) -> Tensor:
@@ -214,7 +195,8 @@ def _watches(batch: Batch) -> np.ndarray:
     return watched & (batch.within != NO_LAG).any(axis=-1)
 
 
-def _examples_loss(data: RankerData, rows: list[Row]) -> Tensor:
+def examples_loss(data: RankerData, rows: list[Row]) -> Tensor:
+    """What the network says wrong about the examples of some rows: their outcomes, the order within each row, and the watch time."""
     settings, watch_time = data.trained.settings, data.trained.ranker.watch_time
     example, logits, of_time = data.predict(data.batches.batch(rows))
     there, some = example >= 0, example.clamp(min=0)
@@ -224,9 +206,3 @@ def _examples_loss(data: RankerData, rows: list[Row]) -> Tensor:
         loss = loss + settings.pairwise * order_loss(logits[..., data.common], labels[..., data.common], data.served_at[some])
     timed = there & torch.isfinite(data.watched_s[some])
     return loss + settings.watch_weight * watch_time.loss(of_time[timed], data.watched_s[some][timed]) if timed.any() else loss
-
-
-def _optimizer(trained: Trained) -> torch.optim.Optimizer:
-    weights = list(trained.network.parameters())
-    decayed = [{"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": trained.settings.weight_decay}]
-    return torch.optim.AdamW([*decayed, {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0}], lr=trained.settings.learning_rate)
