@@ -150,7 +150,7 @@ class FeedPeer:
 
 
 PEERS: dict[str, FeedPeer] = {
-    "popular": FeedPeer(popular, ({"days": 1}, {"days": 2}, {"days": 3})),
+    "popular": FeedPeer(popular, ({"days": 3.0},)),
     "item_knn": FeedPeer(item_knn, ({"neighbours": 50}, {"neighbours": 500})),
     "ease": FeedPeer(ease, ({"ridge": 300.0, "popularity": 0.3}, {"ridge": 1_000.0, "popularity": 0.1}, {"ridge": 1_000.0, "popularity": 0.3})),
     "als": FeedPeer(als, ({"factors": 32, "alpha": 1.0}, {"factors": 32, "alpha": 10.0}, {"factors": 64, "alpha": 10.0}), random=True),
@@ -184,6 +184,8 @@ def compare(
 
 def _chosen(peer: FeedPeer, past: FeedPast, asked: FeedQuestions, count: int, seed: int) -> dict[str, float]:
     """The settings of a peer that find most of what these users then watched long."""
+    if len(peer.searched) == 1:
+        return peer.searched[0]
     found = [asked.judged(lists_of(_fitted(peer, past, settings, seed), past, asked, count))[f"recall_at_{count}"] for settings in peer.searched]
     return peer.searched[int(np.argmax(found))]
 
