@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import msgspec
 import pytest
 
@@ -20,6 +21,9 @@ from reelrank.simulation.demo import LivingWorld
 from reelrank.simulation.world import World
 from reelrank.supervisor import Supervisor, running
 from reelrank.wiring import Reelrank, open_reelrank
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long one example takes says more of the machine than of the code
+hypothesis.settings.load_profile("untimed")
 
 NOW = 1_750_000_000.0  # the moment at which small worlds live
 
