@@ -66,8 +66,8 @@ def _driven(model: str, training_set: TrainingSet, folder: Path, train: Flags, t
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # ours is for another interpreter
         done = subprocess.run([python, _DRIVER, question, answer], capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
-            said = " ".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
-            raise PeerMissing(f"{model} failed in {python.parent.parent}: {said or f'exit code {done.returncode}'}; to install it anew: rm -r {python.parent.parent} && scripts/peers")
+            said, home = " ".join(done.stderr.strip().splitlines()[-_LAST_LINES:]), python.parent.parent
+            raise PeerMissing(f"{model} failed in {home}: {said or f'exit code {done.returncode}'}; to install it anew: rm -r {home} && scripts/peers")
         with np.load(answer, allow_pickle=False) as arrays:
             predictions = arrays["predictions"]
     return dict(zip((*HEADS, "watch_s"), predictions.T, strict=True))
