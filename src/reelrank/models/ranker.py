@@ -138,7 +138,9 @@ class Ranker(nn.Module):
         self.meaning = nn.ModuleList(_rows(size, d, settings.spread) for size in (SURFACES, COMPLETIONS, GAPS))
         self.layers = nn.ModuleList(Layer(settings) for _ in range(settings.layers))
         self.encoded = PiecewiseLinear(knots, settings.encoded) if settings.encoded else None
-        self.experts = Experts(4 * d + features * (1 + settings.encoded), len(heads) + 1, settings)
+        inputs = 4 * d + features * (1 + settings.encoded)
+        self.experts = Experts(inputs, len(heads) + 1, settings)
+        self.wide = nn.Linear(inputs, len(heads), bias=False)  # past the experts: what a rare head learns first
         self.head = nn.Parameter(torch.zeros(len(heads), settings.hidden // 2))
         self.prior = nn.Parameter(torch.zeros(len(heads)))
         self.watch_time = WatchTime(settings.hidden // 2, thresholds_s)
@@ -146,6 +148,7 @@ class Ranker(nn.Module):
         self.long_view = nn.Linear(2 * d, 1)  # of a token by those before it: what the history is learned from before there are examples
         self.drop = nn.Dropout(settings.dropout)
         nn.init.zeros_(self.position.weight)
+        nn.init.zeros_(self.wide.weight)
 
     def encode(self, tokens: TokenTensors, ranks: Tensor, past: Encoded | None = None) -> Encoded:
         """Keys and values of new tokens. From the second layer on they look at what was there before and at those before them.
@@ -186,7 +189,8 @@ class Ranker(nn.Module):
             flat = torch.cat([flat, self.encoded(dense.flatten(0, 1))], -1)
         told = self.experts(flat).unflatten(0, seen.shape[:2])  # (b, c, heads + 1, hidden / 2)
         bias = self.position(torch.zeros_like(candidates.surface) if position is None else position)
-        return (told[..., :-1, :] * self.head).sum(-1) + self.prior + bias, self.watch_time(told[..., -1, :])
+        logits = (told[..., :-1, :] * self.head).sum(-1) + self.wide(flat).unflatten(0, seen.shape[:2]) + self.prior + bias
+        return logits, self.watch_time(told[..., -1, :])
 
     def long_view_of_tokens(self, vectors: Tensor, history: Encoded, ranks: Tensor) -> Tensor:
         """Logits (b, s) that a token was a long view, by the tokens before it."""

@@ -28,24 +28,26 @@ class RankerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     layers: int = 1  # how often a candidate looks at the history; from the second on, the history has looked at itself
     window: int = 128  # tokens that are read
     strong: int = 64  # and so many long views, likes, shares and comments from before those
-    experts: int = 2
+    experts: int = 4
     hidden: int = 96  # of each expert
     bins: int = 8  # of the piecewise-linear encoding of a dense input
     encoded: int = 4  # numbers that it makes of each dense input; 0 goes without it
     thresholds: int = 48  # of the watch time
     spread: float = 0.05  # of untrained rows
-    co_watched: float = 0.15  # how far apart videos begin that different people watch; 0 begins without
+    co_watched: float = 0.4  # how far apart videos begin that different people watch; 0 begins without
     dropout: float = 0.2
     blur: float = 0.2  # spread of what is added to the dense inputs while it learns, so that they don't give users away
     id_dropout: float = 0.1  # how often a video is shown without its own row, as if it had just been uploaded
     admit_after: int = 3  # occurrences before an id gets a row of its own
-    pretrain_epochs: int = 4
-    epochs: int = 2
+    pretrain_epochs: int = 2
+    epochs: int = 3
     batch_rows: int = 48
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
+    id_rate: float = 0.03  # times that is the rate of rows of ids that have learned from the history before: they are what overfits
     weight_decay: float = 0.05
     averaging: float = 0.998  # how much of the running mean of the weights stays with each step
-    pairwise: float = 0.03  # weight of the order within a user's examples, beside each example's own loss
+    pairwise: float = 0.03  # weight of the order within a user's day, beside each example's own loss
+    rare: float = 0.3  # how far the losses of rare heads are lifted: with 0 each counts by what is at stake, with 1 as much as the common ones
     watch_weight: float = 0.5  # of the watch time's loss
 
 

@@ -13,16 +13,17 @@ _LONGEST_STEP = 5.0  # norm of the gradient
 class Descent:
     """The weights that learn, and beside them their mean over the steps."""
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: Trained, id_rate: float = 1.0) -> None:
+        """The rows of ids learn at `id_rate` times the rate of everything else."""
         self.weights = list(trained.network.parameters())
         self.averaged = [weight.detach().clone() for weight in self.weights]
         self._averaging = trained.settings.averaging
-        self._optimizer = _optimizer(trained)
+        self._optimizer = _optimizer(trained, id_rate)
 
     def step(self, loss: Tensor, learning_rate: float, steps: int) -> None:
         """Backward, and one step with the clipped gradient; `steps` were made before."""
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["share"]
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.weights, _LONGEST_STEP)
@@ -49,7 +50,12 @@ class Descent:
         self._optimizer.load_state_dict(state["optimizer"])
 
 
-def _optimizer(trained: Trained) -> torch.optim.Optimizer:
-    weights = list(trained.network.parameters())
-    decayed = [{"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": trained.settings.weight_decay}]
-    return torch.optim.AdamW([*decayed, {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0}], lr=trained.settings.learning_rate)
+def _optimizer(trained: Trained, id_rate: float) -> torch.optim.Optimizer:
+    settings, ids = trained.settings, list(trained.vectors.tables.parameters())
+    others = [weight for weight in trained.network.parameters() if not any(weight is row for row in ids)]
+    groups = [
+        {"params": ids, "weight_decay": settings.weight_decay, "share": id_rate},
+        {"params": [weight for weight in others if weight.ndim >= 2], "weight_decay": settings.weight_decay, "share": 1.0},
+        {"params": [weight for weight in others if weight.ndim < 2], "weight_decay": 0.0, "share": 1.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)

@@ -12,6 +12,7 @@ from reelrank.models.ranker_inputs import SURFACES, Floats, RankerSettings, Vide
 from reelrank.models.video_tables import Admitted
 from reelrank.training.examples import TrainingSet
 from reelrank.training.ranker_batches import Batch, Batches
+from reelrank.training.ranker_losses import head_weights
 
 _ANY_POSITION = 0
 _COMMON = 0.2  # a head that happens this often is common
@@ -50,6 +51,7 @@ class RankerData:
         self.dense = torch.from_numpy(trained.dense.transform(np.asarray(examples.features)))  # (n, F)
         self.labels = torch.from_numpy(np.stack([examples.label(head) for head in trained.heads], axis=1))  # (n, heads)
         self.common = _common(self.labels)  # the heads that are not rare
+        self.weights = head_weights(self.labels, trained.settings.rare)  # (heads,) of the losses
         self.watched_s = torch.from_numpy(np.array(examples.watched_s))
         self.served_at = torch.from_numpy(np.array(examples.served_at))
         self._surface = torch.from_numpy(np.minimum(examples.surface, SURFACES - 1))

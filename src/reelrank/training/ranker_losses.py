@@ -1,4 +1,4 @@
-"""What the ranker is wrong about: each outcome by itself, the order within a user's day, the watch time, and the history."""
+"""What the ranker is wrong about: each outcome by itself, the order within a user's day, and the history."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,21 @@ from torch.nn import functional as F
 _ONE_SITTING_S = 12 * 3600.0  # examples further apart are not compared
 
 
-def outcome_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log loss of (n, heads), summed over the heads; nan labels say nothing."""
+def outcome_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Log loss of (n, heads), summed over the heads by their `weights` (heads,); nan labels say nothing."""
     known = torch.isfinite(labels)
     each = F.binary_cross_entropy_with_logits(logits, torch.nan_to_num(labels), reduction="none") * known
-    return (each.sum(0) / known.sum(0).clamp(min=1)).sum()
+    return weights @ (each.sum(0) / known.sum(0).clamp(min=1))
+
+
+def head_weights(labels: Tensor, lift: float) -> Tensor:
+    """What each head's loss counts for (heads,), by its labels (n, heads): the less a constant loses, the more.
+
+    A like in fifty moves the loss of its head by a seventh of what a coin would. With `lift` 0 that stays so, with 1 all heads count alike.
+    """
+    rate = labels.nanmean(0).clamp(1e-4, 1 - 1e-4)
+    lost = -(rate * rate.log() + (1 - rate) * (1 - rate).log())  # by a constant
+    return (lost / lost.max()) ** -lift
 
 
 def order_loss(logits: Tensor, labels: Tensor, served_at: Tensor) -> Tensor:

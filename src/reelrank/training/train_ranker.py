@@ -37,14 +37,16 @@ _LONG_VIEW = int(Action.LONG_VIEW).bit_length() - 1  # its column among the bits
 
 def train(
     training_set: TrainingSet, validation: TrainingSet | None, settings: RankerSettings, seed: int, folder: Path | None,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = lambda _: None, until: int | None = None,
 ) -> Trained:  # fmt: skip
     """Learns from the examples of `training_set` and stops where those of `validation` are predicted best; without them, at the end.
 
     First, from what the users did before the examples began, which of it was a long view; then what came of the examples.
+    `until` ends it after so many of the epochs: the learning rate falls as if all of them were to come.
     With a `folder` the run is kept there, and called again with the same arguments it ends with the same weights, bit by bit.
     """
     made_of = {"settings": msgspec.to_builtins(settings), "seed": seed, "examples": len(training_set.examples), "tokens": len(training_set.tokens.video)}
+    made_of |= {} if until is None else {"until": until}
     with torch.random.fork_rng(devices=[]), TrainingRun(folder, made_of) as run:
         torch.manual_seed(seed)
         trained = begin(training_set, settings)
@@ -53,14 +55,14 @@ def train(
         fit = _Fit(trained, seed, run, on_progress)
         if past:
             fit.go("history", past, data, _history_loss, settings.pretrain_epochs)
-        fit.go("examples", data.batches.rows, data, examples_loss, settings.epochs, None if validation is None else RankerData(validation, trained))
+        fit.go("examples", data.batches.rows, data, examples_loss, settings.epochs, None if validation is None else RankerData(validation, trained), until)
         fit.finish()
         return trained
 
 
 def refit(chosen: Trained, training_set: TrainingSet, seed: int, folder: Path | None, on_progress: OnProgress = lambda _: None) -> Trained:
     """Learns from more examples for as many epochs as `chosen` had when it was judged best."""
-    return train(training_set, None, msgspec.structs.replace(chosen.settings, epochs=chosen.epochs), seed, folder, on_progress)
+    return train(training_set, None, chosen.settings, seed, folder, on_progress, until=chosen.epochs)
 
 
 def begin(training_set: TrainingSet, settings: RankerSettings) -> Trained:
@@ -104,22 +106,24 @@ class _Fit:
 
     def __init__(self, trained: Trained, seed: int, run: TrainingRun, on_progress: OnProgress) -> None:
         self._trained, self._seed, self._run, self._on_progress = trained, seed, run, on_progress
-        self._descent = Descent(trained)
         self._position: dict[str, Any] = {"done": [], "phase": "", "epoch": 0, "batch": 0, "step": 0, "stopped": False, "judged": [], "best": []}
-        if (kept := run.resume()) is not None:
-            self._position = kept["position"]
+        kept = run.resume()
+        self._position |= {} if kept is None else kept["position"]
+        self._descent = self._new_descent()
+        if kept is not None:
             self._descent.restore(kept)
 
     def go(
         self, phase: str, rows: list[Row], data: RankerData, loss: Callable[[RankerData, list[Row]], Tensor], epochs: int, judged: RankerData | None = None,
+        until: int | None = None,
     ) -> None:  # fmt: skip
-        """Some epochs with an optimizer of their own. With `judged` the first epoch that is no better is the last."""
+        """Some epochs, at most `until`, with an optimizer of their own. With `judged` the first epoch that is no better is the last."""
         at = self._position
         if phase in at["done"]:
             return
         if at["phase"] != phase:
             self._begin(phase)
-        while at["epoch"] < epochs and not at["stopped"]:
+        while at["epoch"] < min(until or epochs, epochs) and not at["stopped"]:
             plan = data.batches.plan(rows, np.random.default_rng([self._seed, len(at["done"]), at["epoch"]]))
             self._trained.network.train()
             for together in plan[at["batch"] :]:
@@ -140,8 +144,12 @@ class _Fit:
         self._run.draw()
 
     def _begin(self, phase: str) -> None:
-        self._descent = Descent(self._trained)
         self._position |= {"phase": phase, "epoch": 0, "batch": 0, "step": 0}
+        self._descent = self._new_descent()
+
+    def _new_descent(self) -> Descent:
+        """The rows of ids go slowly where they have learned before: they are what overfits."""
+        return Descent(self._trained, self._trained.settings.id_rate if self._position["done"] else 1.0)
 
     def _step(self, loss: Tensor, share: float) -> None:
         """One step; `share` of the phase is done."""
@@ -201,7 +209,7 @@ def examples_loss(data: RankerData, rows: list[Row]) -> Tensor:
     example, logits, of_time = data.predict(data.batches.batch(rows))
     there, some = example >= 0, example.clamp(min=0)
     labels = torch.where(there[..., None], data.labels[some], torch.nan)
-    loss = outcome_loss(logits[there], labels[there])
+    loss = outcome_loss(logits[there], labels[there], data.weights)
     if settings.pairwise:
         loss = loss + settings.pairwise * order_loss(logits[..., data.common], labels[..., data.common], data.served_at[some])
     timed = there & torch.isfinite(data.watched_s[some])
