@@ -64,9 +64,9 @@ def test_other_networks_say_the_same_after_the_export(data, tmp_path, settings) 
 def test_a_candidate_is_scored_as_if_it_were_alone(session, data) -> None:
     history, traits = session.encode(history_of(data, 3), traits_of(data)), traits_of(data)
     features, videos = np.asarray(data.examples.features[:VIDEOS]), np.arange(VIDEOS)
-    together = session.score(history, videos, features, 1, NOW, traits)
+    together = session.score("nobody", history, videos, features, 1, NOW, traits)
     for video in (0, 7, VIDEOS - 1):
-        alone = session.score(history, videos[video : video + 1], features[video : video + 1], 1, NOW, traits)
+        alone = session.score("nobody", history, videos[video : video + 1], features[video : video + 1], 1, NOW, traits)
         for head, said in alone.items():
             assert said[0] == pytest.approx(together[head][video], abs=1e-5, rel=1e-5)
 
@@ -98,7 +98,7 @@ def test_one_user_is_scored_as_the_examples_are(session, data) -> None:
     for at in (0, 50, len(data.examples) - 1):
         history = session.encode(history_of(data, int(data.examples.user[at]), until=int(ends[at])), traits)
         one = data.examples.take(np.array([at]))
-        said = session.score(history, one.video, one.features, int(one.surface[0]), float(one.served_at[0]), traits)
+        said = session.score("nobody", history, one.video, one.features, int(one.surface[0]), float(one.served_at[0]), traits)
         for head, value in said.items():
             assert value[0] == pytest.approx(expected[head][at], abs=1e-4)
 
@@ -106,7 +106,7 @@ def test_one_user_is_scored_as_the_examples_are(session, data) -> None:
 def test_nobodys_history_is_scored(session, data) -> None:
     traits = traits_of(data)
     nothing = session.encode(history_of(data, 0, until=0), traits)
-    said = session.score(nothing, np.arange(5), np.asarray(data.examples.features[:5]), 0, NOW, traits)
+    said = session.score("nobody", nothing, np.arange(5), np.asarray(data.examples.features[:5]), 0, NOW, traits)
     assert all(np.isfinite(values).all() and values.shape == (5,) for values in said.values())
     assert set(said) == {"click", "long_view", "watch_s"}
 
