@@ -48,8 +48,8 @@ def killed(place: Path, after_s: float) -> bool:
 
 
 def weights(online: Online) -> list[np.ndarray]:
-    table = online.learner.model.tables["video"]
-    return [table.weights, table.squares, table.index.keys, *(weight.detach().numpy() for weight in online.learner.model.dense.parameters())]
+    tables, dense = online.learner.model.tables.values(), online.learner.model.dense.parameters()
+    return [part for table in tables for part in (table.weights, table.squares, table.index.keys)] + [weight.detach().numpy() for weight in dense]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A small model that learns online, and logs of examples for it: likes hang on the video alone, by its parity."""
+"""A small model that learns online, and logs of examples for it: likes hang on the video, by its parity, and on who only likes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.features.tokens import Deeds, tokens_of
 from reelrank.models.id_tables import IdTable, IdTableConfig
 from reelrank.models.row_optimizer import RowAdagrad
+from reelrank.models.shifts import USER, user_keys
 from reelrank.storage.event_log import EXAMPLES, EventLog, Record
 from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
 from reelrank.training.online_learner import Answers
@@ -22,19 +23,22 @@ VIDEOS = 30
 
 
 class SmallModel:
-    """Logits = row of the video, times a matrix."""
+    """Logits = row of the video, times a matrix, plus the row of the user."""
 
     heads = HEADS
 
     def __init__(self, seed: int = 0) -> None:
         torch.manual_seed(seed)
-        self.tables = {"video": IdTable(IdTableConfig(width=4, admit_after=1, first_rows=8))}
+        videos = IdTable(IdTableConfig(width=4, admit_after=1, first_rows=8))
+        self.tables = {"video": videos, USER: IdTable(IdTableConfig(width=len(HEADS), admit_after=1, first_rows=2, spread=0.0))}
         self.dense = nn.Linear(4, len(HEADS))
 
     def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
         examples = seen.examples
-        places = self.tables["video"].admit(examples.video, float(examples.known_at.max()))
-        logits = self.dense(rows["video"].gather(places))
+        ids = {"video": examples.video, USER: user_keys(seen.user_ids.tolist())[examples.user]}
+        gathered = {name: rows[name].gather(self.tables[name].admit(keys, float(examples.known_at.max()))) for name, keys in ids.items() if name in rows}
+        shown = gathered.get("video", torch.zeros(len(examples), 4))
+        logits = self.dense(shown) + gathered.get(USER, torch.zeros(1, len(HEADS)))
         labels = torch.from_numpy(examples.labels)
         known = torch.isfinite(labels)
         losses = nn.functional.binary_cross_entropy_with_logits(logits, torch.nan_to_num(labels), reduction="none") * known
@@ -88,8 +92,9 @@ def seen(records: Sequence[Example]) -> tuple[TrainingSet, list[int]]:
     videos = np.array([int(record.place.video_id[1:]) for record in records])
     nothing, none = np.zeros(count, dtype=np.int64), np.empty(0, dtype=np.int64)
     features = np.zeros((count, WIDTH), dtype=np.float32)
-    examples = Examples(nothing, videos, at, at, nothing, nothing, features, labels, np.zeros(count, dtype=np.float32))
+    user_ids, users = np.unique([record.slate.user_id for record in records], return_inverse=True)
+    examples = Examples(users, videos, at, at, nothing, nothing, features, labels, np.zeros(count, dtype=np.float32))
     times, flags = np.empty(0), np.empty(0, dtype=np.bool_)
-    tokens = tokens_of(Deeds(1, none, none, times, times, none, flags, flags, none, none, none, times, none), np.ones(VIDEOS))
+    tokens = tokens_of(Deeds(len(user_ids), none, none, times, times, none, flags, flags, none, none, none, times, none), np.ones(VIDEOS))
     traits = Traits(none, none, none[:, None], times, times, np.empty((0, 0), dtype=np.float32))
-    return TrainingSet(examples, tokens, traits, np.array(["u"])), list(range(count))
+    return TrainingSet(examples, tokens, traits, user_ids), list(range(count))

@@ -104,9 +104,7 @@ class RankerSession:
         keep = slice(-(self.manifest.settings.window + self.manifest.settings.strong), None)
         return EncodedHistory(longer.keys[..., keep, :], longer.values[..., keep, :], longer.place[keep], longer.occurred_at[keep])
 
-    def score(
-        self, user_id: str, history: EncodedHistory, videos: Rows, features: Floats, surface: int, now: float, traits: VideoTraits
-    ) -> dict[str, Floats]:
+    def score(self, user_id: str, history: EncodedHistory, videos: Rows, features: Floats, surface: int, now: float, traits: VideoTraits) -> dict[str, Floats]:
         """Calibrated chances of each head, and `watch_s`, of a user's n candidates with raw features (n, WIDTH): each (n,)."""
         ranks, ages = rank_buckets(history.count - 1 - history.place), age_buckets(now - history.occurred_at)
         lags = (ranks[None, None], ages[None, None])
