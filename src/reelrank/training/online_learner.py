@@ -64,8 +64,8 @@ class OnlineLearner:
         self.model = model
         self.batches = 0  # learned from
         self._config = config or LearnerConfig()
-        rates = {name: self._config.user_rate if name == USER else self._config.row_rate for name in model.tables}
-        self._rows = {name: RowAdagrad(table, rates[name]) for name, table in model.tables.items() if rates[name] > 0}
+        optimizers = {name: _optimizer(name, table, self._config) for name, table in model.tables.items()}
+        self._rows = {name: rows for name, rows in optimizers.items() if rows.learning_rate > 0}
         self._weights = [weight for weight in model.dense.parameters() if weight.requires_grad]
         for weight in self._weights:
             weight.requires_grad_(self._config.dense_rate > 0)
@@ -150,6 +150,12 @@ class OnlineLearner:
 
     def _forget_gradients(self) -> None:
         self._dense.zero_grad()
+
+
+def _optimizer(name: str, table: IdTable, config: LearnerConfig) -> RowAdagrad:
+    if name == USER:  # most users come with few outcomes: the first steps are as long as these are surprising, not all of one length
+        return RowAdagrad(table, config.user_rate, epsilon=1.0)
+    return RowAdagrad(table, config.row_rate)
 
 
 def _backward(losses: Tensor) -> None:
