@@ -1,7 +1,6 @@
 """Similar users: what those liked or watched long who lately did so with the same videos."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +8,18 @@ from numpy.typing import NDArray
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
 from reelrank.pipeline.stages import Proposal, Query
+from reelrank.storage.array_record import ArrayRecord
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
 
 SIMILAR_USERS = "similar_users"
 FILE = "similar_users.npz"
-_ARRAYS = ("videos", "user_indptr", "users", "video_indptr", "engaged")
 RECENT = 50  # of a user's engagements
 _USERS = 50  # neighbours that are asked
 
 
 @dataclass(frozen=True, slots=True)
-class Engagements:
+class Engagements(ArrayRecord):
     """Who engaged with which videos, both ways. Users are numbered densely, afresh in each version."""
 
     videos: Rows  # (v,) dense video rows, ascending
@@ -28,17 +27,6 @@ class Engagements:
     users: NDArray[np.int32]  # latest first
     video_indptr: Rows  # (u + 1,) user j engaged with engaged[video_indptr[j] : video_indptr[j + 1]]
     engaged: NDArray[np.int32]  # places in `videos`, latest first
-
-    def save(self, path: Path) -> None:
-        """Writes plain arrays."""
-        with path.open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in _ARRAYS})
-
-    @classmethod
-    def load(cls, path: Path) -> "Engagements":
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{name: arrays[name] for name in _ARRAYS})
 
 
 def engaged_with(user: User, count: int) -> tuple[Rows, NDArray[np.float64]]:
