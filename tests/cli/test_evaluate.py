@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from circles import of_circles, watched_by
 from reelrank.cli import main
-
-USERS, THINGS = 40, 20
+from studies.pair_files import write_split
+from walks import as_lines, walks
 
 
 def evaluate(*words: str) -> Result:
@@ -18,19 +19,14 @@ def evaluate(*words: str) -> Result:
 
 
 def sequences(folder: Path) -> Path:
-    """Everybody goes round the same round."""
     file = folder / "walks.txt"
-    file.write_text("\n".join(f"{user} {' '.join(str((user + step) % THINGS) for step in range(6))}" for user in range(USERS)))
+    file.write_text(as_lines(walks(40, 20, np.random.default_rng(0))))
     return file
 
 
 def graph(folder: Path) -> Path:
-    """Two circles: who is even watches what is even."""
-    pairs = [(user, video) for user in range(USERS) for video in range(user % 2, THINGS, 2)]
-    for place, name in enumerate(("train", "test")):
-        pl.DataFrame([pair for pair in pairs if (sum(pair) // 2 % 5 == 0) == place], schema=["user", "video"], orient="row").write_parquet(
-            folder / f"{name}.parquet"
-        )
+    rng = np.random.default_rng(0)
+    write_split(folder, *np.nonzero(watched_by(40, of_circles(2, 10), rng)), rng)
     return folder
 
 

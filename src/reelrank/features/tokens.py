@@ -62,6 +62,11 @@ class Tokens(NamedTuple):
         """Whose each token is: (t,)."""
         return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
 
+    def of(self, user: int) -> "Tokens":
+        """The history of one user alone."""
+        begin, end = int(self.start[user]), int(self.start[user + 1])
+        return Tokens(np.array([0, end - begin]), *(column[begin:end] for column in self[1:]))
+
     def ends(self, owner: Rows, moments: Column) -> Rows:
         """Where the history that user `owner[i]` had before the moment `moments[i]` ends: (n,), in [start[owner], start[owner + 1]]."""
         return _before(self.owner, self.occurred_at, owner, moments)

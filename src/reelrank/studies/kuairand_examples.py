@@ -18,7 +18,7 @@ from reelrank.features.reader import FeatureReader
 from reelrank.features.tokens import deeds_of, tokens_of
 from reelrank.simulation.kuairand import Exposures, KuaiRand
 from reelrank.simulation.replay import TOGETHER_S, OnProgress, Prequential
-from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from reelrank.training.examples import Examples, TrainingSet, Traits, labels_of
 from reelrank.wiring import scratch_reelrank
 
 FORMAT = 3  # changes when the same log gives other examples
@@ -60,19 +60,17 @@ def _training_set(exposures: Exposures, features: np.ndarray, reader: FeatureRea
     user_ids, user = np.unique(exposures.user_ids, return_inverse=True)
     video = columns.rows_of(exposures.video_ids.tolist())
     watched_s = (exposures.ended_ms - exposures.shown_ms) / 1000
-    labels = no_labels(len(exposures))
-    known = {
-        "click": exposures.clicked,
-        "long_view": exposures.long_view,
-        "completion": [is_completion(*one) for one in zip(watched_s.tolist(), columns.duration_s[video].tolist(), strict=True)],
-        "like": exposures.liked,
-        "share": exposures.shared,
-        "follow": exposures.followed,
-        "comment": exposures.commented,
-        "hide": exposures.hidden,
-    }
-    for head, happened in known.items():
-        labels[:, HEADS.index(head)] = happened
+    labels = labels_of(
+        len(exposures),
+        click=exposures.clicked,
+        long_view=exposures.long_view,
+        completion=[is_completion(*one) for one in zip(watched_s.tolist(), columns.duration_s[video].tolist(), strict=True)],
+        like=exposures.liked,
+        share=exposures.shared,
+        follow=exposures.followed,
+        comment=exposures.commented,
+        hide=exposures.hidden,
+    )
     examples = Examples(
         user=user,
         video=video,
