@@ -26,7 +26,7 @@ def sequences(folder: Path) -> Path:
 
 def graph(folder: Path) -> Path:
     rng = np.random.default_rng(0)
-    write_split(folder, *np.nonzero(watched_by(40, of_circles(2, 10), rng)), rng)
+    write_split(folder, np.nonzero(watched_by(40, of_circles(2, 10), rng)), rng)
     return folder
 
 

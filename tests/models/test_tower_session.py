@@ -50,7 +50,7 @@ def test_users_and_videos_have_the_vectors_that_the_network_gives_them(tmp_path:
     np.testing.assert_allclose(session.videos(np.arange(VIDEOS), traits(described)), video_vectors(towers), atol=1e-4)
     expected = user_vectors(towers, tokens, np.arange(3), tokens.start[1:], WINDOW)
     for user in range(3):
-        found = session.user(tokens.of(user), traits(described))
+        found = session.user(tokens.of(np.array([user])), traits(described))
         assert found is not None
         np.testing.assert_allclose(found, expected[user], atol=1e-4)
 

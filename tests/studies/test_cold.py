@@ -19,7 +19,7 @@ def write_world(folder: Path, shuffled: bool = False) -> Path:
     """Circles whose content shows in some of the columns only: the others are louder and say nothing."""
     rng = np.random.default_rng(0)
     circle = rng.integers(CIRCLES, size=VIDEOS)
-    write_split(folder, *np.nonzero(watched_by(USERS, circle, rng, often=0.12, stray=0.001)), rng)
+    write_split(folder, np.nonzero(watched_by(USERS, circle, rng, often=0.12, stray=0.001)), rng)
     content = np.hstack([np.eye(CIRCLES)[circle], rng.standard_normal((VIDEOS, 32))]).astype(np.float32)
     np.save(folder / "image_features.npy", rng.permutation(content) if shuffled else content)
     return folder

@@ -14,7 +14,7 @@ def write_circles(folder: Path, shuffled: bool = False) -> Path:
     """Pairs of 150 users, split into the files of a data set."""
     rng = np.random.default_rng(0)
     users, videos = np.nonzero(watched_by(150, of_circles(5, 20), rng))
-    write_split(folder, users, rng.permutation(videos) if shuffled else videos, rng)
+    write_split(folder, (users, rng.permutation(videos) if shuffled else videos), rng)
     return folder
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
+from reelrank.features.spans import covered
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.array_record import ArrayRecord
 from reelrank.storage.artifacts import ArtifactStore
@@ -89,7 +90,7 @@ class SimilarUsersSource:
         places = np.minimum(np.searchsorted(known.videos, own), len(known.videos) - 1)
         places = places[known.videos[places] == own]
         neighbours, likeness = _neighbours(known, places)
-        pairs, counts = _ranges(known.video_indptr, neighbours)
+        pairs, counts = covered(known.video_indptr[neighbours], known.video_indptr[neighbours + 1])
         votes = np.bincount(known.engaged[pairs], weights=np.repeat(likeness, counts), minlength=len(known.videos))
         voted = np.flatnonzero(votes)
         voted = voted[unseen(known.videos[voted], query.user.seen)]
@@ -102,16 +103,9 @@ def _neighbours(known: Engagements, places: Rows) -> tuple[Rows, NDArray[np.floa
     Cosine, with a video that few engaged with saying more; who asks is among the neighbours, which does no harm:
     all they engaged with was seen.
     """
-    pairs, counts = _ranges(known.user_indptr, places)
+    pairs, counts = covered(known.user_indptr[places], known.user_indptr[places + 1])
     shared = np.bincount(known.users[pairs], weights=np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts), minlength=len(known.video_indptr) - 1)
     found = np.flatnonzero(shared)
     likeness = shared[found] / np.sqrt(known.video_indptr[found + 1] - known.video_indptr[found])
     best = strongest(likeness, _USERS + 1)
     return found[best], likeness[best]
-
-
-def _ranges(indptr: Rows, places: Rows) -> tuple[Rows, Rows]:
-    """All positions of the lists at `places`, one list after the other, and how many each has."""
-    starts, counts = indptr[places], indptr[places + 1] - indptr[places]
-    ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts), counts

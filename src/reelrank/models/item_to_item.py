@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_array
 
+from reelrank.features.spans import covered
 from reelrank.storage.array_record import ArrayRecord
 
 Rows = NDArray[np.int64]
@@ -50,9 +51,7 @@ class ItemToItem(ArrayRecord):
         places = self.places_of(rows)
         known = places >= 0
         places, amounts = places[known], amounts[known]
-        starts, counts = self.indptr[places], self.indptr[places + 1] - self.indptr[places]
-        ends = np.cumsum(counts)
-        pairs = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+        pairs, counts = covered(self.indptr[places], self.indptr[places + 1])
         spoken = self.weights[pairs] * np.repeat(amounts, counts)
         return np.bincount(self.neighbours[pairs], weights=spoken, minlength=len(self.videos)).astype(np.float32)
 

@@ -62,5 +62,5 @@ class TowerJudge:
         return Judged(self._later.user, {f"recall_at_{_AT}": found})
 
     def _user(self, session: TowerSession, user: int) -> np.ndarray:
-        vector = session.user(self._later.before.of(user), self._traits)
+        vector = session.user(self._later.before.of(np.array([user])), self._traits)
         return np.zeros(session.width, dtype=np.float32) if vector is None else vector
