@@ -14,8 +14,8 @@ from studies.pair_files import write_split
 from walks import as_lines, walks
 
 
-def evaluate(*words: str) -> Result:
-    return CliRunner().invoke(main, ["evaluate", *words], env={"REELRANK_DATA": None})
+def evaluate(*words: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, ["evaluate", *words], env={"REELRANK_DATA": None, **environment})
 
 
 def sequences(folder: Path) -> Path:
@@ -37,8 +37,18 @@ def test_a_study_reads_the_data_that_are_named(verb: str, write: Callable[[Path]
     assert json.loads(done.stdout.splitlines()[-1])["models"].keys() == {"popular"}
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_data_that_are_missing_are_named() -> None:
     assert "Missing option '--data'" in evaluate("sequences").stderr
     assert "say where gowalla is" in evaluate("gowalla").stderr
-    unknown = evaluate("sequences", "--data", str(sequences(tmp_path)), "--models", "nobody,popular")
-    assert unknown.exit_code == 2 and "no model nobody; known: reelrank" in unknown.stderr
+
+
+def test_a_peer_that_is_named_and_is_not_there_is_an_error_with_what_makes_it(tmp_path: Path) -> None:
+    done = evaluate("kuairand", "--models", "reelrank,din", "--data", str(tmp_path), REELRANK_PEERS=str(tmp_path / "nowhere"))
+    assert done.exit_code == 1
+    assert "scripts/peers makes it" in done.output
+
+
+def test_a_model_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    done = evaluate("kuairand", "--models", "gru", "--data", str(tmp_path))
+    assert done.exit_code == 2
+    assert "no model gru; known: reelrank, lightgbm, lightgbm_stream, din, mmoe" in done.output
