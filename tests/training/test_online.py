@@ -18,9 +18,7 @@ from reelrank.training.online import Online, Positions
 from reelrank.training.online_config import LearnerConfig, OnlineConfig
 from reelrank.training.online_learner import LostItself
 from reelrank.training.quarantine import QuarantineConfig
-from training.small_online import VIDEOS, SmallModel, append, example, seen
-
-CONFIG = OnlineConfig(batch=16, learner=LearnerConfig(row_rate=0.1, dense_rate=1e-3))
+from training.small_online import CONFIG, VIDEOS, SmallModel, append, example, same, seen, weights
 
 
 @pytest.fixture
@@ -38,15 +36,6 @@ def caught_up(one: Online) -> Online:
     while one.step():
         pass
     return one
-
-
-def weights(one: Online) -> list[np.ndarray]:
-    table = one.learner.model.tables["video"]
-    return [table.weights, table.squares, table.index.keys, *(weight.detach().numpy() for weight in one.learner.model.dense.parameters())]
-
-
-def same(one: Online, other: Online) -> bool:
-    return all(np.array_equal(mine, yours) for mine, yours in zip(weights(one), weights(other), strict=True))
 
 
 def test_it_learns_what_the_examples_say_and_predicts_before(log: EmbeddedEventLog, tmp_path: Path) -> None:

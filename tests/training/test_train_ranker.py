@@ -11,7 +11,7 @@ from reelrank.features.tokens import Tokens
 from reelrank.training.examples import HEADS, TrainingSet
 from reelrank.training.ranker_data import RankerData, Trained
 from reelrank.training.train_ranker import begin, evaluate, refit, train
-from training.ranker_worlds import SMALL, halves, of_chance, of_one_taste, of_the_last_one, world
+from training.ranker_worlds import SMALL, halves, of_chance, of_one_taste, of_the_last_one, with_any_weights, world
 
 
 def learned(data: TrainingSet, **settings) -> tuple[Trained, float]:
@@ -19,15 +19,6 @@ def learned(data: TrainingSet, **settings) -> tuple[Trained, float]:
     first, second = halves(data)
     trained = train(first, None, msgspec.structs.replace(SMALL, **settings), 0, None)
     return trained, evaluate(RankerData(second, trained))["auc_long_view"]
-
-
-def with_any_weights(data: TrainingSet) -> Trained:
-    """A ranker whose every part says something."""
-    trained = begin(data, SMALL)
-    with torch.no_grad():
-        for weight in trained.network.parameters():
-            weight.normal_(std=0.3)
-    return trained
 
 
 def with_tokens(data: TrainingSet, **columns: np.ndarray) -> TrainingSet:
