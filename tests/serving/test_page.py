@@ -10,7 +10,6 @@ from playwright.sync_api import Route
 
 from serving.viewer import NOW_PLAYING, PHONE, Viewer, until
 
-
 TELLS_LATE = """
 const Observer = window.IntersectionObserver;
 window.IntersectionObserver = class extends Observer {

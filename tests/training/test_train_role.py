@@ -16,7 +16,7 @@ from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.ranking.ranker_scorer import published_ranker
 from reelrank.serving.hot_swap import HotSwap
 from reelrank.storage.artifacts import ArtifactStore
-from reelrank.storage.last_runs import How, LastRuns, Run
+from reelrank.storage.last_runs import How, LastRun, LastRuns
 from reelrank.training.examples import ExamplesError
 from reelrank.training.log_examples import LogExamples
 from reelrank.training.online import Positions
@@ -59,7 +59,7 @@ class Deployment:
     def role(self, config: TrainConfig = CONFIG) -> TrainRole:
         return TrainRole(self.world.log, LogExamples(self.world.reader, self.world.columns), self.retraining(config), self.clock, self.folder / "train")
 
-    def last(self, how: How = "anew") -> Run | None:
+    def last(self, how: How = "anew") -> LastRun | None:
         return LastRuns(self.artifacts.root).last(RANKER, how)
 
 

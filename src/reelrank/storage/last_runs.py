@@ -12,24 +12,23 @@ logger = logging.getLogger(__name__)
 
 How = Literal["anew", "online"]  # from the lake, or with what was learned while people watched
 
+Outcome = Literal["published", "refused", "failed"]
+OUTCOMES: tuple[Outcome, ...] = ("published", "refused", "failed")
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A training that has ended: published, refused by a gate, or failed."""
+
+class LastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A training that has ended."""
 
     model: str
     how: How = "anew"
-    at: float  # when it ended, UTC seconds
-    seconds: float
+    outcome: Outcome
+    ended_at: float  # UTC seconds
+    seconds: float  # that it took, since it was last interrupted
     version: str = ""  # as it was published
     reasons: tuple[str, ...] = ()  # why a gate refused it
     problem: str = ""  # what it failed of
     metrics: dict[str, float] = {}
     gains: dict[str, float] = {}  # metric -> how much better than the version that was live, on average
-
-    @property
-    def outcome(self) -> Literal["published", "refused", "failed"]:
-        """What came of it."""
-        return "published" if self.version else "failed" if self.problem else "refused"
 
 
 class LastRuns:
@@ -38,7 +37,7 @@ class LastRuns:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def keep(self, run: Run) -> None:
+    def keep(self, run: LastRun) -> None:
         """Takes the place of the run before. A reader sees one or the other, never a part."""
         home = self._root / run.model
         home.mkdir(parents=True, exist_ok=True)
@@ -48,22 +47,22 @@ class LastRuns:
         os.chmod(draft, 0o644)  # other users of this machine may serve from it
         os.replace(draft, self._path(run.model, run.how))
 
-    def last(self, model: str, how: How = "anew") -> Run | None:
+    def last(self, model: str, how: How = "anew") -> LastRun | None:
         """The last run of a model; None if there was none, or if what is told of it can't be read."""
         return _read(self._path(model, how))
 
-    def all(self) -> list[Run]:
+    def all(self) -> list[LastRun]:
         """The last run of each, in the order in which they ended."""
         runs = [_read(path) for path in self._root.glob("*/last-*.json")]
-        return sorted((run for run in runs if run is not None), key=lambda run: (run.at, run.model, run.how))
+        return sorted((run for run in runs if run is not None), key=lambda run: (run.ended_at, run.model, run.how))
 
     def _path(self, model: str, how: How) -> Path:
         return self._root / model / f"last-{how}.json"
 
 
-def _read(path: Path) -> Run | None:
+def _read(path: Path) -> LastRun | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Run)
+        return msgspec.json.decode(path.read_bytes(), type=LastRun)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as problem:

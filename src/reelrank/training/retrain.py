@@ -14,7 +14,7 @@ from reelrank.models.row_updates import ROWS_FROM
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.event_log import EXAMPLES, MODEL_ROWS, EventLog, StorageError
 from reelrank.storage.lake import Lake
-from reelrank.storage.last_runs import How, LastRuns, Run
+from reelrank.storage.last_runs import How, LastRun, LastRuns
 from reelrank.training.examples import ExamplesError, TrainingSet
 from reelrank.training.judge_ranker import RankerJudge
 from reelrank.training.lake_examples import FromLake, from_lake
@@ -59,8 +59,8 @@ class Retraining:
         except (ExamplesError, StorageError):
             raise  # it has not begun: there is too little to learn from, or a store is away
         except Exception as problem:
-            told = f"{type(problem).__name__}: {problem}"
-            self.last_runs.keep(Run(model=name, at=self._clock.now(), seconds=round(time.monotonic() - began, 1), problem=told))
+            seconds, told = round(time.monotonic() - began, 1), f"{type(problem).__name__}: {problem}"
+            self.last_runs.keep(LastRun(model=name, outcome="failed", ended_at=self._clock.now(), seconds=seconds, problem=told))
             raise
         self.note(verdict, "anew", time.monotonic() - began)
         return verdict
@@ -68,10 +68,11 @@ class Retraining:
     def note(self, verdict: Verdict, how: How, seconds: float) -> None:
         """Keeps what came of a training that took so long as the last run."""
         gains = {name: found.mean for name, found in verdict.differences.items() if math.isfinite(found.mean)}
-        run = Run(
+        run = LastRun(
             model=verdict.name,
             how=how,
-            at=self._clock.now(),
+            outcome="published" if verdict.published else "refused",
+            ended_at=self._clock.now(),
             seconds=round(seconds, 1),
             version=verdict.version,
             reasons=verdict.reasons,

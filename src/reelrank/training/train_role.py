@@ -184,19 +184,20 @@ class TrainRole:
             for name, every_s in every.items():
                 if every_s == 0 or not self._is_due(name, every_s) or time.monotonic() - tried_at[name] < _AGAIN_S:
                     continue
-                tried_at[name] = time.monotonic()
                 try:
                     with self._publishing:
                         logger.info("%s", self._retraining.retrain(name))
                 except (ExamplesError, StorageError) as problem:
+                    tried_at[name] = time.monotonic()
                     logger.info("%s is not trained yet: %s", name, problem)
                 except Exception:  # it is kept as the last run: what is learned online, and the other models, do not end with it
+                    tried_at[name] = time.monotonic()
                     logger.exception("training %s failed", name)
 
     def _is_due(self, name: str, every_s: float) -> bool:
         """Whether a model was not trained anew for so long, by whomever; what was published with what it had learned online does not count."""
         last = self._retraining.last_runs.last(name)
-        return last is None or self._clock.now() - last.at >= (min(every_s, _AFTER_FAILURE_S) if last.problem else every_s)
+        return last is None or self._clock.now() - last.ended_at >= (min(every_s, _AFTER_FAILURE_S) if last.outcome == "failed" else every_s)
 
     def _tell(self, online: Online) -> None:
         status = self.status
