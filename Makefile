@@ -21,11 +21,12 @@ demo: .venv/.runtime ## a feed in the browser: installs what it needs, then runs
 
 setup: .venv/.dev ## the environment for development, in .venv, that of the peers, and the servers that tests and measurements start
 	@scripts/install-servers
-	@PYTHON=$(PYTHON) scripts/peers
+	@scripts/peers
 
 test: .venv/.dev ## all tests (TESTS="tests/pipeline -k seen" for some of them)
 	@scripts/install-chromium
 	@scripts/install-servers
+	@scripts/peers
 	@$(BIN)/pytest $(TESTS)
 
 lint: .venv/.dev ## format, lint, types and the import contracts

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import msgspec
 import pytest
 
@@ -18,8 +19,12 @@ from reelrank.domain.clock import Clock
 from reelrank.simulation.client import FeedClient
 from reelrank.simulation.demo import LivingWorld
 from reelrank.simulation.world import World
+from reelrank.studies.peer_networks import PeerMissing, interpreter
 from reelrank.supervisor import Supervisor, running
 from reelrank.wiring import Reelrank, open_reelrank
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long one example takes says more of the machine than of the code
+hypothesis.settings.load_profile("untimed")
 
 NOW = 1_750_000_000.0  # the moment at which small worlds live
 
@@ -66,6 +71,15 @@ def real_data() -> Path:
         reason = f"no data sets at {folder}; set REELRANK_DATA to the folder that holds kuairand-pure and clips"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return folder
+
+
+@pytest.fixture
+def peers() -> Path:
+    """The Python that has torch-rechub; without it tests skip, and fail where they must not."""
+    try:
+        return interpreter()
+    except PeerMissing as problem:
+        pytest.fail(str(problem)) if os.environ.get("CI") == "true" else pytest.skip(str(problem))
 
 
 class _Quiet:

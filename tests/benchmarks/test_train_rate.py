@@ -1,16 +1,13 @@
 """Examples a second, in small: every side learns from the same examples, and peers that are not there are told."""
 
-import os
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from reelrank.benchmarks.made_examples import made_examples
 from reelrank.benchmarks.train_rate import measure, side_by_side, steps_in_all
 from reelrank.models.ranker_inputs import RankerSettings
 
-ENVIRONMENT = Path(os.environ.get("REELRANK_PEERS") or Path(__file__).parents[2] / ".venv-peers")
 SMALL = RankerSettings(batch_rows=4, width=8, attention_heads=2, hidden=8)
 
 
@@ -35,9 +32,8 @@ def test_peers_that_fail_are_told_with_what_they_said_and_the_rest_is_measured(t
     assert told["examples_per_s"] > 0
 
 
-@pytest.mark.skipif(not (ENVIRONMENT / "bin" / "python").exists(), reason=f"no {ENVIRONMENT}: scripts/peers makes it")
-def test_hstu_and_din_learn_from_the_same_batches() -> None:
-    told = side_by_side(ENVIRONMENT.absolute() / "bin" / "python", made_examples(4, 16, 100), SMALL, steps=1)
+def test_hstu_and_din_learn_from_the_same_batches(peers: Path) -> None:
+    told = side_by_side(peers, made_examples(4, 16, 100), SMALL, steps=1)
     assert told["peers_missing"] is None
     assert told["peers"]["hstu"] > 0
     assert told["din_examples_per_s"] > 0

@@ -69,7 +69,6 @@ def test_unlikes_without_likes_pull_nobody_down() -> None:
     assert unliked == plain
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Counter)), st.floats(0, 9 * DAY), st.integers(-3, 2_000)), min_size=1, max_size=20))
 def test_a_trend_is_always_a_positive_number(events: list[tuple[Counter, float, int]]) -> None:
     scores = trend(engagement(counted(events, [(Counter.IMPRESSIONS, 0.0, 1)]), START))
@@ -106,7 +105,7 @@ def told(board: TrendingBoard, tags: int) -> list[Any]:
     return [*(rows.tolist() for rows in lists), *trends]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(STEPS)
 def test_a_board_that_was_kept_says_to_the_bit_what_one_says_that_is_made_from_everything(steps: list[tuple[float, list[Any], int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

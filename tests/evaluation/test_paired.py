@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from reelrank.evaluation.paired import auc_shares, interval, log_likelihoods
-from reelrank.evaluation.prediction import auc, log_loss
+from reelrank.evaluation.paired import auc_shares, gauc_shares, interval, log_likelihoods
+from reelrank.evaluation.prediction import auc, gauc, log_loss
 
 
 @pytest.fixture
@@ -16,6 +16,28 @@ def test_shares_have_the_auc_as_their_mean(rng: np.random.Generator) -> None:
     outcomes, scores = rng.random(500) < 0.3, rng.integers(0, 20, 500).astype(float)
     assert auc_shares(outcomes, scores).mean() == pytest.approx(auc(outcomes, scores))
     assert np.isnan(auc_shares(np.ones(5, dtype=bool), np.arange(5.0))).all()
+
+
+def test_shares_of_groups_have_the_gauc_as_their_mean_over_the_rows_that_count(rng: np.random.Generator) -> None:
+    outcomes, scores, groups = rng.random(500) < 0.3, rng.integers(0, 20, 500).astype(float), rng.integers(-3, 200, 500)
+    shares = gauc_shares(outcomes, scores, groups)
+    assert np.nanmean(shares) == pytest.approx(gauc(outcomes, scores, groups))
+    some = groups == groups[np.flatnonzero(~np.isnan(shares))[0]]
+    assert (shares[some] == auc(outcomes[some], scores[some])).all()
+    assert np.isnan(shares[groups == 200]).all()
+    assert np.isnan(gauc_shares(np.ones(5, dtype=bool), np.arange(5.0), np.zeros(5, dtype=np.int64))).all()
+
+
+def test_an_interval_of_a_gauc_is_as_wide_as_the_gauc_varies_from_sample_to_sample(rng: np.random.Generator) -> None:
+    areas, widths = [], []
+    users, groups = np.repeat(np.arange(80), 12), np.repeat(np.arange(240), 4)  # three days each
+    for _ in range(40):
+        likes = rng.normal(size=80)[users]  # how well this user is understood
+        outcomes = rng.random(len(users)) < 0.4
+        found = interval(gauc_shares(outcomes, outcomes * likes + rng.normal(size=len(users)), groups), users)
+        areas.append(found.mean)
+        widths.append(found.hi - found.lo)
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * np.std(areas), rel=0.35)
 
 
 def test_likelihoods_have_the_log_loss_as_their_negative_mean(rng: np.random.Generator) -> None:

@@ -210,7 +210,7 @@ CONFIGS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(logs(), CONFIGS)
 def test_whoever_begins_where_any_record_says_goes_on_with_exactly_the_same_records(events: list[Event], config: dict[str, float]) -> None:
     whole = Desk(**config)
@@ -222,7 +222,7 @@ def test_whoever_begins_where_any_record_says_goes_on_with_exactly_the_same_reco
         assert [one for one in again.everything() if one.origin > record.origin] == made[place + 1 :]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 2), st.integers(1, 900)), max_size=14), st.randoms(use_true_random=False))
 def test_what_holds_in_the_end_does_not_depend_on_the_order_of_arrival(told: list[tuple[type[Event], int, int]], chance: random.Random) -> None:
     events = [
@@ -237,7 +237,7 @@ def test_what_holds_in_the_end_does_not_depend_on_the_order_of_arrival(told: lis
     assert ends[0] == ends[1] == ends[2]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(logs(), CONFIGS)
 def test_each_head_learns_each_impression_once(events: list[Event], config: dict[str, float]) -> None:
     made = Desk(**config).see(*events, clock(100_000))

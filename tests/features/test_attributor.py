@@ -81,7 +81,7 @@ def test_what_comes_while_the_catalogue_is_away_becomes_examples_when_it_is_back
     catalog.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lives=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12), st.floats(0, 1), st.booleans()), min_size=1, max_size=6),
     batch=st.integers(1, 70),

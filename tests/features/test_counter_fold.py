@@ -32,7 +32,7 @@ def counted(world: World) -> Records:
     return {name: record for name, record in world.state().items() if name[0] != "users folded"}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 15), st.booleans()), max_size=12))
 def test_blocks_that_come_again_cut_elsewhere_count_once(sent: list[tuple[int, int, bool]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def test_two_machines_count_alike_from_the_same_signals(world: World, tmp_path: 
     other.close()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.lists(st.integers(0, 80), max_size=6).map(sorted))
 def test_counters_stop_at_any_origin_and_go_on_from_there(lengths: list[int], stops: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ def made(seed: int, size: int, most: int = 256) -> bytes:
     return np.random.default_rng(seed).integers(0, most, size, dtype=np.uint8).tobytes()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sampled_from(LAYOUTS), st.integers(0, 500), st.integers(1, 256), st.integers(0, 2**32))
 def test_entries_come_back_as_they_were(layout: Layout, count: int, most: int, seed: int) -> None:
     entries = made(seed, count * layout.size, most)
@@ -26,7 +26,7 @@ def test_entries_come_back_as_they_were(layout: Layout, count: int, most: int, s
     assert bool(stored) == bool(entries)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 10_000), st.integers(1, 256), st.integers(0, 2**32))
 @example(PLAIN_UP_TO, 256, 0)
 @example(PLAIN_UP_TO + 1, 256, 0)
@@ -60,7 +60,7 @@ def test_equal_content_has_equal_bytes_whatever_was_packed_before_and_by_which_t
     assert len(found) == 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 6_000))
 def test_broken_bytes_are_refused_and_can_not_ask_for_more_memory_than_they_are_worth(length: int, cut: int) -> None:
     stored = pack_words(made(3, 5_000, 4))

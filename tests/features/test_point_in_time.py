@@ -75,7 +75,7 @@ def live(world: World, machines: Sequence[tuple[CounterStore, FeatureReader]], s
     return rows_served
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32))
 def test_slates_come_out_of_the_log_again_however_far_users_and_the_counters_of_two_machines_were_folded(seed: int) -> None:
     with world_of() as world, tempfile.TemporaryDirectory() as folder:
@@ -233,7 +233,7 @@ def test_chains_hold_every_state_once_and_never_go_back(vectors: list[tuple[int,
         assert len(chains) == 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(events(), st.lists(st.tuples(st.sampled_from(USERS), st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0, 1e6)), min_size=1, max_size=12))
 def test_the_features_of_a_pair_are_the_same_bits_whatever_else_is_encoded_with_it(happened: list[Event], asked: list[tuple[str, list[int], float]]) -> None:
     with world_of() as world:

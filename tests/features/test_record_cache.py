@@ -3,7 +3,7 @@
 import threading
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.counted import added
@@ -24,7 +24,6 @@ def records(count: int) -> list[bytes]:
 MADE = records(30)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 29), max_size=12), max_size=12), st.integers(1, 8))
 def test_records_are_what_they_are_however_few_are_kept(asked: list[list[int]], capacity: int) -> None:
     cache = RecordCache(capacity)

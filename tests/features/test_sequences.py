@@ -38,7 +38,7 @@ def decoded(**fields: object) -> User:
     return sequences.decode_user("ana", sequences.encode_record(sequences.UserRecord(**fields)))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(WATCHES, st.integers(1, 8), st.data())
 def test_watches_are_the_newest_in_whatever_order_they_come_and_so_are_the_long_views_before_them(entries: list[bytes], keep: int, data: st.DataObject) -> None:
     kept = long_views = b""
@@ -50,7 +50,7 @@ def test_watches_are_the_newest_in_whatever_order_they_come_and_so_are_the_long_
     assert decoded(long_views=long_views).long_views.long_view.all()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(SIGNALS, st.integers(1, 6), st.data())
 def test_the_newest_word_on_a_signal_stands_in_whatever_order_it_comes(entries: list[bytes], keep: int, data: st.DataObject) -> None:
     kept = b""
@@ -60,7 +60,7 @@ def test_the_newest_word_on_a_signal_stands_in_whatever_order_it_comes(entries: 
     assert kept == pack_entries(b"".join(sorted(newest.values())[-keep:]), sequences._SIGNALS)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.permutations(range(3)))
 def test_like_unlike_like_is_a_like_in_any_order_of_arrival(order: list[int]) -> None:
     entries = [sequences.signal_entry(NOW + at, Signal.LIKE, 7, on=at != 1) for at in range(3)]
@@ -71,7 +71,7 @@ def test_like_unlike_like_is_a_like_in_any_order_of_arrival(order: list[int]) ->
     assert decoded(signals=sequences.merge_signals(b"", entries[:2], 10)).liked.tolist() == []
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.sets(st.integers(0, 70_000), max_size=200), st.booleans(), st.data())
 def test_the_seen_set_has_the_same_bytes_in_any_order(more: set[int], dense: bool, data: st.DataObject) -> None:
     wanted = sorted(more | set(range(9_000))) if dense else sorted(more)  # dense: beyond the 4,096 at which roaring changes its form
@@ -83,7 +83,7 @@ def test_the_seen_set_has_the_same_bytes_in_any_order(more: set[int], dense: boo
     assert set(decoded(seen=kept).seen) == set(wanted)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.floats(0, 32_503_680_000),
     st.integers(0, 2**32 - 1),
@@ -119,7 +119,7 @@ def test_heights_ascend_and_a_code_fits_a_byte() -> None:
     assert len(sequences.HEIGHTS) <= 256
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32), st.integers(150, 400), st.data())
 def test_a_full_history_is_the_same_to_the_bit_whatever_the_order_and_the_batches(seed: int, count: int, data: st.DataObject) -> None:
     rng = np.random.default_rng(seed)

@@ -58,7 +58,7 @@ def test_a_follow_counts_for_the_author_alone(world: World) -> None:
     assert rows_of(builder.block(3, 4)) == [(3, Kind.AUTHOR, 1, Counter.FOLLOWS, -1)]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(10, 40), max_size=12), st.integers(0, 50))
 def test_a_block_comes_back_and_gives_what_is_new(world_columns: VideoColumns, origins: list[int], since: int) -> None:
     block = some_block(world_columns, sorted(origins), 10, 41)
@@ -91,7 +91,7 @@ def test_what_is_no_block_says_so(world_columns: VideoColumns) -> None:
         decode_block(block.replace(b"\x02", b"\x01", 1))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(10, 40), unique=True, max_size=20), st.integers(5, 50))
 def test_a_block_is_what_comes_before_an_origin_and_what_comes_from_it_on(origins: list[int], origin: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

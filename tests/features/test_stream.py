@@ -99,7 +99,7 @@ def state_without_offsets(world: World) -> Records:
     return {name: record for name, record in world.state().items() if not name[0].endswith(" folded")}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(events(), st.data())
 def test_any_interleaving_with_repeats_and_crashes_folds_to_the_same_bytes(happened: list[Event], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

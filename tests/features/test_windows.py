@@ -51,7 +51,7 @@ def brute_force(increments: list[Increment], name: str, now: float) -> np.ndarra
     return np.maximum(sums, 0)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(INCREMENTS, st.data())
 def test_any_order_and_any_split_into_batches_give_the_same_bits(increments: list[Increment], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(increments))
@@ -59,7 +59,7 @@ def test_any_order_and_any_split_into_batches_give_the_same_bits(increments: lis
     assert folded(shuffled, batches).tobytes() == folded(increments, []).tobytes()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(INCREMENTS, MOMENTS, st.data())
 def test_a_window_holds_the_sum_of_its_buckets(increments: list[Increment], now: float, data: st.DataObject) -> None:
     state = folded(increments, sorted(data.draw(st.lists(st.integers(0, len(increments)), max_size=3))))
@@ -71,7 +71,7 @@ def test_a_window_holds_the_sum_of_its_buckets(increments: list[Increment], now:
     assert windows.totals(state).tolist() == np.maximum(sums, 0).tolist()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(INCREMENTS, st.tuples(MOMENTS, MOMENTS, MOMENTS))
 def test_each_record_may_be_read_at_its_own_moment(increments: list[Increment], moments: tuple[float, ...]) -> None:
     state = folded(increments, [])
@@ -79,7 +79,7 @@ def test_each_record_may_be_read_at_its_own_moment(increments: list[Increment], 
     assert together.tolist() == [windows.window(state[[place]], "1h", now)[0].tolist() for place, now in enumerate(moments)]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(INCREMENTS, MOMENTS, st.floats(0, 1))
 def test_windows_and_paces_stay_as_they_are_until_they_said(increments: list[Increment], now: float, share: float) -> None:
     state = folded(increments, [])

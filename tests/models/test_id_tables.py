@@ -114,10 +114,9 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestLife.settings = settings(max_examples=40, stateful_step_count=20)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(UNIVERSE), max_size=6, unique=True), max_size=15), st.integers(2, 8))
 def test_a_full_table_lets_the_coldest_go_and_never_grows_further(batches: list[list[int]], max_rows: int) -> None:
     table = IdTable(IdTableConfig(width=1, admit_after=1, first_rows=2, max_rows=max_rows))
@@ -134,7 +133,6 @@ def test_a_full_table_lets_the_coldest_go_and_never_grows_further(batches: list[
         assert len([key for key in keys if key in after]) == min(len(keys), max_rows - 1)  # nobody waits while somebody colder stays
 
 
-@settings(deadline=None)
 @given(st.lists(BATCHES, min_size=1, max_size=8), st.integers(0, 7), st.integers(4, 12))
 def test_a_restored_table_goes_on_bit_for_bit(batches: list[list[int]], at: int, max_rows: int) -> None:
     config = IdTableConfig(width=2, admit_after=2, expire_after_s=3.0, first_rows=2, max_rows=max_rows, max_waiting=6)

@@ -49,7 +49,7 @@ def test_who_gets_another_row_has_the_old_one_no_more() -> None:
     assert read(table, 5, 6) == [0.0, 6.0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.lists(st.integers(0, 30), min_size=1, max_size=12), st.booleans()), max_size=25), st.integers(1, 5))
 def test_it_stays_equal_to_the_table_that_learns(rounds: list[tuple[list[int], bool]], cut: int) -> None:
     learning = IdTable(IdTableConfig(width=2, admit_after=1, first_rows=2, max_rows=12, expire_after_s=3.0, spread=1.0))

@@ -1,7 +1,7 @@
 """RowIndex against a dict: whatever comes and goes, the same answers."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelrank.models.row_index import NO_KEY, RowIndex
@@ -15,7 +15,6 @@ def array(values: list[int]) -> np.ndarray:
     return np.array(values, dtype=np.int64)
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_whatever_comes_and_goes_each_id_finds_its_own_row(steps: list[tuple[bool, list[int]]]) -> None:
     index, owned, known = RowIndex.empty(CAPACITY), {}, {NO_KEY}
@@ -34,7 +33,6 @@ def test_whatever_comes_and_goes_each_id_finds_its_own_row(steps: list[tuple[boo
         assert {row: key for row, key in enumerate(index.keys.tolist()) if key != NO_KEY} == {row: key for key, row in owned.items()}
 
 
-@settings(deadline=None)
 @given(st.lists(KEYS, max_size=CAPACITY - 1, unique=True), st.integers(CAPACITY, 500))
 def test_everybody_keeps_their_row_when_it_grows(keys: list[int], capacity: int) -> None:
     index = RowIndex.empty(CAPACITY)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelrank.models.id_tables import IdTable, IdTableConfig
@@ -19,7 +19,6 @@ def table_of(keys: int, **config: object) -> IdTable:
     return table
 
 
-@settings(deadline=None)
 @given(st.lists(BATCH, max_size=5))
 def test_rows_of_one_number_learn_as_torchs_adagrad_does(batches: list[list[int]]) -> None:
     table = table_of(10, width=1)
@@ -35,7 +34,6 @@ def test_rows_of_one_number_learn_as_torchs_adagrad_does(batches: list[list[int]
     np.testing.assert_allclose(table.look_up(np.arange(10)), dense.detach().numpy(), atol=1e-5)
 
 
-@settings(deadline=None)
 @given(BATCH, st.integers(1, 5))
 def test_gradients_of_the_same_row_are_added(rows: list[int], width: int) -> None:
     gradients = torch.randn(len(rows), width, generator=torch.Generator().manual_seed(len(rows)))

@@ -1,7 +1,7 @@
 """WaitingRoom against two dicts: exact counts, forgotten in time, in bounded memory."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelrank.models.waiting_room import WaitingRoom
@@ -13,7 +13,6 @@ def count(room: WaitingRoom, seen: dict[int, int], now: float) -> list[int]:
     return room.count(np.array(list(seen), dtype=np.int64), np.array(list(seen.values()), dtype=np.int64), now).tolist()
 
 
-@settings(deadline=None)
 @given(BATCHES)
 def test_sightings_count_for_one_to_two_periods(batches: list[tuple[dict[int, int], int]]) -> None:
     room, sightings, now = WaitingRoom(10_000, 20.0), [], 0
@@ -24,7 +23,6 @@ def test_sightings_count_for_one_to_two_periods(batches: list[tuple[dict[int, in
         assert count(room, seen, now) == expected
 
 
-@settings(deadline=None)
 @given(BATCHES, st.integers(2, 8))
 def test_a_small_room_forgets_but_never_invents(batches: list[tuple[dict[int, int], int]], most: int) -> None:
     room, total = WaitingRoom(most, 1e9), dict.fromkeys(range(-3, 13), 0)
@@ -36,7 +34,6 @@ def test_a_small_room_forgets_but_never_invents(batches: list[tuple[dict[int, in
         assert room._young.used + room._old.used <= most
 
 
-@settings(deadline=None)
 @given(BATCHES, st.integers(2, 40))
 def test_a_restored_room_goes_on_as_the_saved_one_does(batches: list[tuple[dict[int, int], int]], most: int) -> None:
     room, now = WaitingRoom(most, 20.0), 0

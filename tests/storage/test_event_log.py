@@ -221,7 +221,7 @@ def test_one_thread_s_bad_record_is_no_other_s_acknowledgement(log: EventLog) ->
     assert values(log, partition_of("a", 2)) == [b"good"] * good
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(st.tuples(st.sampled_from(["ana", "ben", "cid", "dee"]), st.none() | st.integers(0, 1)), max_size=30), max_size=8),
     at_most=st.integers(1, 12),

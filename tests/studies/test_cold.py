@@ -29,11 +29,10 @@ def write_world(folder: Path, shuffled: bool = False) -> Path:
 
 def test_hidden_videos_are_found_by_what_their_content_means(tmp_path: Path) -> None:
     told = evaluate(tiktok=write_world(tmp_path), kuairand=None, seeds=1)
-    (name,) = told
-    assert name == "tiktok"
-    ours, alike, chance = (told[name][model] for model in ("reelrank", "content_knn", "random"))
+    assert told["dataset"] == "tiktok"
+    ours, alike, chance = (told["tiktok"][model] for model in ("reelrank", "content_knn", "random"))
     assert ours["lo"] > alike["hi"] > chance["hi"]
-    assert told[name]["hidden_share"] == 0.1
+    assert told["tiktok"]["hidden_share"] == 0.1
 
 
 def test_content_without_meaning_finds_nothing(tmp_path: Path) -> None:
@@ -62,7 +61,9 @@ def test_a_log_with_days_is_chosen_on_those_before_the_test(tmp_path: Path) -> N
     catalogue = {"video_id": np.arange(600), "author_id": rng.integers(40, size=600), "upload_dt": ["2022-04-10"] * 600, "video_type": ["NORMAL"] * 600}
     more = {"video_duration": rng.uniform(5_000, 60_000, 600), "music_id": np.arange(600), "tag": [f"{one},9" for one in tag]}
     pl.DataFrame(catalogue | more).write_parquet(tmp_path / "videos.parquet")
-    told = evaluate(tiktok=None, kuairand=tmp_path, seeds=1)["kuairand"]
+    told = evaluate(tiktok=None, kuairand=tmp_path, seeds=1)
+    assert told["dataset"] == "kuairand"
+    told = told["kuairand"]
     assert told["reelrank"]["lo"] > told["random"]["hi"]
     assert told["reelrank"]["mean"] > 0.9
     assert told["ahead_of"]["random"]["lo"] > 0

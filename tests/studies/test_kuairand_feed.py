@@ -9,6 +9,7 @@ from studies.made_log import DAYS, circles
 def test_the_running_system_is_asked_once_for_everybody_who_found_something_new(tmp_path: Path):
     told: list[int] = []
     found = evaluate(circles(tmp_path), DAYS[-1], DAYS[-1], told.append, peers=False)
+    assert found["dataset"] == "kuairand"
     assert found["users"] > 10
     assert found["pairs"] >= found["users"]
     assert sum(told) == 3 * 40 * 4 + found["users"]  # exposures before that day, then slates

@@ -1,9 +1,16 @@
 """The protocol: what is learned, chosen by and judged never overlaps, and our ranker is judged by what it serves."""
 
+from pathlib import Path
+
+import msgspec
 import numpy as np
+import pytest
 
 from reelrank.models.sessions import RankerSession
-from reelrank.studies.kuairand_ranker import Split, fit_predict
+from reelrank.studies import peer_lightgbm
+from reelrank.studies.kuairand_ranker import OURS, PEERS, Peer, Split, evaluate, fit_predict
+from reelrank.studies.peer_lightgbm import PeerMissing
+from studies.made_log import DAYS, circles
 from training.ranker_worlds import SMALL, of_one_taste, world
 
 
@@ -29,3 +36,63 @@ def test_our_ranker_is_chosen_refitted_calibrated_exported_and_asked(tmp_path) -
     assert all(np.isfinite(values).all() and len(values) == split.test.sum() for values in predictions.values())
     assert set(errors) == {"click", "long_view"}
     assert set(RankerSession(tmp_path / "artifact").manifest.calibration) == {"click", "long_view"}
+
+
+def told_the_outcome(data, _folder, _train, test, _seed):
+    judged = data.examples.take(test)
+    return {head: judged.label(head) for head in ("long_view", "click", "like")} | {"watch_s": judged.watched_s}
+
+
+def silent_about_time(_data, _folder, _train, test, _seed):
+    return {head: np.zeros(test.sum()) for head in ("long_view", "click", "like")}
+
+
+def broken_by_the_second_seed(data, folder, train, test, seed):
+    if seed == 1:
+        raise PeerMissing("its environment is gone")
+    return silent_about_time(data, folder, train, test, seed)
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory):
+    """All models on two circles of people, where DIN and MMoE can't run, and three peers whose place is known."""
+    folder = tmp_path_factory.mktemp("circles")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REELRANK_PEERS", str(folder / "nowhere"))
+        patch.setattr(peer_lightgbm, "ROUNDS", 20)
+        patch.setattr(peer_lightgbm, "SEARCHED", ({"num_leaves": 7, "min_child_samples": 5},))
+        for peer in (told_the_outcome, silent_about_time, broken_by_the_second_seed):
+            patch.setitem(PEERS, peer.__name__, Peer(peer, lambda: None))
+        small = msgspec.structs.replace(SMALL, epochs=4)
+        yield evaluate(circles(folder), folder / "cache", None, 2, DAYS[-1], DAYS[-1], settings=small)
+
+
+def test_peers_that_can_not_run_are_skipped_with_their_reason_and_the_others_are_judged(numbers) -> None:
+    assert set(numbers["skipped"]) == {"din", "mmoe", "broken_by_the_second_seed"}
+    assert "scripts/peers" in numbers["skipped"]["din"]
+    assert numbers["skipped"]["broken_by_the_second_seed"] == "its environment is gone"
+    assert set(numbers["models"]) == {OURS, "lightgbm", "lightgbm_stream", "told_the_outcome", "silent_about_time"}
+    assert numbers["dataset"] == "kuairand"
+    assert all(len(measure["seeds"]) == 2 for of in numbers["models"].values() for measure in of.values())
+
+
+def test_a_peer_that_says_no_watch_time_is_judged_by_the_rest(numbers) -> None:
+    assert numbers["models"]["silent_about_time"].keys() == numbers["models"][OURS].keys() - {"watch_mae_s", "watch_xauc"}
+    assert numbers["above"]["silent_about_time"].keys() == numbers["above"]["lightgbm"].keys() - {"watch_mae_s", "watch_xauc"}
+
+
+def test_above_is_how_much_better_ours_is_whichever_way_the_measure_runs(numbers) -> None:
+    above, models = numbers["above"], numbers["models"]
+    assert above.keys() == models.keys() - {OURS}
+    assert all(one["hi"] < 0 for measure, one in above["told_the_outcome"].items() if "like" not in measure)
+    assert above["silent_about_time"]["long_view"]["lo"] > 0
+    assert above["silent_about_time"]["gauc_long_view"]["lo"] > 0
+    for measure, sign in (("auc_long_view", 1), ("gauc_click", 1), ("watch_mae_s", -1), ("watch_xauc", 1)):
+        difference = sign * (models[OURS][measure]["mean"] - models["lightgbm"][measure]["mean"])
+        assert above["lightgbm"][measure.removeprefix("auc_")]["mean"] == pytest.approx(difference)
+
+
+def test_a_peer_that_is_named_and_can_not_run_is_an_error_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REELRANK_PEERS", str(tmp_path))
+    with pytest.raises(PeerMissing, match=r"din: .*scripts/peers makes it"):
+        evaluate(tmp_path / "no log", tmp_path, [OURS, "din"], 1, DAYS[-1], DAYS[-1])

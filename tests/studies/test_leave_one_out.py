@@ -34,7 +34,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_model_is_measured_and_compared_with_ours_by_user(world: Path) -> None:
     steps: list[int] = []
     answer = leave_one_out.evaluate(world, seeds=2, settings=SMALL, on_progress=steps.append)
-    assert answer["dataset"] == {"name": "walks", "users": 150, "items": 30, "interactions": len(world.read_text().split()) - 150}
+    assert answer["dataset"] == "walks"
+    assert answer["size"] == {"users": 150, "items": 30, "interactions": len(world.read_text().split()) - 150}
     assert set(answer["models"]) == set(leave_one_out.MODELS)
     assert answer["models"]["reelrank"]["ndcg_at_10"]["mean"] > 0.99
     assert answer["models"]["popular"]["ndcg_at_10"]["mean"] < 0.4
@@ -42,7 +43,7 @@ def test_every_model_is_measured_and_compared_with_ours_by_user(world: Path) -> 
     assert len(answer["models"]["item_knn"]["per_seed"]["recall_at_10"]) == 1  # nothing in it is drawn
     assert len(answer["models"]["sasrec"]["chosen"][0]["trials"]) == 2
     better = answer["differences"]["popular"]["ndcg_at_10"]
-    assert 0 < better["low"] < better["mean"] < better["high"]
+    assert 0 < better["lo"] < better["mean"] < better["hi"]
     assert len(steps) == sum(steps) > 50
 
 

@@ -1,6 +1,7 @@
 """DIN and MMoE through files: the environment is theirs, and a missing one is told."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from reelrank.simulation.kuairand import KuaiRand
 from reelrank.studies.peer_networks import PeerMissing, din, interpreter, mmoe
 from studies.made_log import DAYS, circles, training_set
 
-ENVIRONMENT = Path(os.environ.get("REELRANK_PEERS") or Path(__file__).parents[2] / ".venv-peers")
+INSTALL = Path(__file__).parents[2] / "scripts" / "peers"
 
 
 @pytest.fixture
@@ -41,10 +42,9 @@ def test_an_environment_without_the_library_is_told_with_what_it_said(tmp_path: 
         mmoe(training_set(exposures), tmp_path, ~test, test)
 
 
-@pytest.mark.skipif(not (ENVIRONMENT / "bin" / "python").exists(), reason=f"no {ENVIRONMENT}: scripts/peers makes it")
+@pytest.mark.usefixtures("peers")
 @pytest.mark.parametrize("peer", [din, mmoe])
-def test_every_test_row_is_predicted(peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("REELRANK_PEERS", str(ENVIRONMENT))
+def test_every_test_row_is_predicted(peer, tmp_path: Path):
     exposures = KuaiRand(circles(tmp_path)).exposures()
     test = exposures.days == DAYS[-1]
     found = peer(training_set(exposures), tmp_path, ~test, test)
@@ -53,5 +53,11 @@ def test_every_test_row_is_predicted(peer, tmp_path: Path, monkeypatch: pytest.M
     assert all(values.shape == (test.sum(),) and np.isfinite(values).all() for values in found.values())
 
 
-def test_the_install_script_is_sound():
-    assert subprocess.run(["bash", "-n", Path(__file__).parents[2] / "scripts" / "peers"], check=False).returncode == 0
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_without_a_venv_to_stand_beside_the_peers_are_not_installed_which_fails_in_ci_alone(tmp_path: Path, ci: str, code: int):
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(INSTALL, tmp_path / "scripts")
+    done = subprocess.run([tmp_path / "scripts" / "peers"], env=os.environ | {"CI": ci}, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "make setup" in done.stderr
+    assert not (tmp_path / ".venv-peers").exists()

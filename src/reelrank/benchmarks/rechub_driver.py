@@ -1,6 +1,6 @@
 """HSTU and DIN as torch-rechub has them, one training step whenever it is asked for: `python rechub_driver.py JOB.npz`.
 
-This file imports nothing of ours: its environment (scripts/peers) has another NumPy. It says `ready`, then reads lines such as
+This file imports nothing of ours: Reelrank is not in its environment (scripts/peers). It says `ready`, then reads lines such as
 `hstu 3` and answers each with the processor seconds of one step over batch 3. Of each batch the job has `past` (n, s) places of
 videos, oldest first and 0 before the first, `ago_s` (n, s), `video` (n,), `fields` (n, F) and `labels` (n, H); and for all of them
 the `author` (V + 1,) of a place, the `sizes` (F,) of the fields' vocabularies, and `settings` as JSON.

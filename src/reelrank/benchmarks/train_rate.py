@@ -76,7 +76,7 @@ def side_by_side(
                     theirs: dict[str, Step] = {"hstu": lambda batch: rechub.step("hstu", batch), "din": lambda batch: rechub.step("din", batch)}
                     took = _in_turn({**sides, **theirs}, len(plan), steps, on_progress)
             except PeerFailed as failed:
-                missing = f"HSTU and DIN failed in {peers}: {failed}; scripts/peers installs them anew"
+                missing = f"HSTU and DIN failed in {peers}: {failed}; to install them anew: rm -r {peers.parent.parent} && scripts/peers"
         if took is None:
             took = _in_turn(sides, len(plan), steps, on_progress)
     examples = sum(len(row.examples) for batch in plan for row in batch) / len(plan)

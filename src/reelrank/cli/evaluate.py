@@ -1,6 +1,7 @@
 """reelrank evaluate: how good the models are, on public data, beside their peers."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -59,11 +60,15 @@ def kuairand(
     """The ranker: what people clicked, watched long and liked, and how long they watched, on days that it has not seen."""
     from reelrank.studies import kuairand_ranker as study
 
-    with _bar("KuaiRand: examples, trainings") as on_progress:
-        numbers = study.evaluate(
-            _at(data, "kuairand-pure"), _cache(cache), _names(models, study.MODELS), seeds, _number(test_from), _number(test_until), on_progress
-        )
+    named = _names(models, study.MODELS) if models else None
+    try:
+        with _bar("KuaiRand: examples, trainings") as on_progress:
+            numbers = study.evaluate(_at(data, "kuairand-pure"), _cache(cache), named, seeds, _number(test_from), _number(test_until), on_progress)
+    except study.PeerMissing as problem:
+        raise click.ClickException(str(problem)) from problem
     _tell("KuaiRand-Pure, ranker", numbers, as_json)
+    if named and numbers["skipped"]:
+        sys.exit(1)
 
 
 @evaluate.command

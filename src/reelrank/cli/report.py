@@ -38,15 +38,15 @@ def tell(title: str, numbers: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _lines(numbers: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Nested numbers as one line for each innermost group."""
+    """Nested numbers as one line for each innermost group that is not empty."""
     lines: list[tuple[str, str]] = []
     for name, value in numbers.items():
         full = f"{above} {name}".strip()
         if isinstance(value, Mapping) and any(isinstance(inner, Mapping) for inner in value.values()):
             lines += _lines(value, full)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, Mapping) and value:
             lines.append((full, "   ".join(f"{inner} {_shown(number)}" for inner, number in value.items())))
-        else:
+        elif not isinstance(value, Mapping):
             lines.append((full, _shown(value)))
     return lines
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reelrank.evaluation.prediction import Groups, Outcomes, Scores
+from reelrank.evaluation.prediction import Groups, Outcomes, Scores, group_areas
 
 DRAWS = 1_000
 _AT_ONCE = 4_000_000  # drawn numbers that are held in memory at a time
@@ -60,6 +60,15 @@ def auc_shares(outcomes: Outcomes, scores: Scores) -> Scores:
     shares[happened] = area + (above - area) * len(scores) / len(happened)
     shares[did_not] = area + (below - area) * len(scores) / len(did_not)
     return shares
+
+
+def gauc_shares(outcomes: Outcomes, scores: Scores, groups: Groups) -> Scores:
+    """What each row adds to the GAUC: the AUC of its group, nan where that has none: (n,). Their mean over the rows is the GAUC.
+
+    For intervals draw whole groups, or what holds whole groups: users for groups of a user's day.
+    """
+    areas, _ = group_areas(outcomes, scores, groups)
+    return areas[np.unique(groups, return_inverse=True)[1]]
 
 
 def log_likelihoods(outcomes: Outcomes, probabilities: Scores) -> Scores:

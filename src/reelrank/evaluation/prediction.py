@@ -13,14 +13,15 @@ def auc(outcomes: Outcomes, scores: Scores) -> float:
 
     nan if only one of both occurs.
     """
-    areas, _ = _areas(outcomes, scores, np.zeros(len(scores), dtype=np.int64))
+    areas, _ = group_areas(outcomes, scores, np.zeros(len(scores), dtype=np.int64))
     return float(areas[0]) if len(areas) else float("nan")
 
 
 def gauc(outcomes: Outcomes, scores: Scores, groups: Groups) -> float:
     """The mean AUC of the groups in which both outcomes occur, weighted by their rows. nan if there is no such group."""
-    areas, sizes = _areas(outcomes, scores, groups)
-    return float(np.average(areas, weights=sizes)) if len(areas) else float("nan")
+    areas, sizes = group_areas(outcomes, scores, groups)
+    known = ~np.isnan(areas)
+    return float(np.average(areas[known], weights=sizes[known])) if known.any() else float("nan")
 
 
 def log_loss(outcomes: Outcomes, probabilities: Scores) -> float:
@@ -44,8 +45,11 @@ def user_days(user_ids: NDArray[np.str_], days: NDArray[np.int64]) -> Groups:
     return users * (int(dates.max()) + 1) + dates
 
 
-def _areas(outcomes: Outcomes, scores: Scores, groups: Groups) -> tuple[Scores, NDArray[np.int64]]:
-    """The AUC and the size of each group that has both outcomes, from the rank sums of the positive rows."""
+def group_areas(outcomes: Outcomes, scores: Scores, groups: Groups) -> tuple[Scores, NDArray[np.int64]]:
+    """The AUC of each group, nan where only one of both outcomes occurs, and its rows, in the order of the groups' numbers: (g,) both.
+
+    From the rank sums of the rows where it happened.
+    """
     if len(scores) == 0:
         return np.empty(0), np.empty(0, dtype=np.int64)
     order = np.lexsort((scores, groups))
@@ -63,6 +67,5 @@ def _areas(outcomes: Outcomes, scores: Scores, groups: Groups) -> tuple[Scores, 
     positives = np.add.reduceat(happened, starts)
     negatives = sizes - positives
     rank_sums = np.add.reduceat(ranks * happened, starts)
-    both = (positives > 0) & (negatives > 0)
-    areas = (rank_sums[both] - positives[both] * (positives[both] + 1) / 2) / (positives[both] * negatives[both])
-    return areas, sizes[both]
+    pairs = positives * negatives
+    return np.divide(rank_sums - positives * (positives + 1) / 2, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0), sizes

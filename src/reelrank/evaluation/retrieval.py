@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.evaluation.paired import Interval
+
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -66,11 +68,11 @@ def ndcg_of_places(places: Floats, k: int) -> Floats:
     return np.where(places < k, 1 / np.log2(places + 2), 0.0)
 
 
-def paired_interval(ours: Floats, theirs: Floats) -> tuple[float, float, float]:
-    """The mean of ours - theirs over the same n users, and its 95 % interval: (mean, low, high). Normal approximation."""
+def paired_interval(ours: Floats, theirs: Floats) -> Interval:
+    """The mean of ours - theirs over the same n users, and its 95 % interval. Normal approximation."""
     difference = ours - theirs
     if len(difference) < 2:
         raise ValueError(f"an interval needs at least two users, not {len(difference)}")
     half = 1.96 * float(difference.std(ddof=1)) / len(difference) ** 0.5
     mean = float(difference.mean())
-    return mean, mean - half, mean + half
+    return Interval(mean, mean - half, mean + half)

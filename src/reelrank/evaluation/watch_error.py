@@ -18,10 +18,28 @@ def xauc(watched_s: Seconds, predicted_s: Seconds, seed: int = 0) -> float:
 
     A million pairs are drawn by `seed`, with replacement. nan if no two differ.
     """
-    if len(watched_s) == 0:
-        return float("nan")
-    one, other = np.random.default_rng(seed).integers(0, len(watched_s), (2, _PAIRS))
+    _, _, right = _pairs(watched_s, predicted_s, seed)
+    return float(right.mean()) if len(right) else float("nan")
+
+
+def xauc_shares(watched_s: Seconds, predicted_s: Seconds, seed: int = 0) -> NDArray[np.float64]:
+    """What each row adds to the XAUC of the same pairs: (n,). Their mean is the XAUC, and to first order they vary as it does.
+
+    The projection of Hoeffding (1948): a row counts by how its own pairs are ordered, twice, as each pair belongs to two
+    rows. That few pairs of a row are drawn only widens intervals. All nan if no two watch times differ.
+    """
+    one, other, right = _pairs(watched_s, predicted_s, seed)
+    rows = len(watched_s)
+    if len(right) == 0:
+        return np.full(rows, np.nan)
+    mean = right.mean()
+    above = sum(np.bincount(side, weights=right - mean, minlength=rows) for side in (one, other))
+    return mean + above * rows / len(right)
+
+
+def _pairs(watched_s: Seconds, predicted_s: Seconds, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Both rows of each pair that was drawn and differs, and whether they are predicted in their order: 1, 0, or ½ for a tie."""
+    one, other = np.random.default_rng(seed).integers(0, max(len(watched_s), 1), (2, _PAIRS if len(watched_s) else 0))
     differ = watched_s[one] != watched_s[other]
     one, other = one[differ], other[differ]
-    right = np.sign(watched_s[one] - watched_s[other]) * np.sign(predicted_s[one] - predicted_s[other])
-    return float((right.mean() + 1) / 2) if len(right) else float("nan")
+    return one, other, (np.sign(watched_s[one] - watched_s[other]) * np.sign(predicted_s[one] - predicted_s[other]) + 1) / 2

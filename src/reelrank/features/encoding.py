@@ -12,8 +12,8 @@ from reelrank.domain.video import MAX_TAGS
 from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import COLUMN, WIDTH
+from reelrank.features.habits import encode_habits
 from reelrank.features.history import Past, at_this_hour, heights_lately, past_of, settled, visits
-from reelrank.features.lately import encode_lately
 from reelrank.features.moment import bandwidths, device_class, hours, network_class, rendition_fit, stalls, weekdays
 from reelrank.features.rates import CLICK, COMPLETION, LIKE, LONG_VIEW, Column, Rates, outcomes, smoothed
 from reelrank.features.reader import CounterView, Reading, pair_keys
@@ -112,7 +112,7 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("idle", np.where(idle_s < 0, -1.0, np.log1p(np.maximum(idle_s, 0.0)))[owner])
     put("hour_share", share[owner])
     put("hour_long_view_rate", smoothed(usual, users, _PRIOR_USER)[owner, LONG_VIEW])
-    for encoded in (encode_lately(reading, past, columns, app), encode_surfaces(reading, past, columns, app, video, week)):
+    for encoded in (encode_habits(reading, past, columns, app), encode_surfaces(reading, past, columns, app, video, week)):
         for name, values in encoded.items():
             put(name, values)
     return features

@@ -90,10 +90,7 @@ def _ahead(first: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) ->
     """By how much our model is ahead of each other one."""
     ours = first[OURS]
     return {
-        name: {
-            metric: dict(zip(("mean", "lo", "hi"), paired_interval(ours[place], theirs[place]), strict=True))
-            for place, metric in enumerate(("recall_at_20", "ndcg_at_20"))
-        }
+        name: {metric: paired_interval(ours[place], theirs[place])._asdict() for place, metric in enumerate(("recall_at_20", "ndcg_at_20"))}
         for name, theirs in first.items()
         if name != OURS
     }

@@ -47,6 +47,7 @@ def evaluate(
         lost = lost_to_base_history(system, asked)
         seconds = time.perf_counter() - began
     return {
+        "dataset": "kuairand",
         **asked.judged(lists),
         "peers": peer_feed.compare(data, test_from, test_until, COUNT, seed, on_progress) if peers else {},
         "users": len(asked.user_ids),

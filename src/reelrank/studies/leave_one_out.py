@@ -55,7 +55,8 @@ def evaluate(
         answers[name] = {metric: {"mean": float(np.mean(values)), "sd": _spread(values)} for metric, values in per_seed.items()}
         answers[name] |= {"per_seed": per_seed, "chosen": chosen}
     return {
-        "dataset": {"name": data.name, "users": data.users, "items": len(data.items), "interactions": len(data.rows)},
+        "dataset": data.name,
+        "size": {"users": data.users, "items": len(data.items), "interactions": len(data.rows)},
         "protocol": "leave one out; all items ranked that the history does not hold; learned from what comes before the validation item",
         "models": answers,
         "differences": {name: _difference(by_user["reelrank"], by_user[name]) for name in models if name != "reelrank" and "reelrank" in models},
@@ -64,8 +65,7 @@ def evaluate(
 
 
 def _difference(ours: dict[str, NDArray[np.float64]], theirs: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, float]]:
-    found = {metric: retrieval.paired_interval(ours[metric], theirs[metric]) for metric in _METRICS}
-    return {metric: {"mean": mean, "low": low, "high": high} for metric, (mean, low, high) in found.items()}
+    return {metric: retrieval.paired_interval(ours[metric], theirs[metric])._asdict() for metric in _METRICS}
 
 
 def _spread(values: Sequence[float]) -> float:

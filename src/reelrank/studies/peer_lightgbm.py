@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,30 @@ SEARCHED: tuple[dict[str, Any], ...] = (
 )  # tried for each head
 
 
+class PeerMissing(RuntimeError):
+    """A peer can't run here; the message says why and how to install what it needs."""
+
+
 def lightgbm(training_set: TrainingSet, folder: Path, train: Flags, test: Flags, seed: int = 0) -> dict[str, Floats]:
-    """Trees on what is known at the end of the day before: a prediction of each head and of `watch_s` for the m test rows."""
+    """Trees on what is known at the end of the day before: a prediction of each head and of `watch_s` for the m test rows. Raises PeerMissing."""
     columns = daily_features(folder)
     return _fit_predict(np.stack(list(columns.values()), axis=1), tuple(columns), training_set, train, test, seed)
 
 
 def lightgbm_stream(training_set: TrainingSet, _folder: Path, train: Flags, test: Flags, seed: int = 0) -> dict[str, Floats]:
-    """The same trees on the features that a feed would have read at that moment: what they lack against the ranker, its network adds."""
+    """The same trees on the features that a feed would have read at that moment: what they lack against the ranker, its network adds. Raises PeerMissing."""
     examples = training_set.examples
     features = np.column_stack([examples.features, examples.surface.astype(np.float32)])
     return _fit_predict(features, (*(feature.name for feature in FEATURES), "surface"), training_set, train, test, seed)
+
+
+def library() -> ModuleType:
+    """LightGBM. Raises PeerMissing."""
+    try:
+        import lightgbm as trees  # of the tools of development: nothing that serves needs it
+    except ImportError as error:
+        raise PeerMissing(f"LightGBM is not installed ({error}): `make setup` installs it, or: pip install lightgbm") from error
+    return trees
 
 
 def late_of(training_set: TrainingSet, train: Flags) -> Flags:
@@ -61,8 +75,7 @@ def _best(
     features: NDArray[np.float32], names: tuple[str, ...], wanted: NDArray[np.float32], fit: Flags, held_out: Flags, test: Flags, settings: Mapping[str, Any]
 ) -> Floats:
     """The test rows by the settings that do best on the held-out rows, fitted again on both."""
-    import lightgbm as trees  # of the tools of development: nothing that serves needs it
-
+    trees = library()
     about: dict[str, Any] = {"feature_name": list(names), "categorical_feature": [name for name in ("surface",) if name in names]}
     about |= {"params": {"feature_pre_filter": False, "verbose": -1}, "free_raw_data": False}
     together = trees.Dataset(features[fit | held_out], wanted[fit | held_out], **about)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.studies.peer_features import daily_features
-from reelrank.studies.peer_lightgbm import HEADS, late_of
+from reelrank.studies.peer_lightgbm import HEADS, PeerMissing, late_of
 from reelrank.training.examples import TrainingSet
 
 Flags = NDArray[np.bool_]
@@ -20,10 +21,6 @@ _BUCKETS = 16  # that a number is cut into: torch-rechub's DIN takes nothing but
 _HISTORY = 30  # latest watches of a user that DIN attends to
 _DRIVER = Path(__file__).with_name("peer_rechub.py")
 _LAST_LINES = 3  # of what a failed driver said
-
-
-class PeerMissing(RuntimeError):
-    """A peer can't run here; the message says why and how to install what it needs."""
 
 
 def din(training_set: TrainingSet, folder: Path, train: Flags, test: Flags, seed: int = 0) -> dict[str, Floats]:
@@ -38,11 +35,11 @@ def mmoe(training_set: TrainingSet, folder: Path, train: Flags, test: Flags, see
 
 
 def interpreter() -> Path:
-    """The Python that has torch-rechub: in $REELRANK_PEERS, else in .venv-peers below the current folder. Raises PeerMissing."""
-    home = Path(os.environ.get("REELRANK_PEERS") or ".venv-peers").absolute()
+    """The Python that has torch-rechub: in $REELRANK_PEERS, else in .venv-peers beside the environment that this runs in. Raises PeerMissing."""
+    home = Path(os.environ.get("REELRANK_PEERS") or Path(sys.prefix).with_name(".venv-peers")).absolute()
     python = home / "bin" / "python"
     if not python.exists():
-        raise PeerMissing(f"torch-rechub needs another NumPy than Reelrank, and there is no environment {home}: `make setup` or scripts/peers makes it")
+        raise PeerMissing(f"torch-rechub has an environment of its own, and there is none at {home}: `make setup` or scripts/peers makes it")
     return python
 
 
@@ -69,8 +66,8 @@ def _driven(model: str, training_set: TrainingSet, folder: Path, train: Flags, t
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # ours is for another interpreter
         done = subprocess.run([python, _DRIVER, question, answer], capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
-            said = " ".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
-            raise PeerMissing(f"{model} failed in {python.parent.parent}: {said or f'exit code {done.returncode}'}; scripts/peers installs it anew")
+            said, home = " ".join(done.stderr.strip().splitlines()[-_LAST_LINES:]), python.parent.parent
+            raise PeerMissing(f"{model} failed in {home}: {said or f'exit code {done.returncode}'}; to install it anew: rm -r {home} && scripts/peers")
         with np.load(answer, allow_pickle=False) as arrays:
             predictions = arrays["predictions"]
     return dict(zip((*HEADS, "watch_s"), predictions.T, strict=True))

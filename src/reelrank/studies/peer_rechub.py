@@ -1,6 +1,6 @@
 """DIN and MMoE as torch-rechub has them, run by an interpreter of their own: `python peer_rechub.py JOB.npz ANSWER.npz`.
 
-This file imports nothing of ours: its environment (scripts/peers) has another NumPy. The job's arrays: `fields` (n, F) with the
+This file imports nothing of ours: Reelrank is not in its environment (scripts/peers). The job's arrays: `fields` (n, F) with the
 `sizes` (F,) of their vocabularies, of which the columns `target` are looked for in `history` (n, L, T) of the same vocabularies, 0 for
 nothing; `labels` (n, H) with nan where nobody knows, the last one a watch time; the rows `fit`, `held_out` and `test`; `model` and `seed`.
 The answer: `predictions` (test, H), nan for what a model does not predict, `settings` and `epochs`.
