@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelrank.training.examples import TrainingSet
 from reelrank.training.run_folders import RunFolder, RunPlan, begin, interrupted
 from training.small_ranker import NOW, world
 
@@ -20,9 +21,15 @@ def interrupt(run: RunFolder) -> Path:
     return run.folder
 
 
+def gone_on_with(home: Path, plan: RunPlan, now: float, given: TrainingSet | None = None) -> RunFolder:
+    found = interrupted(home, plan, now, given)
+    assert found is not None
+    return found
+
+
 def test_one_that_was_interrupted_is_gone_on_with_from_the_same_examples(tmp_path: Path) -> None:
     folder = interrupt(begin(tmp_path, PLAN, NOW, DATA, {"offsets": "1,2"}))
-    with interrupted(tmp_path, PLAN, NOW + 60) as again:
+    with gone_on_with(tmp_path, PLAN, NOW + 60) as again:
         assert (again.folder, again.about) == (folder, {"offsets": "1,2"})
         assert np.array_equal(again.training_set.examples.features, DATA.examples.features)
         assert again.training_set.user_ids.tolist() == DATA.user_ids.tolist()
@@ -37,7 +44,7 @@ def test_one_of_other_settings_of_long_ago_or_that_failed_is_not_gone_on_with(tm
     assert interrupted(tmp_path, RunPlan(seed=1, settings="{}"), NOW) is None
     assert interrupted(tmp_path, RunPlan(seed=0, settings='{"width":8}'), NOW) is None
     assert interrupted(tmp_path, PLAN, NOW + 100_000) is None
-    with pytest.raises(ValueError, match="no room"), interrupted(tmp_path, PLAN, NOW):
+    with pytest.raises(ValueError, match="no room"), gone_on_with(tmp_path, PLAN, NOW):
         raise ValueError("no room")
     assert interrupted(tmp_path, PLAN, NOW) is None
 
@@ -45,7 +52,7 @@ def test_one_of_other_settings_of_long_ago_or_that_failed_is_not_gone_on_with(tm
 def test_examples_that_were_handed_in_are_not_copied(tmp_path: Path) -> None:
     folder = interrupt(begin(tmp_path, GIVEN, NOW, DATA, {}))
     assert [path.name for path in folder.iterdir()] == ["under-way.json"]
-    with interrupted(tmp_path, GIVEN, NOW, DATA) as again:
+    with gone_on_with(tmp_path, GIVEN, NOW, DATA) as again:
         assert again.training_set is DATA
 
 
