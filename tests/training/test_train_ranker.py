@@ -109,7 +109,7 @@ def test_refitting_takes_as_many_epochs_as_were_best() -> None:
 
 def test_a_training_that_is_killed_anywhere_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training.killed_ranker", str(tmp_path), "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parents[1])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr
     told = msgspec.json.decode(done.stdout.splitlines()[-1])
     assert told["at_work"] == 2
