@@ -13,6 +13,7 @@ import pytest
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before anything loads NumPy, as the verbs do
 
+from features.slate_log import SlateLog, open_slate_log
 from reelrank.benchmarks.local_server import free_port
 from reelrank.config import Settings
 from reelrank.domain.clock import Clock
@@ -42,6 +43,14 @@ def open_system(tmp_path: Path) -> Iterator[Callable[..., Reelrank]]:
     yield open_one
     for system in opened:
         system.close()
+
+
+@pytest.fixture
+def slates(tmp_path: Path) -> Iterator[SlateLog]:
+    """A log for slates, closed after the test."""
+    found = open_slate_log(tmp_path)
+    yield found
+    found.close()
 
 
 @pytest.fixture(name="free_port")

@@ -49,6 +49,7 @@ from reelrank.storage.event_log import EventLog
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.keys import Keys
 from reelrank.storage.lake import Lake
+from reelrank.storage.last_runs import LastRuns
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 from reelrank.storage.published import Published
@@ -142,6 +143,10 @@ class Reelrank:
     @cached_property
     def artifacts(self) -> ArtifactStore:
         return ArtifactStore(self._file("artifact store", self.settings.storage.artifacts))
+
+    @cached_property
+    def last_runs(self) -> LastRuns:
+        return LastRuns(self.artifacts.root)
 
     @cached_property
     def columns(self) -> VideoColumns:
@@ -276,6 +281,7 @@ class Reelrank:
             trending=self.trending,
             models=self.models,
             train_status=self.train_folder / "status.json",
+            last_runs=self.last_runs,
             hot_swap=self.hot_swap,
             media_root=Path(self.settings.data_dir) / serving.media,
             config=serving,

@@ -1,14 +1,12 @@
 """Tests of the similar users source."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from candidates.conftest import CATS
 from candidates.small_app import HOUR, SmallApp
 from reelrank.candidates.build_index import IndexBuilder
-from reelrank.candidates.similar_users import Engagements, SimilarUsersSource, collect, engaged_with, similar_users
+from reelrank.candidates.similar_users import SimilarUsersSource, collect, engaged_with, similar_users
 
 
 @pytest.fixture
@@ -67,11 +65,3 @@ def test_a_video_keeps_its_latest_users() -> None:
     assert lists.users[lists.user_indptr[0] : lists.user_indptr[1]].tolist() == [2, 0]
     assert lists.users[lists.user_indptr[1] : lists.user_indptr[2]].tolist() == [1]
     assert lists.engaged[lists.video_indptr[1] : lists.video_indptr[2]].tolist() == [0, 1]
-
-
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    lists = collect([np.array([1, 2])], [np.array([1.0, 0.0])], posting=5)
-    lists.save(tmp_path / "lists.npz")
-    loaded = Engagements.load(tmp_path / "lists.npz")
-    assert loaded.videos.tolist() == [1, 2]
-    assert loaded.engaged.dtype == np.int32

@@ -1,21 +1,54 @@
-"""What `evaluate` says before it begins."""
+"""The studies as a user types them."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from circles import of_circles, watched_by
 from reelrank.cli import main
+from studies.pair_files import write_split
+from walks import as_lines, walks
 
 
-def test_a_peer_that_is_named_and_is_not_there_is_an_error_with_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REELRANK_PEERS", str(tmp_path / "nowhere"))
-    done = CliRunner().invoke(main, ["evaluate", "kuairand", "--models", "reelrank,din", "--data", str(tmp_path)])
+def evaluate(*words: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, ["evaluate", *words], env={"REELRANK_DATA": None, **environment})
+
+
+def sequences(folder: Path) -> Path:
+    file = folder / "walks.txt"
+    file.write_text(as_lines(walks(40, 20, np.random.default_rng(0))))
+    return file
+
+
+def graph(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    write_split(folder, np.nonzero(watched_by(40, of_circles(2, 10), rng)), rng)
+    return folder
+
+
+@pytest.mark.parametrize(("verb", "write"), [("sequences", sequences), ("beauty", sequences), ("graph", graph), ("gowalla", graph)])
+def test_a_study_reads_the_data_that_are_named(verb: str, write: Callable[[Path], Path], tmp_path: Path) -> None:
+    done = evaluate(verb, "--data", str(write(tmp_path)), "--models", "popular", "--seeds", "1", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout.splitlines()[-1])["models"].keys() == {"popular"}
+
+
+def test_data_that_are_missing_are_named() -> None:
+    assert "Missing option '--data'" in evaluate("sequences").stderr
+    assert "say where gowalla is" in evaluate("gowalla").stderr
+
+
+def test_a_peer_that_is_named_and_is_not_there_is_an_error_with_what_makes_it(tmp_path: Path) -> None:
+    done = evaluate("kuairand", "--models", "reelrank,din", "--data", str(tmp_path), REELRANK_PEERS=str(tmp_path / "nowhere"))
     assert done.exit_code == 1
     assert "scripts/peers makes it" in done.output
 
 
 def test_a_model_that_nobody_knows_is_named(tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, ["evaluate", "kuairand", "--models", "gru", "--data", str(tmp_path)])
+    done = evaluate("kuairand", "--models", "gru", "--data", str(tmp_path))
     assert done.exit_code == 2
     assert "no model gru; known: reelrank, lightgbm, lightgbm_stream, din, mmoe" in done.output

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from conftest import NOW
+from features.slate_log import open_slate_log, visits
+from reelrank.config import Settings, StorageConfig, as_environment
 from reelrank.domain.video import Video
+from reelrank.features.attribution import AttributionConfig
 from reelrank.films.film import render
+from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.simulation.client import FeedClient
+from reelrank.storage.last_runs import LastRun
+from reelrank.training.online_config import OnlineConfig, TrainConfig
+from reelrank.training.publish import GateConfig
+from reelrank.wiring import open_reelrank
 
 COMMAND = [sys.executable, "-m", "reelrank.cli", "up"]
 
@@ -62,6 +71,38 @@ def test_a_folder_of_clips_becomes_a_feed_and_is_still_there_the_next_time(tmp_p
             again = client.feed("fan", count=20)["videos"]
             liked = [video["video_id"] for video in again if video["liked"]]
         assert {video["video_id"] for video in again} == {video["video_id"] for video in shown}
+
+
+def test_what_came_of_trainings_is_said_at_the_start_and_whenever_one_ends(tmp_path: Path):
+    slates = open_slate_log(tmp_path)
+    slates.append(*visits(0, 300))
+    slates.close()
+    system = open_reelrank(settings := trained_again_and_again(tmp_path))
+    system.lake_role.catch_up()
+    system.last_runs.keep(LastRun(model="graph", outcome="failed", ended_at=NOW, seconds=2.0, problem="MemoryError: no room"))
+    system.close()
+    environment = os.environ | as_environment(settings)
+    with (tmp_path / "told").open("wb") as told:
+        process = subprocess.Popen([*COMMAND, "--data-dir", str(tmp_path), "--roles", "train"], stderr=told, env=environment)
+    deadline = time.monotonic() + 60
+    while "refused" not in (tmp_path / "told").read_text():
+        assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "told").read_text()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    lines = [line.partition("  ")[2] for line in (tmp_path / "told").read_text().splitlines() if re.match(r"\d{4}-", line)]
+    current = system.artifacts.current("ranker").manifest.version
+    assert lines[0] == "graph trained anew in 2 s: failed, MemoryError: no room"
+    assert re.fullmatch(rf"ranker trained anew in \d+ s: published as {current}( \(AUC .*\))?", lines[1])
+    assert re.fullmatch(rf"ranker trained anew in \d+ s: refused, \d+ users in \d+ held-out examples; 1000 are needed to compare it with {current}", lines[2])
+
+
+def trained_again_and_again(folder: Path) -> Settings:
+    """A ranker of nothing much, that is only ever published because none is live."""
+    ranker = RankerSettings(width=8, attention_heads=2, window=8, strong=2, experts=2, hidden=8, thresholds=4, bins=4, pretrain_epochs=0, epochs=1)
+    gate, online = GateConfig(min_users=1_000), OnlineConfig(publish_every_s=1e9)
+    train = TrainConfig(ranker=ranker, min_examples=100, days=1e5, ranker_every_s=1.0, two_tower_every_s=0, graph_every_s=0, gate=gate, online=online)
+    return Settings(data_dir=str(folder), storage=StorageConfig(partitions=2), train=train, attribution=AttributionConfig(window_s=60, remember_s=300))
 
 
 def test_data_that_is_not_there_is_said_before_anything_starts(tmp_path: Path):

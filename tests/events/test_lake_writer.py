@@ -6,13 +6,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from features.slate_log import SlateLog, open_slate_log, visits
+from features.slate_log import SlateLog, visits
 from features.slates import NOW
 from reelrank.benchmarks.example_check import check_events, check_examples
 from reelrank.domain.clock import ManualClock
@@ -24,13 +23,6 @@ from reelrank.storage.lake import Lake, LakeConfig
 from reelrank.storage.lake_schema import EVENTS_TABLE, EXAMPLES_TABLE
 
 CONFIG = AttributionConfig(window_s=60, remember_s=300, progress_every=50, batch=20)
-
-
-@pytest.fixture
-def slates(tmp_path: Path) -> Iterator[SlateLog]:
-    found = open_slate_log(tmp_path)
-    yield found
-    found.close()
 
 
 def writer(slates: SlateLog, lake: Lake) -> LakeWriter:

@@ -7,7 +7,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,13 +26,6 @@ from reelrank.storage.catalog_sqlite import SqliteCatalog
 from reelrank.storage.event_log import EVENTS, EXAMPLES, Record, StorageError
 
 CONFIG = AttributionConfig(window_s=60, lateness_s=5, remember_s=300, max_slates=40, progress_every=50, batch=20)
-
-
-@pytest.fixture
-def slates(tmp_path: Path) -> Iterator[SlateLog]:
-    found = open_slate_log(tmp_path)
-    yield found
-    found.close()
 
 
 def checked(slates: SlateLog, config: AttributionConfig = CONFIG) -> tuple[int, int, int]:

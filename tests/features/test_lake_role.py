@@ -2,12 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from features.slate_log import SlateLog, open_slate_log, visits
+from features.slate_log import SlateLog, visits
 from features.slates import NOW
 from reelrank.benchmarks.example_check import check_events, check_examples
 from reelrank.domain.clock import ManualClock
@@ -16,13 +15,6 @@ from reelrank.features.lake_role import LakeRole
 from reelrank.storage.lake import Lake, LakeConfig
 
 CONFIG = AttributionConfig(window_s=60, remember_s=300)
-
-
-@pytest.fixture
-def slates(tmp_path: Path) -> Iterator[SlateLog]:
-    found = open_slate_log(tmp_path)
-    yield found
-    found.close()
 
 
 @pytest.fixture

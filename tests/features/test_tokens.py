@@ -108,3 +108,12 @@ def test_histories_before_some_moments_are_those_of_these_moments():
     then = tokens.before(np.array([20.0, 20.0, 100.0]))
     assert (then.start.tolist(), then.video.tolist()) == ([0, 2, 2, 4], [0, 1, 3, 4])
     assert tokens.before(np.full(3, -np.inf)).start.tolist() == [0, 0, 0, 0]
+
+
+def test_some_users_keep_their_whole_histories_in_the_order_asked_for() -> None:
+    everybody = tokens(somebody([(1, 100.0, 9.0), (2, 110.0, 5.0)]), somebody([], name="v"), somebody([(3, 50.0, 1.0)], [(3, 55.0, Signal.LIKE)], "w"))
+    some = everybody.of(np.array([2, 1, 0]))
+    assert some.start.tolist() == [0, 2, 2, 4]
+    assert some.video.tolist() == [3, 3, 1, 2]
+    assert some.occurred_at.tolist() == [50.0, 55.0, 100.0, 110.0]
+    assert everybody.of(np.array([1])).start.tolist() == [0, 0]

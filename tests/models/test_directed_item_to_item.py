@@ -5,24 +5,19 @@ import numpy as np
 from reelrank.models import directed_item_to_item as directed
 from reelrank.models.directed_item_to_item import DirectedConfig
 from reelrank.models.item_to_item import ItemToItem
+from walks import joined, walks
 
 PLAIN = DirectedConfig(gap_decay=0.5, backward=0.0, row_exponent=0.0, column_exponent=0.0)
 
 
-def histories(*sequences: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([np.array(one) for one in sequences]), np.concatenate([[0], np.cumsum([len(one) for one in sequences])])
-
-
-def world_of_rounds(users: int, videos: int = 20, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Everybody walks some steps of the same round 0 → 1 → … → 0: (rows, indptr, what comes next)."""
-    rng = np.random.default_rng(seed)
-    start, length = rng.integers(videos, size=users), rng.integers(4, 9, size=users)
-    rows, indptr = histories(*(((first + np.arange(steps)) % videos).tolist() for first, steps in zip(start, length, strict=True)))
-    return rows, indptr, (start + length) % videos
+def world_of_rounds() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """300 walks over 20 videos: (rows, indptr, what comes next)."""
+    rows, indptr = joined(walks(300, 20, np.random.default_rng(0)))
+    return rows, indptr, (rows[indptr[1:] - 1] + 1) % 20
 
 
 def test_pairs_are_counted_forward_and_fade_with_their_gap() -> None:
-    rows, indptr = histories([0, 1, 2], [1, 2])
+    rows, indptr = joined([[0, 1, 2], [1, 2]])
     forward = directed.forward_counts(rows, indptr, 3, gap_decay=0.5, max_gap=50).toarray()
     assert forward.tolist() == [[0, 1, 0.5], [0, 0, 2], [0, 0, 0]]
     near = directed.forward_counts(rows, indptr, 3, gap_decay=0.5, max_gap=1).toarray()
@@ -30,26 +25,26 @@ def test_pairs_are_counted_forward_and_fade_with_their_gap() -> None:
 
 
 def test_the_end_of_one_history_says_nothing_about_the_beginning_of_the_next() -> None:
-    rows, indptr = histories([0, 1], [], [2, 3])
+    rows, indptr = joined([[0, 1], [], [2, 3]])
     forward = directed.forward_counts(rows, indptr, 4, gap_decay=1.0, max_gap=50).toarray()
     assert np.argwhere(forward).tolist() == [[0, 1], [2, 3]]
 
 
 def test_what_is_followed_by_many_says_less_about_each() -> None:
-    rows, indptr = histories([0, 1], [0, 2], [0, 3], [4, 5])
+    rows, indptr = joined([[0, 1], [0, 2], [0, 3], [4, 5]])
     weights = directed.weights(rows, indptr, 6, DirectedConfig(backward=0.0, row_exponent=1.0, column_exponent=0.0)).toarray()
     np.testing.assert_allclose(weights[0, 1:4], 1 / 3)
     assert weights[4, 5] == 1.0
 
 
 def test_the_newest_watch_speaks_loudest() -> None:
-    rows, indptr = histories([0, 1, 2], [2])
+    rows, indptr = joined([[0, 1, 2], [2]])
     told = directed.decayed_histories(rows, indptr, 3, input_decay=0.5).toarray()
     assert told.tolist() == [[0.25, 0.5, 1.0], [0.0, 0.0, 1.0]]
 
 
 def test_where_order_matters_validation_finds_what_comes_next() -> None:
-    rows, indptr, following = world_of_rounds(300)
+    rows, indptr, following = world_of_rounds()
     chosen, quality = directed.choose(rows, indptr, following, 20)
     assert quality > 0.99
     said = directed.scores(directed.decayed_histories(rows, indptr, 20, chosen.input_decay), directed.weights(rows, indptr, 20, chosen))
@@ -57,7 +52,7 @@ def test_where_order_matters_validation_finds_what_comes_next() -> None:
 
 
 def test_without_an_order_what_comes_next_is_lost() -> None:
-    rows, indptr, following = world_of_rounds(300)
+    rows, indptr, following = world_of_rounds()
     rng = np.random.default_rng(1)
     shuffled = np.concatenate([rng.permutation(rows[start:end]) for start, end in zip(indptr[:-1], indptr[1:], strict=True)])
     _, quality = directed.choose(shuffled, indptr, following, 20)
@@ -65,7 +60,7 @@ def test_without_an_order_what_comes_next_is_lost() -> None:
 
 
 def test_nobody_is_offered_what_was_watched_already() -> None:
-    rows, indptr = histories([0, 1, 0, 2], [1, 2])
+    rows, indptr = joined([[0, 1, 0, 2], [1, 2]])
     said = directed.scores(directed.decayed_histories(rows, indptr, 3, 0.5), directed.weights(rows, indptr, 3, DirectedConfig()))
     assert np.isneginf(said).tolist() == [[True, True, True], [False, True, True]]
 

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from circles import of_circles, watched_by
 from reelrank.models.graph_filter import FilterShape, GraphFilter, likeness_graph
 
+USERS, OF_VIDEO = 40, of_circles(2, 15)
 
-def communities(rng: np.random.Generator, users: int = 40, videos: int = 30) -> np.ndarray:
-    """Two circles: the first half of the users watches the first half of the videos, the others the second."""
-    same = np.equal.outer(np.arange(users) < users // 2, np.arange(videos) < videos // 2)
-    watched = (rng.random((users, videos)) < np.where(same, 0.3, 0.0)).astype(np.float32)
-    watched[np.arange(users), np.where(np.arange(users) < users // 2, 0, videos - 1)] = 1
+
+def communities(rng: np.random.Generator) -> np.ndarray:
+    """Two circles, each with a video that all of it have watched."""
+    watched = watched_by(USERS, OF_VIDEO, rng, often=0.3, stray=0.0).astype(np.float32)
+    watched[::2, 0] = watched[1::2, -1] = 1
     return watched
 
 
@@ -19,7 +21,7 @@ def in_own_circle(watched: np.ndarray, shape: FilterShape) -> float:
     """How many of the unseen videos that users are recommended first are of their own circle."""
     scores = GraphFilter(csr_array(watched)).scores(csr_array(watched), shape)
     first = np.where(watched > 0, -np.inf, scores).argmax(axis=1)
-    return float(np.mean((first < watched.shape[1] // 2) == (np.arange(len(watched)) < len(watched) // 2)))
+    return float(np.mean(OF_VIDEO[first] == np.arange(USERS) % 2))
 
 
 @pytest.mark.parametrize("hops", [(1.0,), (1.0, -0.4), (1.0, 1.0, 1.0)])

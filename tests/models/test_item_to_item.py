@@ -1,7 +1,5 @@
 """Tests of the closed form against brute force, and of what is kept of it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -104,13 +102,3 @@ def test_without_watches_there_are_no_neighbours() -> None:
     model = fit(nothing, nothing, np.empty(0, dtype=np.float32), np.empty(0))
     assert len(model.videos) == len(model.weights) == 0
     assert model.scores(np.array([3]), np.ones(1, dtype=np.float32)).tolist() == []
-
-
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    model = fit_matrix((np.random.default_rng(3).random((30, 9)) < 0.4).astype(np.float64))
-    model.save(tmp_path / "model.npz")
-    loaded = ItemToItem.load(tmp_path / "model.npz")
-    for name in ("videos", "indptr", "neighbours", "weights", "log_popularity"):
-        assert np.array_equal(getattr(model, name), getattr(loaded, name))
-        assert getattr(model, name).dtype == getattr(loaded, name).dtype
-    assert loaded.weights.dtype == loaded.log_popularity.dtype == np.float32

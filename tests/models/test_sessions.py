@@ -19,19 +19,15 @@ from reelrank.training.examples import TrainingSet
 from reelrank.training.export import export
 from reelrank.training.ranker_data import RankerData, traits_of
 from reelrank.training.score_examples import score_examples
-from reelrank.training.train_ranker import begin
-from training.ranker_worlds import SMALL, VIDEOS, of_one_taste, world
+from training.ranker_worlds import SMALL, VIDEOS, of_one_taste, with_any_weights, world
 
 NOW = 1e9 + 5 * 86_400
 
 
 def exported(data: TrainingSet, folder: Path, settings: RankerSettings = SMALL) -> RankerSession:
-    """A ranker whose every part says something."""
+    """A ranker whose every part says something, as it is served."""
     torch.manual_seed(0)
-    trained = begin(data, settings)
-    with torch.no_grad():
-        for weight in trained.network.parameters():
-            weight.normal_(std=0.3)
+    trained = with_any_weights(data, settings)
     export(trained, {"click": Calibration(0.5, 0.1)}, folder)
     logits, seconds = RankerData(data, trained).predict_all()
     session = RankerSession(folder)

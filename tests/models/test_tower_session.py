@@ -38,11 +38,6 @@ def histories(rng: np.random.Generator, *sizes: int) -> Tokens:
     return Tokens(start, rng.integers(0, VIDEOS, count), actions, completion, at, np.zeros(count, dtype=np.int64))
 
 
-def of_user(tokens: Tokens, user: int) -> Tokens:
-    begin, end = tokens.start[user : user + 2]
-    return Tokens(np.array([0, end - begin]), *(column[begin:end] for column in tokens[1:]))
-
-
 @pytest.mark.parametrize("temperature", [0.05, 0.0])
 def test_users_and_videos_have_the_vectors_that_the_network_gives_them(tmp_path: Path, temperature: float) -> None:
     rng = np.random.default_rng(7)
@@ -55,7 +50,7 @@ def test_users_and_videos_have_the_vectors_that_the_network_gives_them(tmp_path:
     np.testing.assert_allclose(session.videos(np.arange(VIDEOS), traits(described)), video_vectors(towers), atol=1e-4)
     expected = user_vectors(towers, tokens, np.arange(3), tokens.start[1:], WINDOW)
     for user in range(3):
-        found = session.user(of_user(tokens, user), traits(described))
+        found = session.user(tokens.of(np.array([user])), traits(described))
         assert found is not None
         np.testing.assert_allclose(found, expected[user], atol=1e-4)
 

@@ -53,25 +53,38 @@ def test_the_value_is_the_logarithm_of_the_weighted_sum_and_freshness_fades_by_h
     assert value(heads, fresh, params) == pytest.approx([np.log(2.0) + 1.0, np.log(2.0) + 0.5], rel=1e-5)
 
 
-def test_what_is_expected_to_please_nobody_comes_last_and_still_has_a_score():
-    heads = {"long_view": np.array([0.0, 0.001]), "hide": np.array([0.5, 0.0])}
-    scores = value(heads, features({}, {}), FeedParams(value={"long_view": 1.0, "hide": -5.0}))
-    assert np.isfinite(scores).all() and scores[0] < scores[1]
+PLAIN = {"freshness_weight": 0.0, "popularity_weight": 0.0, "co_watch_weight": 0.0}
+
+
+def test_the_value_of_whatever_pleases_is_its_logarithm_and_nothing_else():
+    worth = np.geomspace(1e-4, 1e3, 500)
+    assert value({"click": worth}, features(*[{}] * 500), FeedParams(value={"click": 1.0}, **PLAIN)) == pytest.approx(np.log(worth), abs=1e-9)
+
+
+def test_what_pleases_nobody_comes_last_of_all_that_annoys_nobody_and_what_annoys_more_after_what_annoys_less():
+    heads = {"long_view": np.array([0.9, 0.001, 0.0, 0.4, 0.4, 0.4]), "hide": np.array([0.0, 0.0, 0.0, 0.1, 0.5, 1.0])}
+    scores = value(heads, features(*[{}] * 6), FeedParams())
+    assert np.isfinite(scores).all()
+    assert (np.diff(scores) < 0).all()
+
+
+def test_a_video_that_is_surely_hidden_comes_after_a_dull_one_even_if_everybody_watches_it():
+    heads = {"long_view": np.array([0.02, 0.9]), "like": np.array([0.0, 0.2]), "hide": np.array([0.001, 0.99])}
+    dull, hidden = value(heads, features({}, {"video_outcomes_1d": float(np.log1p(1e6)), "co_watch": 1.0}), FeedParams())
+    assert hidden < dull - 1.0
 
 
 def test_heads_that_nobody_predicts_count_for_nothing_and_what_is_predicted_counts_by_its_weight():
-    plain = {"freshness_weight": 0.0, "popularity_weight": 0.0, "co_watch_weight": 0.0}
-    params = FeedParams(value={"long_view": 1.0, "hide": -10.0, "watch_s": 0.02, "share": 4.0}, **plain)
+    params = FeedParams(value={"long_view": 1.0, "hide": -10.0, "watch_s": 0.02, "share": 4.0}, **PLAIN)
     heads = {"long_view": np.array([0.5, 0.5]), "hide": np.array([0.0, 0.02]), "watch_s": np.array([10.0, 40.0])}
     assert value(heads, features({}, {}), params) == pytest.approx(np.log([0.5 + 0.2, 0.5 - 0.2 + 0.8]))
 
 
 @pytest.mark.parametrize(("weight", "feature"), [("popularity_weight", "video_outcomes_1d"), ("co_watch_weight", "co_watch")])
 def test_what_speaks_for_a_video_besides_lifts_its_value_by_its_weight(weight: str, feature: str):
-    nothing = {"freshness_weight": 0.0, "popularity_weight": 0.0, "co_watch_weight": 0.0}
     heads = {"click": np.array([0.5]), "long_view": np.array([0.5]), "like": np.array([0.1])}
-    plain = value(heads, features({feature: 2.0}), FeedParams(**nothing))
-    assert value(heads, features({feature: 2.0}), FeedParams(**{**nothing, weight: 0.25})) == pytest.approx(plain + 0.5)
+    plain = value(heads, features({feature: 2.0}), FeedParams(**PLAIN))
+    assert value(heads, features({feature: 2.0}), FeedParams(**{**PLAIN, weight: 0.25})) == pytest.approx(plain + 0.5)
 
 
 def test_predictions_stay_probabilities_at_the_edges():

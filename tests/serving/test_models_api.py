@@ -1,11 +1,13 @@
-"""GET /v1/models: which models a process works with."""
+"""GET /v1/models: which models a process works with, and what came of their last trainings."""
 
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from reelrank.candidates import similar_users
+from reelrank.storage.last_runs import LastRun, LastRuns
 from serving.running_service import Service, running, within
 
 ABOUT = {"users": 3, "auc_long_view": 0.7631}
@@ -42,6 +44,14 @@ def test_a_model_that_can_not_be_read_is_counted_and_not_told(service: Service) 
     within(lambda: b'reelrank_model_refused_total{model="ranker"} 1.0' in service.get("/metrics").data)
     assert service.get("/v1/models").json()["models"] == []
     assert service.get("/v1/feed?user_id=ana").json()["ranked_by"] == "quality_taste"
+
+
+def test_the_last_training_of_each_model_is_told_by_whichever_process_it_was(service: Service) -> None:
+    assert service.get("/v1/models").json()["trainings"] == []
+    run = LastRun(model="ranker", outcome="refused", ended_at=1_750_000_000.0, seconds=2.5, reasons=("it is worse",), metrics={"auc_click": 0.7})
+    LastRuns(service.system.artifacts.root).keep(run)
+    assert service.get("/v1/models").json()["trainings"] == [msgspec.json.decode(msgspec.json.encode(run))]
+    assert b'outcome="refused"} 1.0' in service.get("/metrics").data
 
 
 def test_it_takes_no_parameters(shared: Service) -> None:

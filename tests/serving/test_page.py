@@ -10,6 +10,21 @@ from playwright.sync_api import Route
 
 from serving.viewer import NOW_PLAYING, PHONE, Viewer, until
 
+TELLS_LATE = """
+const Observer = window.IntersectionObserver;
+window.IntersectionObserver = class extends Observer {
+  constructor(tell, options) { super((seen) => setTimeout(tell, 300, seen), options); }
+};
+"""
+
+
+def test_a_busy_browser_that_tells_late_what_was_on_screen_begins_at_the_first_video_all_the_same(arrive: Callable[..., Viewer]) -> None:
+    viewer = arrive()
+    viewer.page.add_init_script(TELLS_LATE)  # the place after the last video was on screen until the first page came
+    viewer.comes()
+    viewer.told("impression", video_id=viewer.feeds[0]["videos"][0]["video_id"])
+    assert (viewer.place(), len(viewer.feeds)) == (1, 1)
+
 
 def test_the_keyboard_goes_one_video_on_and_back(arrive: Callable[..., Viewer]) -> None:
     viewer = arrive().comes()

@@ -6,6 +6,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from reelrank.serving.telemetry import Metrics
+from reelrank.storage.last_runs import LastRun, LastRuns
 from serving.running_service import Service, watch, within
 
 
@@ -65,7 +66,6 @@ def test_what_the_role_train_says_of_itself_is_told(tmp_path: Path) -> None:
     metrics, status = Metrics(), tmp_path / "status.json"
     metrics.follow_training(status)
     assert b"reelrank_train" not in metrics.exposition()
-    run = {"at": 5.0, "seconds": 2.5, "published": False, "told": "refused"}
     told = {
         "base": "v1",
         "learned": 7,
@@ -73,11 +73,21 @@ def test_what_the_role_train_says_of_itself_is_told(tmp_path: Path) -> None:
         "learned_until": 9.0,
         "quarantined": {"flood": 2},
         "progressive": {"click": 0.75},
-        "runs": {"ranker": run},
     }
     status.write_bytes(msgspec.json.encode(told))
     lines = metrics.exposition().decode().splitlines()
     assert 'reelrank_train_quarantined_total{reason="flood"} 2.0' in lines
     assert 'reelrank_train_auc{head="click"} 0.75' in lines
-    assert 'reelrank_train_run_published{model="ranker"} 0.0' in lines
     assert "reelrank_train_learned_total 7.0" in lines
+
+
+def test_what_came_of_the_last_trainings_is_told(tmp_path: Path) -> None:
+    metrics, runs = Metrics(), LastRuns(tmp_path)
+    metrics.follow_runs(runs)
+    runs.keep(LastRun(model="ranker", how="online", outcome="refused", ended_at=5.0, seconds=2.5, reasons=("it is worse",)))
+    lines = metrics.exposition().decode().splitlines()
+    assert 'reelrank_train_run_at_seconds{how="online",model="ranker"} 5.0' in lines
+    assert 'reelrank_train_run_seconds{how="online",model="ranker"} 2.5' in lines
+    told = {line for line in lines if line.startswith("reelrank_train_run_outcome{")}
+    expected = {"published": 0.0, "refused": 1.0, "failed": 0.0}
+    assert told == {f'reelrank_train_run_outcome{{how="online",model="ranker",outcome="{one}"}} {number}' for one, number in expected.items()}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reelrank.benchmarks.refold import everything_in
+from reelrank.candidates.build_index import IndexBuilder
 from reelrank.domain.clock import ManualClock
 from reelrank.domain.event import Event, Like, Served, decode_accepted
 from reelrank.features.definitions import COLUMN
@@ -26,16 +27,10 @@ class Replayed:
 
     def __init__(self, open_system: OpenSystem, data: KuaiRand, together_s: float = 0.0, ask_at: tuple[int, ...] = ()) -> None:
         clock = ManualClock(BEGIN_MS / 1000 - 60)
-        self.system = system = open_system(clock, storage={"partitions": 1})
-        system.catalog.publish(data.videos())
-        system.columns.refresh()
-        self.rebuilt = 0
-        self.replay = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, self._rebuild, together_s)
-        self.replay.see(data.histories())
-        self.predictions: Predictions = self.replay.run(data.exposures(), np.array(ask_at, dtype=np.int64))
-
-    def _rebuild(self) -> None:
-        self.rebuilt += 1
+        self.system = open_system(clock, storage={"partitions": 1})
+        self.replay = Prequential(self.system, clock, together_s)
+        self.replay.begin(data)
+        self.predictions: Predictions = self.replay.run(data.exposures(), ask_at)
 
     def served(self) -> list[Served]:
         """The slates of the log, in their order."""
@@ -88,9 +83,12 @@ def test_what_was_predicted_stands_in_the_log_with_features_and_offsets(tmp_path
         assert slate.videos[0].predictions["click"] == replayed.predictions.heads["click"][place]
 
 
-def test_the_index_is_rebuilt_at_the_start_and_once_a_day(tmp_path: Path, open_system: OpenSystem) -> None:
+def test_the_index_is_rebuilt_at_the_start_and_once_a_day(tmp_path: Path, open_system: OpenSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    builders: list[IndexBuilder] = []
+    monkeypatch.setattr(IndexBuilder, "build", lambda builder: builders.append(builder))
     data = write(tmp_path, [shown(5, 0, at_s=0), shown(6, 0, at_s=9), shown(5, 1, at_s=90_000, date=20220426)])
-    assert Replayed(open_system, data).rebuilt == 2
+    replayed = Replayed(open_system, data)
+    assert builders == [replayed.system.index_builder] * 2
 
 
 def test_a_feed_is_asked_for_before_the_exposure_is_seen(tmp_path: Path, open_system: OpenSystem) -> None:
@@ -140,12 +138,10 @@ def test_what_lies_before_the_first_prediction_is_only_seen_and_leaves_the_same_
     every = Replayed(open_system, data)
     clock = ManualClock(BEGIN_MS / 1000 - 60)
     system = open_system(clock, "later", storage={"partitions": 1})
-    system.catalog.publish(data.videos())
-    system.columns.refresh()
-    replay = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, lambda: None, 0.0)
-    replay.see(data.histories())
+    replay = Prequential(system, clock, together_s=0.0)
+    replay.begin(data)
     steps: list[int] = []
-    predictions = replay.run(data.exposures(), np.array([], dtype=np.int64), on_progress=steps.append, predict_from=2)
+    predictions = replay.run(data.exposures(), on_progress=steps.append, predict_from=2)
     for head, values in predictions.heads.items():
         assert np.isnan(values[:2]).all()
         assert values[2:].tolist() == every.predictions.heads[head][2:].tolist()

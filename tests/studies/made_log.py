@@ -1,15 +1,16 @@
 """A KuaiRand folder with a structure that is known: two circles of people, each with videos of its own, over some days."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from reelrank.features.definitions import WIDTH
 from reelrank.features.tokens import Deeds, tokens_of
 from reelrank.simulation.kuairand import Exposures
-from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from reelrank.training.examples import TrainingSet, labels_of
 from simulation.small_log import BEGIN_MS, shown
+from training import bare
 
 DAYS = (20220425, 20220426, 20220427, 20220428)
 VIDEOS, USERS = 24, 40  # of each the even ones belong together, and the odd ones
@@ -61,18 +62,20 @@ def training_set(exposures: Exposures, features: np.ndarray | None = None) -> Tr
     count = len(exposures)
     user_ids, user = np.unique(exposures.user_ids, return_inverse=True)
     video, watched_s = exposures.video_ids.astype(np.int64), (exposures.ended_ms - exposures.shown_ms) / 1000
-    labels = no_labels(count)
-    for head, happened in (("click", exposures.clicked), ("long_view", exposures.long_view), ("like", exposures.liked)):
-        labels[:, HEADS.index(head)] = happened
     nothing, nobody = np.zeros(count, dtype=np.int64), np.empty(0, dtype=np.int64)
     deeds = Deeds(
         len(user_ids), user, video, exposures.ended_ms / 1000, watched_s, nothing, ~exposures.clicked, exposures.long_view, nothing,
         nobody, nobody, nobody.astype(np.float64), nobody,
     )  # fmt: skip
-    examples = Examples(
-        user=user, video=video, served_at=exposures.shown_ms / 1000, known_at=exposures.ended_ms / 1000, surface=nothing, position=nothing,
-        features=np.zeros((count, WIDTH), dtype=np.float32) if features is None else features, labels=labels, watched_s=watched_s.astype(np.float32),
-    )  # fmt: skip
-    every, duration_s = np.arange(VIDEOS), np.full(VIDEOS, 9.0)
-    traits = Traits(every, every // 4, np.zeros((VIDEOS, 1), dtype=np.int64), duration_s, 0 * duration_s, np.empty((VIDEOS, 0), dtype=np.float32))
-    return TrainingSet(examples, tokens_of(deeds, duration_s), traits, user_ids)
+    examples = bare.examples(
+        user,
+        video,
+        exposures.shown_ms / 1000,
+        known_at=exposures.ended_ms / 1000,
+        labels=labels_of(count, click=exposures.clicked, long_view=exposures.long_view, like=exposures.liked),
+        watched_s=watched_s.astype(np.float32),
+    )
+    examples = examples if features is None else replace(examples, features=features)
+    every, one_tag = np.arange(VIDEOS), np.zeros((VIDEOS, 1), dtype=np.int64)
+    traits = bare.traits(VIDEOS, author=every, sound=every // 4, tags=one_tag, duration_s=np.full(VIDEOS, 9.0))
+    return TrainingSet(examples, tokens_of(deeds, traits.duration_s), traits, user_ids)

@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from circles import watched_by
 from reelrank.studies.cold import evaluate
 from reelrank.studies.pairs import DataError
 from simulation.small_log import shown, write
+from studies.pair_files import write_split
 
 USERS, VIDEOS, CIRCLES = 600, 1_200, 8
 
@@ -17,11 +19,7 @@ def write_world(folder: Path, shuffled: bool = False) -> Path:
     """Circles whose content shows in some of the columns only: the others are louder and say nothing."""
     rng = np.random.default_rng(0)
     circle = rng.integers(CIRCLES, size=VIDEOS)
-    same = np.equal.outer(np.arange(USERS) % CIRCLES, circle)
-    users, videos = np.nonzero(rng.random(same.shape) < np.where(same, 0.12, 0.001))
-    parts = rng.choice(3, size=len(users), p=[0.7, 0.1, 0.2])
-    for part, name in enumerate(("train", "validation", "test")):
-        pl.DataFrame({"user": users[parts == part], "video": videos[parts == part]}).write_parquet(folder / f"{name}.parquet")
+    write_split(folder, np.nonzero(watched_by(USERS, circle, rng, often=0.12, stray=0.001)), rng)
     content = np.hstack([np.eye(CIRCLES)[circle], rng.standard_normal((VIDEOS, 32))]).astype(np.float32)
     np.save(folder / "image_features.npy", rng.permutation(content) if shuffled else content)
     return folder

@@ -3,24 +3,18 @@
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
+from circles import of_circles, watched_by
 from reelrank.studies.graph import MODELS, evaluate
+from studies.pair_files import write_split
 
-USERS, CIRCLES, EACH = 150, 5, 20
 
-
-def write_circles(folder: Path, shuffled: bool = False, validation: bool = True) -> Path:
-    """Pairs within circles, split into the files of a data set."""
+def write_circles(folder: Path, shuffled: bool = False) -> Path:
+    """Pairs of 150 users, split into the files of a data set."""
     rng = np.random.default_rng(0)
-    same = np.equal.outer(np.arange(USERS) % CIRCLES, np.repeat(np.arange(CIRCLES), EACH))
-    users, videos = np.nonzero(rng.random(same.shape) < np.where(same, 0.4, 0.01))
-    videos = rng.permutation(videos) if shuffled else videos
-    parts = rng.choice(3, size=len(users), p=[0.7, 0.1, 0.2])
-    for part, name in enumerate(("train", "validation", "test")):
-        if name != "validation" or validation:
-            pl.DataFrame({"user": users[parts == part], "video": videos[parts == part]}).write_parquet(folder / f"{name}.parquet")
+    users, videos = np.nonzero(watched_by(150, of_circles(5, 20), rng))
+    write_split(folder, (users, rng.permutation(videos) if shuffled else videos), rng)
     return folder
 
 
@@ -41,7 +35,9 @@ def test_shuffled_pairs_teach_nothing(tmp_path: Path) -> None:
 
 
 def test_without_a_validation_file_pairs_are_held_out_for_the_choice(tmp_path: Path) -> None:
-    told = evaluate(write_circles(tmp_path, validation=False), models=["reelrank"])
+    write_circles(tmp_path)
+    (tmp_path / "validation.parquet").unlink()
+    told = evaluate(tmp_path, models=["reelrank"])
     assert told["models"]["reelrank"]["recall_at_20"]["mean"] > 0.8
     assert told["pairs"]["validation"] is None
     assert told["ahead_of"] == {}

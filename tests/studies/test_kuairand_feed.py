@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from reelrank.studies.kuairand_feed import COUNT, evaluate
-from studies.made_log import DAYS, circles
+from studies.made_log import DAYS
 
 
-def test_the_running_system_is_asked_once_for_everybody_who_found_something_new(tmp_path: Path):
+def test_the_running_system_is_asked_once_for_everybody_who_found_something_new(log_folder: Path):
     told: list[int] = []
-    found = evaluate(circles(tmp_path), DAYS[-1], DAYS[-1], told.append, peers=False)
+    found = evaluate(log_folder, DAYS[-1], DAYS[-1], told.append, peers=False)
     assert found["dataset"] == "kuairand"
     assert found["users"] > 10
     assert found["pairs"] >= found["users"]
@@ -19,8 +19,7 @@ def test_the_running_system_is_asked_once_for_everybody_who_found_something_new(
     assert 0 <= found["pairs_in_base_history"] < found["pairs"]
 
 
-def test_the_same_log_gives_the_same_numbers(tmp_path: Path):
-    circles(tmp_path)
-    first, again = (evaluate(tmp_path, DAYS[-1], DAYS[-1], peers=False) for _ in range(2))
+def test_the_same_log_gives_the_same_numbers(log_folder: Path):
+    first, again = (evaluate(log_folder, DAYS[-1], DAYS[-1], peers=False) for _ in range(2))
     for name in (f"recall_at_{COUNT}", f"ndcg_at_{COUNT}", f"hit_at_{COUNT}", "distinct_videos"):
         assert first[name] == again[name]

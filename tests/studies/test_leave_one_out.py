@@ -10,6 +10,7 @@ from reelrank.studies import leave_one_out
 from reelrank.studies.sequence_data import SequencesError
 from reelrank.studies.sequence_models import SequenceSettings
 from reelrank.training.train_two_tower import TwoTowerTraining
+from walks import as_lines, walks
 
 SMALL = SequenceSettings(
     network=TwoTowerConfig(width=16, layers=1, dropout=0.1),
@@ -24,10 +25,8 @@ SMALL = SequenceSettings(
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
-    walks = [(rng.integers(30) + np.arange(rng.integers(5, 9))) % 30 for _ in range(150)]
     file = tmp_path_factory.mktemp("round") / "walks.txt"
-    file.write_text("\n".join(f"{user} {' '.join(map(str, walk))}" for user, walk in enumerate(walks)))
+    file.write_text(as_lines(walks(150, 30, np.random.default_rng(0), steps=(5, 9))))
     return file
 
 

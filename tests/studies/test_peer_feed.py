@@ -1,5 +1,7 @@
 """Peers of the feed on two circles: each finds what a user's own circle watches."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,14 +9,14 @@ from reelrank.simulation.kuairand import KuaiRand
 from reelrank.studies import peer_feed
 from reelrank.studies.feed_questions import FeedQuestions, split
 from reelrank.studies.peer_feed import PEERS, FeedPast, als, bpr, compare, ease, item_knn, lists_of, past_of, popular
-from studies.made_log import DAYS, circles
+from studies.made_log import DAYS
 
 COUNT = 5
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> KuaiRand:
-    return KuaiRand(circles(tmp_path_factory.mktemp("circles")))
+def data(log_folder: Path) -> KuaiRand:
+    return KuaiRand(log_folder)
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,7 @@ import torch
 
 from reelrank.studies import sasrec
 from reelrank.studies.sasrec import Sasrec, SasrecConfig
-
-
-def rounds(users: int, items: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    walks = [(rng.integers(items) + np.arange(rng.integers(4, 8))) % items for _ in range(users)]
-    return np.concatenate(walks), np.concatenate([[0], np.cumsum([len(walk) for walk in walks])])
+from walks import joined, walks
 
 
 def test_the_output_at_a_place_does_not_know_what_comes_after_it() -> None:
@@ -28,7 +23,7 @@ def test_the_output_at_a_place_does_not_know_what_comes_after_it() -> None:
 
 @pytest.mark.parametrize("loss", ["bce", "softmax"])
 def test_it_learns_what_comes_next(loss: str) -> None:
-    rows, indptr = rounds(150)
+    rows, indptr = joined(walks(150, 12, np.random.default_rng(0)))
     config = SasrecConfig(loss=loss, width=16, dropout=0.1, batch=32, learning_rate=0.01)
 
     def right(network: Sasrec) -> float:
@@ -40,7 +35,7 @@ def test_it_learns_what_comes_next(loss: str) -> None:
 
 
 def test_it_goes_on_where_it_was_and_stops_when_nothing_gets_better() -> None:
-    rows, indptr = rounds(40)
+    rows, indptr = joined(walks(40, 12, np.random.default_rng(0)))
     trained = sasrec.begin(12, SasrecConfig(width=8, batch=32), seed=0)
     sasrec.train(trained, rows, indptr, lambda _: 0.5, epochs=2, every=1)
     assert (trained.epochs, trained.stale) == (2, 1)

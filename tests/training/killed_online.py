@@ -9,16 +9,13 @@ import time
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import torch
 
 from reelrank.domain.example import CLOSED, WATCHED
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.training.online import Online, Positions
-from reelrank.training.online_config import LearnerConfig, OnlineConfig
-from training.small_online import SmallModel, append, example, seen
+from training.small_online import CONFIG, SmallModel, append, example, same, seen
 
-CONFIG = OnlineConfig(batch=16, learner=LearnerConfig(row_rate=0.1, dense_rate=1e-3))
 EXAMPLES = 3_000
 STEPS = 8  # between two checkpoints
 
@@ -47,11 +44,6 @@ def killed(place: Path, after_s: float) -> bool:
     return os.waitpid(child, 0)[1] != 0
 
 
-def weights(online: Online) -> list[np.ndarray]:
-    tables, dense = online.learner.model.tables.values(), online.learner.model.dense.parameters()
-    return [part for table in tables for part in (table.weights, table.squares, table.index.keys)] + [weight.detach().numpy() for weight in dense]
-
-
 if __name__ == "__main__":
     place, times, chance = Path(sys.argv[1]), int(sys.argv[2]), random.Random(0)
     torch.set_num_threads(1)
@@ -63,7 +55,6 @@ if __name__ == "__main__":
     whole_s = time.perf_counter() - began
     at_work = sum(killed(place, chance.uniform(0.02, whole_s / 30)) for _ in range(times))  # it has much left to do at the last kill
     online = learn(place, "killed")
-    same = all(np.array_equal(mine, yours) for mine, yours in zip(weights(online), weights(undisturbed), strict=True))
-    same = same and msgspec.json.encode(online.progressive.hours) == msgspec.json.encode(undisturbed.progressive.hours)
-    told = {"kills": times, "at_work": at_work, "same": same, "learned": online.learned, "undisturbed": undisturbed.learned, "whole_s": whole_s}
+    equal = same(online, undisturbed) and msgspec.json.encode(online.progressive.hours) == msgspec.json.encode(undisturbed.progressive.hours)
+    told = {"kills": times, "at_work": at_work, "same": equal, "learned": online.learned, "undisturbed": undisturbed.learned, "whole_s": whole_s}
     print(json.dumps(told))

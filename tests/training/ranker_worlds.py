@@ -1,11 +1,13 @@
 """Small worlds for the ranker, in which it is known what explains what people watch."""
 
 import numpy as np
+import torch
 
-from reelrank.features.definitions import WIDTH
-from reelrank.features.tokens import Action, Tokens
 from reelrank.models.ranker_inputs import RankerSettings
-from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from reelrank.training.examples import TrainingSet, Traits, labels_of
+from reelrank.training.ranker_data import Trained
+from reelrank.training.train_ranker import begin
+from training import bare
 
 DAY_S = 86_400.0
 VIDEOS, TAGS = 40, 4
@@ -24,20 +26,12 @@ SMALL = RankerSettings(
     spread=0.3,
 )
 
-WATCHED = int(Action.CLICK | Action.LONG_VIEW)
-
 
 def traits() -> Traits:
     """Videos of one tag each, two authors, all of the same length."""
     videos = np.arange(VIDEOS)
-    return Traits(
-        author=videos % 2,
-        sound=np.full(VIDEOS, -1),
-        tags=np.stack([videos % TAGS, np.full(VIDEOS, -1)], axis=1),
-        duration_s=np.full(VIDEOS, 20.0),
-        uploaded_at=np.zeros(VIDEOS),
-        content=np.zeros((VIDEOS, 0), dtype=np.float32),
-    )
+    tags = np.stack([videos % TAGS, np.full(VIDEOS, -1)], axis=1)
+    return bare.traits(VIDEOS, author=videos % 2, tags=tags, duration_s=np.full(VIDEOS, 20.0))
 
 
 def world(happens, users: int = 120, each: int = 20, seed: int = 0, days: float = 2.0) -> TrainingSet:
@@ -55,36 +49,39 @@ def world(happens, users: int = 120, each: int = 20, seed: int = 0, days: float 
         for place in range(each):
             long_view[user, place] = happens(user, int(video[user, place]), before, rng)
             before.append((int(video[user, place]), bool(long_view[user, place])))
-    tokens = Tokens(
-        start=np.arange(users + 1) * each,
-        video=video.ravel(),
-        actions=np.where(long_view, WATCHED, 0).astype(np.uint8).ravel(),
-        completion=np.where(long_view, 1.0, 0.1).astype(np.float32).ravel(),
-        occurred_at=(served_at + 60).ravel(),
-        surface=np.ones(users * each, dtype=np.int64),
+    long, at, for_you = long_view.ravel(), served_at.ravel(), np.ones(users * each, dtype=np.int64)
+    tokens = bare.tokens(
+        list(video),
+        actions=np.where(long, bare.LONG, 0).astype(np.uint8),
+        completion=np.where(long, 1.0, 0.1).astype(np.float32),
+        occurred_at=at + 60,
+        surface=for_you,
     )
-    order = np.argsort(served_at.ravel(), kind="stable")
-    labels = no_labels(users * each)
-    for head in ("click", "long_view"):
-        labels[:, HEADS.index(head)] = long_view.ravel()
-    examples = Examples(
-        user=np.repeat(np.arange(users), each),
-        video=video.ravel(),
-        served_at=served_at.ravel(),
-        known_at=served_at.ravel() + 60,
-        surface=np.ones(users * each, dtype=np.int64),
-        position=np.zeros(users * each, dtype=np.int64),
-        features=np.zeros((users * each, WIDTH), dtype=np.float32),
-        labels=labels,
-        watched_s=np.where(long_view, 20.0, 2.0).astype(np.float32).ravel(),
+    examples = bare.examples(
+        np.repeat(np.arange(users), each),
+        video.ravel(),
+        at,
+        known_at=at + 60,
+        surface=for_you,
+        labels=labels_of(users * each, click=long, long_view=long),
+        watched_s=np.where(long, 20.0, 2.0).astype(np.float32),
     )
-    return TrainingSet(examples.take(order), tokens, traits(), np.array([f"u{user}" for user in range(users)]))
+    return TrainingSet(examples.take(np.argsort(at, kind="stable")), tokens, traits(), np.array([f"u{user}" for user in range(users)]))
 
 
 def halves(data: TrainingSet) -> tuple[TrainingSet, TrainingSet]:
     """The examples before and after the middle of the time."""
     middle = float(np.median(data.examples.served_at))
     return data.between(0, middle), data.between(middle, np.inf)
+
+
+def with_any_weights(data: TrainingSet, settings: RankerSettings = SMALL) -> Trained:
+    """A ranker whose every part says something."""
+    trained = begin(data, settings)
+    with torch.no_grad():
+        for weight in trained.network.parameters():
+            weight.normal_(std=0.3)
+    return trained
 
 
 def of_one_taste(user: int, video: int, before: list[tuple[int, bool]], rng: np.random.Generator) -> bool:

@@ -10,16 +10,19 @@ from torch import nn
 from reelrank.domain.event import Context
 from reelrank.domain.example import CLOSED, WATCHED, Example, Labels, PlaceFacts, SlateFacts, encode_example
 from reelrank.features.definitions import FEATURES_VERSION, WIDTH
-from reelrank.features.tokens import Deeds, tokens_of
 from reelrank.models.id_tables import IdTable, IdTableConfig
 from reelrank.models.row_optimizer import RowAdagrad
 from reelrank.models.shifts import USER, user_keys
 from reelrank.storage.event_log import EXAMPLES, EventLog, Record
-from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from reelrank.training.examples import HEADS, TrainingSet, labels_of
+from reelrank.training.online import Online
+from reelrank.training.online_config import LearnerConfig, OnlineConfig
 from reelrank.training.online_learner import Answers
+from training import bare
 
 NOW = 1_750_000_000.0
 VIDEOS = 30
+CONFIG = OnlineConfig(batch=16, learner=LearnerConfig(row_rate=0.1, dense_rate=1e-3))
 
 
 class SmallModel:
@@ -76,25 +79,30 @@ def example(number: int, kind: str = WATCHED, user: str = "", watched_s: float =
     return Example(**{**facts, **more})
 
 
+def weights(online: Online) -> list[np.ndarray]:
+    """All that was learned."""
+    tables, dense = online.learner.model.tables.values(), online.learner.model.dense.parameters()
+    return [part for table in tables for part in (table.weights, table.squares, table.index.keys)] + [weight.detach().numpy() for weight in dense]
+
+
+def same(one: Online, other: Online) -> bool:
+    """Whether both learned the same, bit by bit."""
+    return all(np.array_equal(mine, yours) for mine, yours in zip(weights(one), weights(other), strict=True))
+
+
 def append(log: EventLog, examples: Sequence[Example]) -> None:
     log.append(EXAMPLES, [Record("", encode_example(one), one.partition) for one in examples])
 
 
 def seen(records: Sequence[Example]) -> tuple[TrainingSet, list[int]]:
     """Examples without histories."""
-    labels = no_labels(len(records))
+    labels = labels_of(len(records))
     for row, record in enumerate(records):
         heads = ("click", "long_view", "completion") if record.kind == WATCHED else ("like", "share", "follow", "comment", "hide")
         for head in heads:
             labels[row, HEADS.index(head)] = getattr(record.labels, head)
-    count = len(records)
     at = np.array([record.impression_at for record in records])
     videos = np.array([int(record.place.video_id[1:]) for record in records])
-    nothing, none = np.zeros(count, dtype=np.int64), np.empty(0, dtype=np.int64)
-    features = np.zeros((count, WIDTH), dtype=np.float32)
     user_ids, users = np.unique([record.slate.user_id for record in records], return_inverse=True)
-    examples = Examples(users, videos, at, at, nothing, nothing, features, labels, np.zeros(count, dtype=np.float32))
-    times, flags = np.empty(0), np.empty(0, dtype=np.bool_)
-    tokens = tokens_of(Deeds(len(user_ids), none, none, times, times, none, flags, flags, none, none, none, times, none), np.ones(VIDEOS))
-    traits = Traits(none, none, none[:, None], times, times, np.empty((0, 0), dtype=np.float32))
-    return TrainingSet(examples, tokens, traits, user_ids), list(range(count))
+    examples = bare.examples(users, videos, at, known_at=at, labels=labels)
+    return TrainingSet(examples, bare.tokens([[]] * len(user_ids)), bare.traits(0), user_ids), list(range(len(records)))

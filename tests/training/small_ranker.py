@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reelrank.features.definitions import WIDTH
 from reelrank.features.tokens import Deeds, tokens_of
 from reelrank.models.ranker_inputs import RankerSettings
-from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from reelrank.training.examples import TrainingSet, Traits, labels_of
 from reelrank.training.export import export
 from reelrank.training.ranker_data import Trained
 from reelrank.training.ranker_weights import save_weights
 from reelrank.training.train_ranker import train
+from training import bare
 
 NOW = 1_750_000_000.0
 USERS, VIDEOS = 24, 40
@@ -28,9 +28,7 @@ def world(examples: int = 600, seed: int = 0, since: float = NOW, liked: int = 0
     long_view = np.where(rng.random(examples) < 0.9, video % 2 == liked, video % 2 != liked)
     served_at = since + 60.0 * np.arange(examples)
     known_at = served_at + 20.0
-    labels = no_labels(examples)
-    labels[:, HEADS.index("click")] = labels[:, HEADS.index("long_view")] = long_view
-    labels[:, HEADS.index("like")] = long_view & (rng.random(examples) < 0.3)
+    labels = labels_of(examples, click=long_view, long_view=long_view, like=long_view & (rng.random(examples) < 0.3))
     watched_s = np.where(long_view, 20.0, 2.0).astype(np.float32)
     none, no_times = np.empty(0, dtype=np.int64), np.empty(0)
     surface, replays = rng.integers(0, 3, examples), np.zeros(examples, dtype=np.int64)
@@ -40,8 +38,7 @@ def world(examples: int = 600, seed: int = 0, since: float = NOW, liked: int = 0
     traits = Traits(
         np.arange(VIDEOS) % 7, sound, tags, np.full(VIDEOS, 20.0), np.full(VIDEOS, since), rng.normal(size=(VIDEOS, 3)).astype(np.float32)
     )  # fmt: skip
-    features = np.zeros((examples, WIDTH), dtype=np.float32)  # they say nothing
-    found = Examples(user, video, served_at, known_at, surface, np.zeros(examples, dtype=np.int64), features, labels, watched_s)
+    found = bare.examples(user, video, served_at, known_at=known_at, surface=surface, labels=labels, watched_s=watched_s)
     return TrainingSet(found, tokens_of(deeds, traits.duration_s), traits, np.array([f"u{row}" for row in range(USERS)]))
 
 

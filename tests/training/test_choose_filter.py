@@ -4,22 +4,20 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from circles import held_out, of_circles, watched_by
 from reelrank.training.choose_filter import Content, best, choose, scorer
 from reelrank.training.folds import Fold
 
-USERS, CIRCLES, EACH = 120, 4, 15
+USERS, CIRCLES = 120, 4
+OF_VIDEO = of_circles(CIRCLES, 15)
 
 
-def circles(rng: np.random.Generator, density: float = 0.3) -> tuple[csr_array, csr_array, np.ndarray]:
-    """Pairs within circles of friends, a fifth of them held out, and the circle of each video."""
-    of_video = np.repeat(np.arange(CIRCLES), EACH)
-    pairs = rng.random((USERS, CIRCLES * EACH)) < np.where(np.equal.outer(np.arange(USERS) % CIRCLES, of_video), density, 0.02)
-    out = pairs & (rng.random(pairs.shape) < 0.2)
-    return csr_array((pairs & ~out).astype(np.float32)), csr_array(out.astype(np.float32)), of_video
+def circles(rng: np.random.Generator, often: float = 0.3) -> tuple[csr_array, csr_array]:
+    return held_out(watched_by(USERS, OF_VIDEO, rng, often, stray=0.02), rng)
 
 
 def test_the_chosen_shape_is_at_least_as_good_as_the_neutral_one_and_choosing_is_repeatable() -> None:
-    watched, wanted, _ = circles(np.random.default_rng(0))
+    watched, wanted = circles(np.random.default_rng(0))
     content = Content([], seed=0)
     heard: list[int] = []
     chosen = choose(Fold(watched, wanted), content, seed=0, on_progress=heard.append)
@@ -33,8 +31,8 @@ def test_the_chosen_shape_is_at_least_as_good_as_the_neutral_one_and_choosing_is
 
 def test_content_is_used_where_it_tells_and_left_where_it_is_noise() -> None:
     rng = np.random.default_rng(1)
-    watched, wanted, of_video = circles(rng, density=0.1)
-    telling = np.eye(CIRCLES, dtype=np.float32)[of_video] + 0.1 * rng.standard_normal((CIRCLES * EACH, CIRCLES)).astype(np.float32)
+    watched, wanted = circles(rng, often=0.1)
+    telling = np.eye(CIRCLES, dtype=np.float32)[OF_VIDEO] + 0.1 * rng.standard_normal((len(OF_VIDEO), CIRCLES)).astype(np.float32)
     with_content = choose(Fold(watched, wanted), Content([telling], seed=0), seed=0)
     without = choose(Fold(watched, wanted), Content([], seed=0), seed=0)
     assert with_content.recall > without.recall
@@ -42,6 +40,6 @@ def test_content_is_used_where_it_tells_and_left_where_it_is_noise() -> None:
 
 
 def test_nothing_to_be_found_is_refused() -> None:
-    watched, _, _ = circles(np.random.default_rng(2))
+    watched, _ = circles(np.random.default_rng(2))
     with pytest.raises(ValueError, match="nobody has a pair that was held out"):
         choose(Fold(watched, csr_array(watched.shape, dtype=np.float32)), Content([], seed=0), seed=0)

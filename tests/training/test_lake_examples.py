@@ -1,8 +1,5 @@
 """Examples and histories from the lake: the same as in the log and in the online store, and nothing known before it arrived."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -16,13 +13,6 @@ from reelrank.storage.event_log import EXAMPLES
 from reelrank.training.examples import ExamplesError
 from reelrank.training.lake_examples import LeftOut, from_lake
 from training.told_lake import ToldLake
-
-
-@pytest.fixture
-def told(tmp_path: Path) -> Iterator[ToldLake]:
-    made = ToldLake(tmp_path)
-    yield made
-    made.world.close()
 
 
 def test_each_impression_is_one_example_as_its_last_record_has_it(told: ToldLake) -> None:

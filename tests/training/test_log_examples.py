@@ -1,10 +1,6 @@
 """Records of the log as arrays: what the lake says, each part of it once."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 from features.slate_log import visits
 from features.slates import NOW, event, served, watched
@@ -14,13 +10,6 @@ from reelrank.training.examples import HEADS
 from reelrank.training.lake_examples import from_lake
 from reelrank.training.log_examples import LogExamples, is_reserved, reserved, teaches
 from training.told_lake import ToldLake
-
-
-@pytest.fixture
-def told(tmp_path: Path) -> Iterator[ToldLake]:
-    made = ToldLake(tmp_path)
-    yield made
-    made.world.close()
 
 
 def test_both_records_of_an_impression_together_say_what_the_lake_says(told: ToldLake) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from reelrank.candidates.graph_neighbours import FILE, GRAPH
-from reelrank.features.tokens import Action, Tokens
+from reelrank.features.tokens import Action
 from reelrank.models.graph_vectors import GraphVectors, edges
 from reelrank.storage.artifacts import ArtifactStore
-from reelrank.training.examples import TrainingSet, Traits
+from reelrank.training.examples import TrainingSet
 from reelrank.training.publish import GateConfig
 from reelrank.training.retrain_graph import retrain_graph
-from training.ranker_worlds import of_chance, world
+from training import bare
 
 NOW = 1_700_000_000.0
 PEOPLE, VIDEOS, WATCHED = 60, 40, 12
@@ -20,21 +20,13 @@ PEOPLE, VIDEOS, WATCHED = 60, 40, 12
 def circles(seed: int = 0) -> TrainingSet:
     """Two circles of people and of videos; everybody watches long what is of their own circle, and nothing else."""
     rng = np.random.default_rng(seed)
-    video = np.concatenate([rng.permutation(VIDEOS // 2)[:WATCHED] * 2 + person % 2 for person in range(PEOPLE)])
+    videos = [rng.permutation(VIDEOS // 2)[:WATCHED] * 2 + person % 2 for person in range(PEOPLE)]
     at = np.sort(rng.random((PEOPLE, WATCHED)), axis=1).ravel() * 86_400 + NOW
-    many = PEOPLE * WATCHED
-    tokens = Tokens(
-        start=np.arange(PEOPLE + 1) * WATCHED,
-        video=video,
-        actions=np.full(many, Action.CLICK | Action.LONG_VIEW, dtype=np.uint8),
-        completion=np.ones(many, dtype=np.float32),
-        occurred_at=at,
-        surface=np.zeros(many, dtype=np.int64),
+    traits = bare.traits(VIDEOS, author=np.arange(VIDEOS) % 2, uploaded_at=np.full(VIDEOS, NOW))
+    nothing = np.empty(0, dtype=np.int64)
+    return TrainingSet(
+        bare.examples(nothing, nothing, np.empty(0)), bare.tokens(videos, occurred_at=at), traits, np.array([f"user {person}" for person in range(PEOPLE)])
     )
-    every = np.arange(VIDEOS)
-    none = np.full(VIDEOS, -1)
-    traits = Traits(every % 2, none, none[:, None], np.full(VIDEOS, 10.0), np.full(VIDEOS, NOW), np.empty((VIDEOS, 0), dtype=np.float32))
-    return TrainingSet(world(of_chance, users=2, each=2).examples, tokens, traits, np.array([f"user {person}" for person in range(PEOPLE)]))
 
 
 def test_what_a_circle_watches_is_found_by_what_was_published(tmp_path: Path) -> None:

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from circles import of_circles, watched_by
 from reelrank.training.folds import Fold
 from reelrank.training.train_graph import choose, hide, train
 
 CIRCLES, EACH = 6, 20
 
 
-def engagements(rng: np.random.Generator, users: int = 240, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
-    """Users and videos of pairs within circles, and a few strays."""
-    of_user, of_video = np.arange(users) % CIRCLES, np.repeat(np.arange(CIRCLES), each)
-    return np.nonzero(rng.random((users, len(of_video))) < np.where(np.equal.outer(of_user, of_video), 0.4, 0.01))
+def engagements(rng: np.random.Generator, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
+    """Users and videos of the pairs of 240 users."""
+    return np.nonzero(watched_by(240, of_circles(CIRCLES, each), rng))
 
 
 def test_what_was_held_out_is_found_and_training_is_repeatable() -> None:
@@ -36,7 +36,7 @@ def test_shuffled_pairs_teach_nothing() -> None:
 def test_content_finds_videos_that_were_hidden_and_shuffled_content_does_not() -> None:
     rng = np.random.default_rng(2)
     users, rows = engagements(rng, each=40)
-    content = np.eye(CIRCLES, dtype=np.float32)[np.repeat(np.arange(CIRCLES), 40)]
+    content = np.eye(CIRCLES, dtype=np.float32)[of_circles(CIRCLES, 40)]
     hidden = np.arange(len(content)) % 2 == 0
     shape = (240, len(content))
     watched, wanted = (csr_array((np.ones(int(part.sum())), (users[part], rows[part])), shape=shape) for part in (~hidden[rows], hidden[rows]))

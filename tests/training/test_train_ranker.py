@@ -1,6 +1,9 @@
 """The ranker learns what the history tells, never what came later, and ends with the same weights whatever stops it."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -11,7 +14,7 @@ from reelrank.features.tokens import Tokens
 from reelrank.training.examples import HEADS, TrainingSet
 from reelrank.training.ranker_data import RankerData, Trained
 from reelrank.training.train_ranker import begin, evaluate, refit, train
-from training.ranker_worlds import SMALL, halves, of_chance, of_one_taste, of_the_last_one, world
+from training.ranker_worlds import SMALL, halves, of_chance, of_one_taste, of_the_last_one, with_any_weights, world
 
 
 def learned(data: TrainingSet, **settings) -> tuple[Trained, float]:
@@ -19,15 +22,6 @@ def learned(data: TrainingSet, **settings) -> tuple[Trained, float]:
     first, second = halves(data)
     trained = train(first, None, msgspec.structs.replace(SMALL, **settings), 0, None)
     return trained, evaluate(RankerData(second, trained))["auc_long_view"]
-
-
-def with_any_weights(data: TrainingSet) -> Trained:
-    """A ranker whose every part says something."""
-    trained = begin(data, SMALL)
-    with torch.no_grad():
-        for weight in trained.network.parameters():
-            weight.normal_(std=0.3)
-    return trained
 
 
 def with_tokens(data: TrainingSet, **columns: np.ndarray) -> TrainingSet:
@@ -113,29 +107,17 @@ def test_refitting_takes_as_many_epochs_as_were_best() -> None:
     assert len(steps) == 2 * len(RankerData(data, chosen).batches.plan(RankerData(data, chosen).batches.rows, np.random.default_rng(0)))
 
 
-class _Killed(Exception):
-    pass
-
-
-@pytest.mark.parametrize("after", [3, 9, 16])
-def test_a_run_that_is_stopped_anywhere_ends_with_the_same_weights(tmp_path, monkeypatch, after: int) -> None:
-    monkeypatch.setattr("reelrank.training.train_ranker._CHECKPOINT_STEPS", 2)
-    first, second = halves(world(of_one_taste, users=40))
-    settings = msgspec.structs.replace(SMALL, epochs=2, pretrain_epochs=1, dropout=0.2, batch_rows=6)
-    undisturbed = train(second, first, settings, 0, None)
-    left = iter(range(after))
-
-    def stop(_: int) -> None:
-        if next(left, None) is None:
-            raise _Killed
-
-    with pytest.raises(_Killed):
-        train(second, first, settings, 0, tmp_path, stop)
-    resumed = train(second, first, settings, 0, tmp_path)
-    for one, other in zip(undisturbed.network.parameters(), resumed.network.parameters(), strict=True):
-        assert torch.equal(one, other)
-    assert resumed.metrics == undisturbed.metrics
-    assert (tmp_path / "run.png").exists() and list(tmp_path.glob("events.*"))
+def test_a_training_that_is_killed_anywhere_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training.killed_ranker", str(tmp_path), "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+    told = msgspec.json.decode(done.stdout.splitlines()[-1])
+    assert told["at_work"] == 2
+    assert told["runs"] == 1  # all three trainings were of one run
+    assert told["files"] > 10 and told["differ"] == []  # networks, rows and statistics, byte by byte
+    run = next((tmp_path / "killed" / "runs" / "ranker").iterdir())
+    assert (run / "all" / "run.png").exists() and list((run / "all").glob("events.*"))
+    assert not (run / "examples").exists()  # nobody goes on with it any more
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_chance_as_it_was() -> None:

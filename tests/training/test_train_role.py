@@ -16,6 +16,7 @@ from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.ranking.ranker_scorer import published_ranker
 from reelrank.serving.hot_swap import HotSwap
 from reelrank.storage.artifacts import ArtifactStore
+from reelrank.storage.last_runs import How, LastRun, LastRuns
 from reelrank.training.examples import ExamplesError
 from reelrank.training.log_examples import LogExamples
 from reelrank.training.online import Positions
@@ -52,10 +53,14 @@ class Deployment:
         self.told.tell(visits(self.visited, VISITS))
         self.visited += VISITS
 
+    def retraining(self, config: TrainConfig = CONFIG) -> Retraining:
+        return Retraining(self.world.log, self.told.lake, self.world.columns, self.artifacts, self.clock, self.folder / "runs", config)
+
     def role(self, config: TrainConfig = CONFIG) -> TrainRole:
-        world = self.world
-        retraining = Retraining(world.log, self.told.lake, world.columns, self.artifacts, self.clock, self.folder / "runs", config)
-        return TrainRole(world.log, LogExamples(world.reader, world.columns), retraining, self.clock, self.folder / "train")
+        return TrainRole(self.world.log, LogExamples(self.world.reader, self.world.columns), self.retraining(config), self.clock, self.folder / "train")
+
+    def last(self, how: How = "anew") -> LastRun | None:
+        return LastRuns(self.artifacts.root).last(RANKER, how)
 
 
 @pytest.fixture
@@ -87,13 +92,13 @@ def wait(what: Callable[[], bool]) -> None:
 def test_with_too_few_examples_it_says_how_many_are_needed(deployment: Deployment) -> None:
     deployment.told.tell(visits(0, 10))
     with pytest.raises(ExamplesError, match=r"examples in the lake, left out: nothing; 100 are needed"):
-        deployment.role().retrain(RANKER)
+        deployment.retraining().retrain(RANKER)
 
 
 def test_what_happens_after_training_is_learned_and_served_a_moment_later_each_example_once(deployment: Deployment) -> None:
     deployment.visit()
     role = deployment.role()
-    verdict = role.retrain(RANKER)
+    verdict = deployment.retraining().retrain(RANKER)
     assert verdict.published, verdict
     live = published_ranker(deployment.artifacts)
     swap = HotSwap(live, deployment.world.log)
@@ -106,35 +111,66 @@ def test_what_happens_after_training_is_learned_and_served_a_moment_later_each_e
         wait(lambda: role.status.learned > 100 and role.status.waiting == 0)
         wait(lambda: swap.step() == 0 and swap.rows > 0)
     status = msgspec.json.decode((deployment.folder / "train" / "status.json").read_bytes(), type=TrainStatus)
-    assert status.runs[RANKER].published
     assert 0.0 < status.progressive["click"] < 1.0
     again = deployment.role()
     with learning(again):
         wait(lambda: again.status.learned == role.status.learned)  # it went on at the checkpoint
-        assert again.status.runs == status.runs
 
 
 def test_what_was_learned_online_is_published_through_the_gates_and_learning_goes_on(deployment: Deployment) -> None:
     deployment.visit()
-    first = deployment.role().retrain(RANKER)
+    first = deployment.retraining().retrain(RANKER)
     role = deployment.role(msgspec.structs.replace(CONFIG, online=msgspec.structs.replace(CONFIG.online, publish_every_s=0.5)))
+    trained = deployment.last()
     with learning(role):
         deployment.visit()
-        wait(lambda: role.status.base not in {"", first.version} or not role.status.runs[RANKER].published)
+        wait(lambda: deployment.last("online") is not None)
     live = deployment.artifacts.current(RANKER).manifest
-    if role.status.runs[RANKER].published:  # the gates may find that so little has made it worse
+    if deployment.last("online").version:  # the gates may find that so little has made it worse
         assert live.about["parent"] and live.about["learned"] > 0
-        assert live.version == role.status.base
+        assert live.version == deployment.last("online").version
     else:
+        assert deployment.last("online").reasons
         assert live.version == first.version
+    assert deployment.last() == trained  # when the next training from the lake is due is another matter
+
+
+def test_learning_does_not_wait_for_a_model_that_is_trained_anew(deployment: Deployment) -> None:
+    deployment.visit()
+    first = deployment.retraining().retrain(RANKER)
+    role = deployment.role(msgspec.structs.replace(CONFIG, online=msgspec.structs.replace(CONFIG.online, publish_every_s=0.01)))
+    with role._publishing, learning(role):  # as it is while the other thread trains
+        wait(lambda: role.status.base == first.version)
+        deployment.visit()
+        wait(lambda: role.status.learned > 100 and role.status.waiting == 0)
+        assert deployment.last("online") is None
+
+
+def test_a_training_that_fails_ends_neither_the_role_nor_what_it_learns_online(deployment: Deployment) -> None:
+    deployment.visit()
+    role = deployment.role(msgspec.structs.replace(CONFIG, ranker=msgspec.structs.replace(SMALL, attention_heads=3)))  # 8 is not 3 times anything
+    ended = threading.Event()
+    thread = threading.Thread(target=role.follow, args=(ended.is_set,))
+    thread.start()
+    try:
+        wait(lambda: deployment.last() is not None)
+        assert thread.is_alive()
+    finally:
+        ended.set()
+        thread.join()
+    failed = deployment.last()
+    assert failed.outcome == "failed"
+    assert (failed.version, failed.reasons) == ("", ())
+    assert ":" in failed.problem
+    assert deployment.artifacts.current(RANKER) is None
 
 
 def test_after_a_rollback_it_learns_on_top_of_the_version_that_is_live_again(deployment: Deployment) -> None:
     deployment.visit()
     role = deployment.role()
-    first = role.retrain(RANKER)
+    first = deployment.retraining().retrain(RANKER)
     deployment.clock.advance_to(NOW + 20_000)
-    second = deployment.role()._retraining.retrain(RANKER, seed=0, anyway=True)
+    second = deployment.retraining().retrain(RANKER, anyway=True)
     assert second.published
     live = published_ranker(deployment.artifacts)
     swap = HotSwap(live, deployment.world.log)

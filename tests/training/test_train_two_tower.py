@@ -8,40 +8,30 @@ import numpy as np
 import pytest
 import torch
 
-from reelrank.features.definitions import WIDTH
-from reelrank.features.tokens import Action, Tokens
+from reelrank.features.tokens import Tokens
 from reelrank.models.two_tower import TwoTower, TwoTowerConfig, VideoFeatures
-from reelrank.training.examples import Examples, TrainingSet, Traits, no_labels
+from reelrank.training.examples import TrainingSet
 from reelrank.training.negatives import next_positives, skipped_nearby
 from reelrank.training.train_two_tower import TwoTowerTraining, fit, user_vectors, video_vectors
 from reelrank.training.train_two_tower import train as train_before
+from training import bare
 
 NETWORK = TwoTowerConfig(width=16, layers=1, dropout=0.0, id_dropout=0.0, temperature=0.1)
 TRAINING = TwoTowerTraining(epochs=24, evaluate_every=3, batch=32, window=12, learning_rate=0.02)
 SAMPLED = msgspec.structs.replace(TRAINING, full_softmax_videos=0, uniform_negatives=16)
 
 
-def watched(histories: list[np.ndarray], skipped: list[np.ndarray] | None = None) -> Tokens:
-    video = np.concatenate(histories)
-    actions = np.full(len(video), int(Action.CLICK | Action.LONG_VIEW), dtype=np.uint8)
-    if skipped is not None:
-        actions[np.concatenate(skipped)] = 0
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in histories])])
-    nothing = np.zeros(len(video), dtype=np.int64)
-    return Tokens(starts, video, actions, np.ones(len(video), dtype=np.float32), np.arange(len(video)) * 60.0, nothing)
-
-
 def rounds(users: int, seed: int, shuffled: bool = False) -> Tokens:
     """Everybody goes round one of four cycles a → b → c → a."""
     rng = np.random.default_rng(seed)
     walks = [3 * rng.integers(4) + (rng.integers(3) + np.arange(rng.integers(5, 12))) % 3 for _ in range(users)]
-    return watched([rng.permutation(walk) for walk in walks] if shuffled else walks)
+    return bare.tokens([rng.permutation(walk) for walk in walks] if shuffled else walks)
 
 
 def crowds(users: int, seed: int, videos: int = 40) -> Tokens:
     """Users of kind A watch only the even videos, those of kind B only the odd ones: a checkerboard."""
     rng = np.random.default_rng(seed)
-    return watched([rng.permutation(videos // 2)[: rng.integers(4, 12)] * 2 + rng.integers(2) for _ in range(users)])
+    return bare.tokens([rng.permutation(videos // 2)[: rng.integers(4, 12)] * 2 + rng.integers(2) for _ in range(users)])
 
 
 def guesses(towers: TwoTower, tokens: Tokens) -> np.ndarray:
@@ -108,7 +98,7 @@ def test_a_skipped_video_is_told_from_the_one_that_was_watched() -> None:
     """After each even video its odd neighbour is shown, and skipped: nothing but the skip says that it is not wanted."""
     rng = np.random.default_rng(0)
     histories = [np.stack([evens := rng.permutation(10)[:6] * 2, evens + 1], axis=1).ravel() for _ in range(100)]
-    tokens = watched(histories, [np.arange(12) % 2 == 1] * 100)
+    tokens = bare.tokens(histories, actions=np.tile([bare.LONG, 0], 600).astype(np.uint8))
     targets = next_positives(tokens.video, tokens.actions, tokens.start)
     hard = skipped_nearby(tokens.video, tokens.actions, tokens.start, targets)
 
@@ -178,15 +168,12 @@ def test_somebody_without_a_history_has_no_direction() -> None:
 
 def test_histories_that_say_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="no history has a watch that could be predicted"):
-        train(watched([np.array([1]), np.array([2])]), 3)
+        train(bare.tokens([[1], [2]]), 3)
 
 
 def training_set(tokens: Tokens, videos: int) -> TrainingSet:
-    nothing = np.zeros(0, dtype=np.int64)
-    examples = Examples(nothing, nothing, np.zeros(0), np.zeros(0), nothing, nothing, np.zeros((0, WIDTH), np.float32), no_labels(0), np.zeros(0, np.float32))
-    nobody = np.full(videos, -1)
-    traits = Traits(nobody, nobody, nobody[:, None], np.zeros(videos), np.zeros(videos), np.zeros((videos, 0), dtype=np.float32))
-    return TrainingSet(examples, tokens, traits, np.array([], dtype=np.str_))
+    nothing = np.empty(0, dtype=np.int64)
+    return TrainingSet(bare.examples(nothing, nothing, np.empty(0)), tokens, bare.traits(videos), np.array([], dtype=np.str_))
 
 
 def test_towers_trained_on_the_past_find_what_is_watched_later() -> None:

@@ -11,11 +11,10 @@ from reelrank.benchmarks.scratch import scratch_system
 from reelrank.domain.clock import ManualClock
 from reelrank.evaluation.prediction import auc, gauc, log_loss, user_days
 from reelrank.simulation.kuairand import Exposures, KuaiRand, events_in_order
-from reelrank.simulation.replay import OnProgress, Predictions, Prequential, ReplayError, bodies_of, post_log
+from reelrank.simulation.replay import TOGETHER_S, OnProgress, Predictions, Prequential, ReplayError, bodies_of, post_log
 from reelrank.wiring import scratch_reelrank
 
 HISTORIES_AT_ONCE = 250  # in one body; each may name 150 videos
-TOGETHER_S = 30.0  # exposures this close together are predicted from the same state
 LABELS = ("click", "long_view", "like")
 
 
@@ -63,14 +62,10 @@ def measure_quality(
     ask_at = np.sort(rng.choice(long_views, size=min(feeds, len(long_views)), replace=False))
     clock = ManualClock()
     with scratch_reelrank(clock) as system:
-        system.catalog.publish(data.videos())
-        system.columns.refresh()
-        pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build, together_s)
-        pasts = data.histories()[-histories:] if histories is not None else data.histories()
-        clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
-        pass_.see(pasts)
+        replay = Prequential(system, clock, together_s)
+        replay.begin(data, histories)
         imported_s = time.perf_counter() - began
-        predictions = pass_.run(exposures, ask_at, count, seed, on_progress)
+        predictions = replay.run(exposures, ask_at.tolist(), count, seed, on_progress)
     return {
         **_judged(exposures, predictions),
         **_recalled(predictions, count),

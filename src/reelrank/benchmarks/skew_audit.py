@@ -57,15 +57,11 @@ def audit_day(data: KuaiRand, exposures: Exposures, day: int, progress: Progress
     ask_at = np.unique(np.linspace(first, len(exposures) - 1, min(feeds, len(of_day))).astype(np.int64))
     clock = ManualClock()
     with scratch_reelrank(clock, Settings()) as system:
-        system.catalog.publish(data.videos())
-        system.columns.refresh()
-        pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build)
-        pasts = data.histories()[-histories:] if histories is not None else data.histories()
-        clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
+        replay = Prequential(system, clock)
         with progress.task("what users did before the log", 0):
-            pass_.see(pasts)
+            replay.begin(data, histories)
         with progress.task(f"replaying the log up to {day}", len(exposures)) as on_progress:
-            pass_.run(exposures, ask_at, COUNT, on_progress=on_progress, predict_from=first)
+            replay.run(exposures, ask_at.tolist(), COUNT, on_progress=on_progress, predict_from=first)
         system.feed.flush()
         return audit_deployment(system, progress, Chosen(since=float(exposures.shown_ms[first]) / 1000), scratch=quick_folder())
 

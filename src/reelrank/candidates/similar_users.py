@@ -1,26 +1,26 @@
 """Similar users: what those liked or watched long who lately did so with the same videos."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
 from reelrank.domain.user import Rows, Signal, User, no_rows
+from reelrank.features.spans import covered
 from reelrank.pipeline.stages import Proposal, Query
+from reelrank.storage.array_record import ArrayRecord
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
 
 SIMILAR_USERS = "similar_users"
 FILE = "similar_users.npz"
-_ARRAYS = ("videos", "user_indptr", "users", "video_indptr", "engaged")
 RECENT = 50  # of a user's engagements
 _USERS = 50  # neighbours that are asked
 
 
 @dataclass(frozen=True, slots=True)
-class Engagements:
+class Engagements(ArrayRecord):
     """Who engaged with which videos, both ways. Users are numbered densely, afresh in each version."""
 
     videos: Rows  # (v,) dense video rows, ascending
@@ -28,17 +28,6 @@ class Engagements:
     users: NDArray[np.int32]  # latest first
     video_indptr: Rows  # (u + 1,) user j engaged with engaged[video_indptr[j] : video_indptr[j + 1]]
     engaged: NDArray[np.int32]  # places in `videos`, latest first
-
-    def save(self, path: Path) -> None:
-        """Writes plain arrays."""
-        with path.open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in _ARRAYS})
-
-    @classmethod
-    def load(cls, path: Path) -> "Engagements":
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{name: arrays[name] for name in _ARRAYS})
 
 
 def engaged_with(user: User, count: int) -> tuple[Rows, NDArray[np.float64]]:
@@ -101,7 +90,7 @@ class SimilarUsersSource:
         places = np.minimum(np.searchsorted(known.videos, own), len(known.videos) - 1)
         places = places[known.videos[places] == own]
         neighbours, likeness = _neighbours(known, places)
-        pairs, counts = _ranges(known.video_indptr, neighbours)
+        pairs, counts = covered(known.video_indptr[neighbours], known.video_indptr[neighbours + 1])
         votes = np.bincount(known.engaged[pairs], weights=np.repeat(likeness, counts), minlength=len(known.videos))
         voted = np.flatnonzero(votes)
         voted = voted[unseen(known.videos[voted], query.user.seen)]
@@ -114,16 +103,9 @@ def _neighbours(known: Engagements, places: Rows) -> tuple[Rows, NDArray[np.floa
     Cosine, with a video that few engaged with saying more; who asks is among the neighbours, which does no harm:
     all they engaged with was seen.
     """
-    pairs, counts = _ranges(known.user_indptr, places)
+    pairs, counts = covered(known.user_indptr[places], known.user_indptr[places + 1])
     shared = np.bincount(known.users[pairs], weights=np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts), minlength=len(known.video_indptr) - 1)
     found = np.flatnonzero(shared)
     likeness = shared[found] / np.sqrt(known.video_indptr[found + 1] - known.video_indptr[found])
     best = strongest(likeness, _USERS + 1)
     return found[best], likeness[best]
-
-
-def _ranges(indptr: Rows, places: Rows) -> tuple[Rows, Rows]:
-    """All positions of the lists at `places`, one list after the other, and how many each has."""
-    starts, counts = indptr[places], indptr[places + 1] - indptr[places]
-    ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts), counts

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
-from reelrank.cli.options import config_option, data_dir_option, installation_from, json_option, settings_from
+from reelrank.cli.deployment import installation
+from reelrank.cli.options import config_option, data_dir_option, json_option
+from reelrank.cli.progress import TerminalProgress
+from reelrank.cli.report import tell
 
 _EVERYTHING = 200_000
 
@@ -34,8 +37,6 @@ def skew(
     if data is not None and any(one is not None for one in (policy, since, data_dir, config)):
         raise click.UsageError("--policy, --since, --data-dir and --config are about a deployment; --data makes one of its own")
     from reelrank.benchmarks.skew_audit import as_numbers, audit_day, audit_deployment
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
     from reelrank.features.served_slates import Chosen
 
     began, progress = time.perf_counter(), TerminalProgress()
@@ -48,17 +49,9 @@ def skew(
         log = KuaiRand(Path(folder))
         found = audit_day(log, log.exposures(until_day=day), day, progress)
     else:
-        from reelrank.wiring import open_reelrank
-
-        settings = settings_from(config)
-        if data_dir is not None or settings.storage.event_log.startswith("file:"):
-            settings = installation_from(config, data_dir)
         chosen = Chosen(policy=policy, since=None if since is None else since.replace(tzinfo=UTC).timestamp(), limit=limit)
-        system = open_reelrank(settings)
-        try:
+        with installation(config, data_dir) as system:
             found = audit_deployment(system, progress, chosen)
-        finally:
-            system.close()
     tell(f"Served features against the log: {found.rows:,} compared", as_numbers(found, began), as_json)
     if not as_json:
         for one in found.examples:

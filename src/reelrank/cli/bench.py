@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reelrank.cli.options import backend_option, json_option
+from reelrank.cli.progress import TerminalProgress
+from reelrank.cli.report import tell
 
 if TYPE_CHECKING:
     from reelrank.benchmarks.backends import Backend
@@ -25,8 +27,6 @@ def bench() -> None:
 def reaction(trials: int, videos: int, users: int, seed: int, as_json: bool) -> None:
     """How long until a like changes the feed."""
     from reelrank.benchmarks.reaction import measure
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
 
     with TerminalProgress().task("likes", trials) as on_progress:
         numbers = measure(trials, videos, users, seed, on_progress)
@@ -44,8 +44,6 @@ def reaction(trials: int, videos: int, users: int, seed: int, as_json: bool) -> 
 def faults(backend: "Backend", rounds: int, only: tuple[str, ...], videos: int, users: int, seed: int, as_json: bool) -> None:
     """What survives when processes, servers and disks break under load."""
     from reelrank.benchmarks.faults import SCENARIOS, measure
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
 
     if unknown := set(only) - SCENARIOS[backend].keys():
         raise click.BadParameter(f"no scenario {', '.join(sorted(unknown))}; known: {', '.join(SCENARIOS[backend])}", param_hint="--only")
@@ -66,8 +64,6 @@ def faults(backend: "Backend", rounds: int, only: tuple[str, ...], videos: int, 
 def feed(videos: int | None, users: int, rate: float, seconds: float, connections: int, count: int, seed: int, as_json: bool) -> None:
     """How fast feeds are answered."""
     from reelrank.benchmarks.feed_latency import measure
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
 
     with TerminalProgress().task("feeds", round(rate * seconds)) as on_progress:
         numbers = measure(videos, users, rate, seconds, connections, count, seed, on_progress)
@@ -85,8 +81,6 @@ def feed(videos: int | None, users: int, rate: float, seconds: float, connection
 def events(backend: "Backend", seconds: float, batch: int, connections: int, videos: int, seed: int, as_json: bool) -> None:
     """How many events a second become durable."""
     from reelrank.benchmarks.event_rate import measure
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
 
     with TerminalProgress().task("seconds", round(seconds)) as on_progress:
         numbers = measure(backend, seconds, batch, connections, videos, seed, on_progress)
@@ -104,8 +98,6 @@ def events(backend: "Backend", seconds: float, batch: int, connections: int, vid
 def overload(seconds: float, door: "DoorName", batch: int, connections: int, videos: int, seed: int, as_json: bool) -> None:
     """What three times as much as can be taken does."""
     from reelrank.benchmarks.overload import measure
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
 
     with TerminalProgress().task("seconds", round(seconds)) as on_progress:
         numbers = measure(seconds, door, batch, connections, videos, seed, on_progress=on_progress)
@@ -124,8 +116,6 @@ def overload(seconds: float, door: "DoorName", batch: int, connections: int, vid
 def stream(backend: "Backend", events: int, users: int, videos: int, full: int, large: bool, seed: int, as_json: bool) -> None:
     """How many events a second one stream folds, and what state takes."""
     from reelrank.benchmarks.fold_rate import LARGE, measure, steps
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
 
     with TerminalProgress().task("events and records", steps(events, full, large)) as on_progress:
         numbers = measure(backend, events, users, videos, full, LARGE if large else 0, seed, on_progress)
@@ -144,8 +134,6 @@ def stream(backend: "Backend", events: int, users: int, videos: int, full: int, 
 def freshness(backend: "Backend", trials: int, publications: int, rate: float, videos: int, users: int, seed: int, as_json: bool) -> None:
     """How soon an event is in its user's feed, and a new video in anybody's."""
     from reelrank.benchmarks.freshness import measure
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
 
     with TerminalProgress().task("likes and videos", trials + publications) as on_progress:
         numbers = measure(backend, trials, publications, rate, videos, users, seed, on_progress)
@@ -163,8 +151,6 @@ def train(steps: int, table_steps: int, largest: int, watches: int, seed: int, a
     """How many examples a second the ranker learns from, and how soon a watch changes a score."""
     from reelrank.benchmarks import watch_to_score
     from reelrank.benchmarks.train_rate import measure, steps_in_all
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
     from reelrank.studies.peer_networks import PeerMissing, interpreter
 
     try:

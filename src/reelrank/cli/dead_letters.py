@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
-from reelrank.cli.options import config_option, data_dir_option, installation_from, json_option
+from reelrank.cli.deployment import installation
+from reelrank.cli.options import config_option, data_dir_option, json_option
+from reelrank.cli.report import tell_json
 
 
 @click.group
@@ -20,23 +22,16 @@ def dead_letters() -> None:
 @json_option
 def list_(limit: int, data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Show what was refused: when, which event, why."""
-    settings = installation_from(config, data_dir)
-    import msgspec
-
     from reelrank.events.dead_letters import read_all
-    from reelrank.wiring import open_reelrank
 
-    system = open_reelrank(settings)
-    try:
+    with installation(config, data_dir) as system:
         letters = list(read_all(system.log, limit=limit))
-    finally:
-        system.close()
     if as_json:
         rows = [
             {"received_at": letter.received_at, "event_id": letter.event_id, "reason": letter.reason, "event": letter.raw.decode(errors="replace")}
             for letter in letters
         ]
-        click.echo(msgspec.json.encode({"dead_letters": rows}).decode())
+        tell_json({"dead_letters": rows})
         return
     for letter in letters:
         click.echo(f"{datetime.fromtimestamp(letter.received_at, UTC):%Y-%m-%d %H:%M:%S}  {letter.event_id or '(no id)'}\n    {letter.reason}")
@@ -50,19 +45,12 @@ def list_(limit: int, data_dir: Path | None, config: Path | None, as_json: bool)
 @json_option
 def resubmit(data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Send every refused event through the collector again, after its cause was mended. Doing it twice changes nothing."""
-    settings = installation_from(config, data_dir)
-    import msgspec
-
     from reelrank.events.dead_letters import read_all
     from reelrank.events.resubmission import resubmit as send_again
-    from reelrank.wiring import open_reelrank
 
-    system = open_reelrank(settings)
-    try:
+    with installation(config, data_dir) as system:
         done = send_again(system.collector, read_all(system.log))
-    finally:
-        system.close()
     if as_json:
-        click.echo(msgspec.json.encode(done._asdict()).decode())
+        tell_json(done._asdict())
     else:
         click.echo(f"accepted {done.accepted:,}, refused again {done.refused:,}")

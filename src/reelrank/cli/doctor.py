@@ -5,12 +5,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reelrank.cli.options import config_option, json_option, settings_from
+from reelrank.cli.report import tell_json
 
 if TYPE_CHECKING:
     from reelrank.config import Settings
@@ -24,8 +26,6 @@ _BEYOND_ALL = 2**62  # a revision that no catalogue reaches
 @json_option
 def doctor(config: Path | None, as_json: bool) -> None:
     """Say what is installed, reachable and missing; leaves with 1 when something that is needed is not there."""
-    import msgspec
-
     from reelrank.supervisor import is_ready
 
     settings = settings_from(config)
@@ -51,7 +51,7 @@ def doctor(config: Path | None, as_json: bool) -> None:
             {"name": name, "ok": good, "found": found, "advice": "" if good else advice, "needed": place < len(findings)}
             for place, (name, good, found, advice) in enumerate(findings + extras)
         ]
-        click.echo(msgspec.json.encode({"ok": not missing, "findings": rows}).decode())
+        tell_json({"ok": not missing, "findings": rows})
     else:
         for needed, group in ((True, findings), (False, extras)):
             click.echo("needed" if needed else "\nnice to have")
@@ -67,14 +67,13 @@ def _servers(settings: "Settings") -> list[Finding]:
     from reelrank.storage.event_log import EVENTS
     from reelrank.wiring import open_reelrank
 
-    system = open_reelrank(settings)
-    asked: dict[str, tuple[str, Callable[[], object]]] = {
-        "event log": (settings.storage.event_log, lambda: system.log.end(EVENTS, 0)),
-        "online store": (settings.storage.online_store, lambda: system.store.offsets()),
-        "catalogue": (settings.storage.catalog, lambda: system.catalog.changes(_BEYOND_ALL, at_most=1)),
-    }
     found: list[Finding] = []
-    try:
+    with closing(open_reelrank(settings)) as system:
+        asked: dict[str, tuple[str, Callable[[], object]]] = {
+            "event log": (settings.storage.event_log, lambda: system.log.end(EVENTS, 0)),
+            "online store": (settings.storage.online_store, lambda: system.store.offsets()),
+            "catalogue": (settings.storage.catalog, lambda: system.catalog.changes(_BEYOND_ALL, at_most=1)),
+        }
         for name, (url, ask) in asked.items():
             if url.startswith("file:"):
                 continue
@@ -83,8 +82,6 @@ def _servers(settings: "Settings") -> list[Finding]:
                 found.append((name, True, f"{url.partition(':')[0]} answers", ""))
             except Exception as problem:  # whatever it is, it is what this is to find out
                 found.append((name, False, "", str(problem)))
-    finally:
-        system.close()
     return found
 
 

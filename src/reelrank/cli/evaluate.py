@@ -2,15 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from reelrank.cli.options import json_option
+from reelrank.cli.progress import TerminalProgress
+from reelrank.cli.report import tell
 
 _DAY = click.DateTime(["%Y-%m-%d", "%Y%m%d"])
 
@@ -30,9 +32,10 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--models", metavar="NAME,…", help="Only these; reelrank is ours, the others are its peers.")(command)
 
 
-def data_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def data_option(what: str, required: bool = False, dir_okay: bool = True, file_okay: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """--data PATH."""
-    return click.option("--data", type=click.Path(path_type=Path, exists=True), help=f"{what}.")
+    there = click.Path(path_type=Path, exists=True, dir_okay=dir_okay, file_okay=file_okay)
+    return click.option("--data", type=there, required=required, help=f"{what}.")
 
 
 def cache_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,11 +65,11 @@ def kuairand(
 
     named = _names(models, study.MODELS) if models else None
     try:
-        with _bar("KuaiRand: examples, trainings") as on_progress:
+        with TerminalProgress().task("KuaiRand: examples, trainings", 0) as on_progress:
             numbers = study.evaluate(_at(data, "kuairand-pure"), _cache(cache), named, seeds, _number(test_from), _number(test_until), on_progress)
     except study.PeerMissing as problem:
         raise click.ClickException(str(problem)) from problem
-    _tell("KuaiRand-Pure, ranker", numbers, as_json)
+    tell("KuaiRand-Pure, ranker", numbers, as_json)
     if named and numbers["skipped"]:
         sys.exit(1)
 
@@ -79,9 +82,9 @@ def feed(data: Path | None, test_from: datetime, test_until: datetime, as_json: 
     """The whole feed: slates of 20 from the running system against what people then watched long."""
     from reelrank.studies import kuairand_feed as study
 
-    with _bar("feeds") as on_progress:
+    with TerminalProgress().task("feeds", 0) as on_progress:
         numbers = study.evaluate(_at(data, "kuairand-pure"), _number(test_from), _number(test_until), on_progress)
-    _tell("KuaiRand-Pure, feed", numbers, as_json)
+    tell("KuaiRand-Pure, feed", numbers, as_json)
 
 
 @evaluate.command
@@ -92,9 +95,9 @@ def streaming(data: Path | None, cache: Path | None, as_json: bool) -> None:
     """What learning while people watch is worth: the ranker's AUC by how often serving gets what was learned."""
     from reelrank.studies import streaming as study
 
-    with _bar("streaming") as on_progress:
+    with TerminalProgress().task("streaming", 0) as on_progress:
         numbers = study.evaluate(_at(data, "kuairand-pure"), _cache(cache), on_progress)
-    _tell("KuaiRand-Pure, streaming", numbers, as_json)
+    tell("KuaiRand-Pure, streaming", numbers, as_json)
 
 
 @evaluate.command
@@ -103,79 +106,44 @@ def cold(as_json: bool) -> None:
     """Videos that nobody has watched: a tenth of KuaiRand's and TikTok's hidden from training, and found again by their content."""
     from reelrank.studies import cold as study
 
-    with _bar("cold videos") as on_progress:
+    with TerminalProgress().task("cold videos", 0) as on_progress:
         numbers = study.evaluate(_at(None, "tiktok"), _at(None, "kuairand-pure"), on_progress=on_progress)
-    _tell("Cold videos", numbers, as_json)
+    tell("Cold videos", numbers, as_json)
 
 
-@evaluate.command
-@data_option("Another file of this form")
-@study_options
-def beauty(data: Path | None, models: str | None, seeds: int, as_json: bool) -> None:
-    """Amazon Beauty: the next thing in each user's sequence."""
-    _sequences(_at(data, "amazon-beauty/sequences.txt"), models, seeds, as_json)
+class _Form(NamedTuple):
+    """How data lie, and the study of `reelrank.studies` that judges models on them."""
+
+    study: str
+    title: str
+    about: str
+    is_file: bool
 
 
-@evaluate.command
-@click.option("--data", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="A line per user: `user item item …` in time order.")
-@study_options
-def sequences(data: Path, models: str | None, seeds: int, as_json: bool) -> None:
-    """Any file of sequences: the last thing of each is found among all."""
-    _sequences(data, models, seeds, as_json)
+_SEQUENCES = _Form("leave_one_out", "The next of each sequence", "A line per user: `user item item …` in time order", is_file=True)
+_PAIRS = _Form("graph", "The graph", "A folder with train.parquet and test.parquet", is_file=False)
 
 
-@evaluate.command
-@data_option("Another folder of this form")
-@study_options
-def tiktok(data: Path | None, models: str | None, seeds: int, as_json: bool) -> None:
-    """TikTok micro-videos: a graph of users and videos, with pictures and sounds."""
-    _graph(_at(data, "tiktok"), models, seeds, as_json)
+def _verb(name: str, form: _Form, about: str, place: str = "") -> None:
+    """Judges models on the data of a form at `place` below $REELRANK_DATA, unless --data names others; without a place it has to."""
+    kind = "file" if form.is_file else "folder"
+    option = data_option(f"Another {kind} of this form") if place else data_option(form.about, required=True, dir_okay=not form.is_file, file_okay=form.is_file)
+
+    @evaluate.command(name, help=about)
+    @option
+    @study_options
+    def one(data: Path | None, models: str | None, seeds: int, as_json: bool) -> None:
+        path, study = _at(data, place), import_module(f"reelrank.studies.{form.study}")
+        with TerminalProgress().task("trainings", 0) as on_progress:
+            numbers = study.evaluate(path, _names(models, study.MODELS), seeds, on_progress)
+        tell(f"{form.title} in {path.parent.name if path.is_file() else path.name}", numbers, as_json)
 
 
-@evaluate.command
-@data_option("Another folder of this form")
-@study_options
-def gowalla(data: Path | None, models: str | None, seeds: int, as_json: bool) -> None:
-    """Gowalla: a graph of users and places."""
-    _graph(_at(data, "gowalla"), models, seeds, as_json)
-
-
-@evaluate.command
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="A folder with train.parquet and test.parquet.")
-@study_options
-def graph(data: Path, models: str | None, seeds: int, as_json: bool) -> None:
-    """Any graph of users and videos: pairs that were held out are found among all."""
-    _graph(data, models, seeds, as_json)
-
-
-def _sequences(path: Path, models: str | None, seeds: int, as_json: bool) -> None:
-    from reelrank.studies import leave_one_out as study
-
-    with _bar("trainings") as on_progress:
-        numbers = study.evaluate(path, _names(models, study.MODELS), seeds, on_progress)
-    _tell(f"The next of each sequence in {path.parent.name}", numbers, as_json)
-
-
-def _graph(folder: Path, models: str | None, seeds: int, as_json: bool) -> None:
-    from reelrank.studies import graph as study
-
-    with _bar("trainings") as on_progress:
-        numbers = study.evaluate(folder, _names(models, study.MODELS), seeds, on_progress)
-    _tell(f"The graph in {folder.name}", numbers, as_json)
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Callable[[int], None]]:
-    from reelrank.cli.progress import TerminalProgress
-
-    with TerminalProgress().task(label, 0) as on_progress:
-        yield on_progress
-
-
-def _tell(title: str, numbers: Mapping[str, Any], as_json: bool) -> None:
-    from reelrank.cli.report import tell
-
-    tell(title, numbers, as_json)
+_verb("beauty", _SEQUENCES, "Amazon Beauty: the next thing in each user's sequence.", "amazon-beauty/sequences.txt")
+_verb("sequences", _SEQUENCES, "Any file of sequences: the last thing of each is found among all.")
+_verb("tiktok", _PAIRS, "TikTok micro-videos: a graph of users and videos, with pictures and sounds.", "tiktok")
+_verb("gowalla", _PAIRS, "Gowalla: a graph of users and places.", "gowalla")
+_verb("graph", _PAIRS, "Any graph of users and videos: pairs that were held out are found among all.")
 
 
 def _at(given: Path | None, name: str) -> Path:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from reelrank.cli.options import config_option, settings_from
+from reelrank.cli.deployment import role
+from reelrank.cli.options import config_option
 
 _FIRST_EVERY_S = 3.0
 
@@ -14,19 +15,11 @@ _FIRST_EVERY_S = 3.0
 @config_option
 def index(config: Path | None, once: bool) -> None:
     """Rebuild the item-to-item weights and the similar users every `index.every_s` seconds."""
-    settings = settings_from(config)
-    from reelrank.supervisor import die_with_supervisor, stop_signal
-    from reelrank.wiring import open_reelrank
-
-    die_with_supervisor()
-    stopping = stop_signal()
-    system = open_reelrank(settings)
-    try:
+    with role(config) as (system, stopping):
+        every_s = system.settings.index.every_s
         while True:
             click.echo(system.index_builder.build())
             # soon again as long as too few people have watched anything
-            pause_s = settings.index.every_s if system.artifacts.current("item_to_item") else min(_FIRST_EVERY_S, settings.index.every_s)
+            pause_s = every_s if system.artifacts.current("item_to_item") else min(_FIRST_EVERY_S, every_s)
             if once or stopping.wait(pause_s):
                 return
-    finally:
-        system.close()

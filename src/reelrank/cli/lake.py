@@ -1,10 +1,13 @@
 """reelrank lake: joins what was served with what came of it, and keeps events and examples as Delta tables."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from reelrank.cli.options import config_option, data_dir_option, installation_from, json_option, settings_from
+from reelrank.cli.deployment import installation, role
+from reelrank.cli.options import config_option, data_dir_option, json_option
+from reelrank.cli.report import tell_json
 
 
 @click.group(invoke_without_command=True)
@@ -12,19 +15,9 @@ from reelrank.cli.options import config_option, data_dir_option, installation_fr
 @click.pass_context
 def lake(ctx: click.Context, config: Path | None) -> None:
     """Play one role: make training examples, and copy events and examples to the lake's tables."""
-    if ctx.invoked_subcommand is not None:
-        return
-    settings = settings_from(config)
-    from reelrank.supervisor import die_with_supervisor, stop_signal
-    from reelrank.wiring import open_reelrank
-
-    die_with_supervisor()
-    stopping = stop_signal()
-    system = open_reelrank(settings)
-    try:
-        system.lake_role.follow(stopping.is_set, _report)
-    finally:
-        system.close()
+    if ctx.invoked_subcommand is None:
+        with role(config) as (system, stopping):
+            system.lake_role.follow(stopping.is_set, _report)
 
 
 @lake.command
@@ -33,26 +26,20 @@ def lake(ctx: click.Context, config: Path | None) -> None:
 @json_option
 def status(data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Show the tables: rows, days, files, and how many records of the log are not copied yet."""
-    settings = installation_from(config, data_dir)
-    import msgspec
-
     from reelrank.events.lake_writer import TABLE_OF, position_name
-    from reelrank.wiring import open_reelrank
 
-    system = open_reelrank(settings)
-    try:
+    with installation(config, data_dir) as system:
         found = {}
         for topic, table in TABLE_OF.items():
             names = {partition: position_name(topic, partition) for partition in range(system.log.partitions)}
             told = system.lake.status(table, list(names.values()))
             lag = {name: system.log.end(topic, partition) - told.positions[name] for partition, name in names.items()}
             found[table] = told._asdict() | {"lag": lag, "lag_total": sum(lag.values())}
-    finally:
-        system.close()
+        url = system.lake.url
     if as_json:
-        click.echo(msgspec.json.encode({"url": system.lake.url, "tables": found}).decode())
+        tell_json({"url": url, "tables": found})
         return
-    click.echo(system.lake.url)
+    click.echo(url)
     for table, told in found.items():
         days = f"{told['days']} days, {told['first_day']} to {told['last_day']}" if told["days"] else "no day yet"
         click.echo(f"  {table:<9} {told['rows']:>12,} rows  {told['files']:>6,} files  {told['megabytes']:>10,.1f} MB  {days}; {told['lag_total']:,} to copy")
@@ -64,7 +51,18 @@ def status(data_dir: Path | None, config: Path | None, as_json: bool) -> None:
 @json_option
 def compact(data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Put the small files of each day together now, and delete days that are older than lake.retain_days."""
-    _maintained(data_dir, config, as_json, vacuum=False)
+    from reelrank.cli.progress import TerminalProgress
+
+    with installation(config, data_dir) as system, TerminalProgress().task("compact", total=2) as advance:
+        today = datetime.fromtimestamp(system.clock.now(), UTC).date()
+        compacted = system.lake.compact(today)
+        advance(1)
+        deleted_rows = system.lake.forget(today)
+        advance(1)
+    if as_json:
+        tell_json({"compacted": compacted, "deleted_rows": deleted_rows})
+    else:
+        click.echo(f"put {compacted:,} files together, deleted {deleted_rows:,} rows of old days")
 
 
 @lake.command
@@ -73,38 +71,15 @@ def compact(data_dir: Path | None, config: Path | None, as_json: bool) -> None:
 @json_option
 def vacuum(data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Remove files that have not belonged to a table for lake.vacuum_hours."""
-    _maintained(data_dir, config, as_json, vacuum=True)
-
-
-def _maintained(data_dir: Path | None, config: Path | None, as_json: bool, vacuum: bool) -> None:
-    settings = installation_from(config, data_dir)
-    from datetime import UTC, datetime
-
-    import msgspec
-
     from reelrank.cli.progress import TerminalProgress
-    from reelrank.wiring import open_reelrank
 
-    system = open_reelrank(settings)
-    today = datetime.fromtimestamp(system.clock.now(), UTC).date()
-    try:
-        if vacuum:
-            steps = {"vacuumed": lambda: system.lake.vacuum()}
-        else:
-            steps = {"compacted": lambda: system.lake.compact(today), "deleted_rows": lambda: system.lake.forget(today)}
-        with TerminalProgress().task("vacuum" if vacuum else "compact", total=len(steps)) as advance:
-            done = {}
-            for name, step in steps.items():
-                done[name] = step()
-                advance(1)
-    finally:
-        system.close()
+    with installation(config, data_dir) as system, TerminalProgress().task("vacuum", total=1) as advance:
+        vacuumed = system.lake.vacuum()
+        advance(1)
     if as_json:
-        click.echo(msgspec.json.encode(done).decode())
-    elif vacuum:
-        click.echo(f"removed {done['vacuumed']:,} files")
+        tell_json({"vacuumed": vacuumed})
     else:
-        click.echo(f"put {done['compacted']:,} files together, deleted {done['deleted_rows']:,} rows of old days")
+        click.echo(f"removed {vacuumed:,} files")
 
 
 def _report(done: dict[str, int]) -> None:

@@ -35,21 +35,6 @@ def data_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help=about)(command)
 
 
-def installation_from(config: Path | None, data_dir: Path | None) -> "Settings":
-    """The settings of an installation that is there, or a clean end that names the ones there are."""
-    import msgspec
-
-    if config is None and data_dir is not None and (data_dir / SERVERS_FILE).exists():
-        config = data_dir / SERVERS_FILE
-    settings = settings_from(config)
-    settings = msgspec.structs.replace(settings, data_dir=str(data_dir or settings.data_dir))
-    home = Path(settings.data_dir)
-    if settings.storage.event_log.startswith("file:") and not (home / settings.storage.event_log.removeprefix("file:")).is_dir():
-        others = ", ".join(sorted({str(mark.parent) for kind in ("log", SERVERS_FILE) for mark in home.glob(f"*/{kind}")}))
-        raise click.ClickException(f"no installation in {home}; {f'there are: {others}' if others else 'reelrank up makes one'} (--data-dir names it)")
-    return settings
-
-
 def settings_from(config: Path | None) -> "Settings":
     """The settings, or a clean end with the reason."""
     from reelrank.config import ConfigError, load

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from reelrank.cli.options import json_option
+from reelrank.cli.progress import TerminalProgress
+from reelrank.cli.report import tell
 
 
 @click.group
@@ -30,8 +32,6 @@ def kuairand(
 ) -> None:  # fmt: skip
     """KuaiRand-Pure, a short-video platform's log: FOLDER holds its videos, history and impressions as Parquet files."""
     from reelrank.benchmarks.log_replay import measure_quality, measure_speed
-    from reelrank.cli.progress import TerminalProgress
-    from reelrank.cli.report import tell
     from reelrank.simulation.kuairand import DataError, KuaiRand
 
     try:

@@ -1,4 +1,4 @@
-"""How a measurement is told: a table for people, one JSON object for machines, and what it was measured on."""
+"""How an answer is told: one JSON object for machines; what was measured as a table for people, and what it was measured on."""
 
 import os
 import platform
@@ -22,11 +22,15 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in _MATTERS}
 
 
+def tell_json(told: object) -> None:
+    """Prints one JSON object, as a line."""
+    click.echo(msgspec.json.encode(told).decode())
+
+
 def tell(title: str, numbers: Mapping[str, Any], as_json: bool) -> None:
     """Prints what was measured: a table, and with `as_json` one JSON object as the last line instead."""
     if as_json:
-        told = {**numbers, "machine": machine(), "versions": versions()}
-        click.echo(msgspec.json.encode(told).decode())
+        tell_json({**numbers, "machine": machine(), "versions": versions()})
         return
     from rich.console import Console
     from rich.table import Table

@@ -1,5 +1,6 @@
 """reelrank serve: one process that answers feeds, collects events and shows the page."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -18,9 +19,6 @@ def serve(config: Path | None) -> None:
     from reelrank.wiring import open_reelrank
 
     die_with_supervisor()
-    system = open_reelrank(settings)
-    try:
+    with closing(open_reelrank(settings)) as system:
         services, serving = system.services, settings.serving
         run(create_app(services), serving.host, serving.port, shutdown_s=serving.shutdown_s, connections=services.connections)
-    finally:
-        system.close()

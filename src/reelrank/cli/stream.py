@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from reelrank.cli.options import config_option, settings_from
+from reelrank.cli.deployment import role
+from reelrank.cli.options import config_option
 
 
 @click.command
@@ -15,14 +16,5 @@ def stream(only: str | None, config: Path | None) -> None:
 
     Several share the users among them and take over from each other; the counters have one follower on each machine.
     """
-    settings = settings_from(config)
-    from reelrank.supervisor import die_with_supervisor, stop_signal
-    from reelrank.wiring import open_reelrank
-
-    die_with_supervisor()
-    stopping = stop_signal()
-    system = open_reelrank(settings)
-    try:
+    with role(config) as (system, stopping):
         system.stream.follow(stopping.is_set, users=only != "counters", counters=only != "users")
-    finally:
-        system.close()

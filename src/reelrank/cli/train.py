@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reelrank.cli.options import config_option, data_dir_option, installation_from, json_option, settings_from
+from reelrank.cli.deployment import installation, role
+from reelrank.cli.options import config_option, data_dir_option, json_option
 
 if TYPE_CHECKING:
     from reelrank.cli.progress import TerminalProgress
@@ -22,20 +23,11 @@ def train(ctx: click.Context, config: Path | None) -> None:
     """Play one role: learn while people watch, and train the models anew from the lake."""
     if ctx.invoked_subcommand is not None:
         return
-    settings = settings_from(config)
-    from reelrank.supervisor import die_with_supervisor, stop_signal
-    from reelrank.wiring import open_reelrank
-
-    die_with_supervisor()
-    stopping = stop_signal()
-    system = open_reelrank(settings)
-    try:
+    with role(config) as (system, stopping):
         while not _something_to_learn(system):  # until then this process stays as small as it is
             if stopping.wait(_LOOK_S):
                 return
         system.train_role.follow(stopping.is_set)
-    finally:
-        system.close()
 
 
 def _model(name: str, about: str) -> None:
@@ -56,19 +48,14 @@ _model("graph", "Train the graph anew and publish it, if it passes the gates.")
 
 
 def _train(name: str, data: str | None, seed: int, anyway: bool, data_dir: Path | None, config: Path | None, as_json: bool) -> None:
-    settings = installation_from(config, data_dir)
     from reelrank.cli.progress import TerminalProgress
     from reelrank.cli.publish import tell_verdict
-    from reelrank.wiring import open_reelrank
 
     progress = TerminalProgress()
-    system = open_reelrank(settings)
-    try:
+    with installation(config, data_dir) as system:
         examples = None if data is None else _from_log(system, data, progress)
         with progress.task(f"steps of the {name.replace('_', ' ')}", total=0) as on_progress:
             verdict = system.retraining.retrain(name, seed, on_progress, anyway, examples)
-    finally:
-        system.close()
     tell_verdict(verdict, as_json)
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,9 +43,11 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
 
     What was brought in stays in the data folder: the next start goes on where this one ended.
     """
+    from reelrank.cli import training_news
     from reelrank.cli.progress import TerminalProgress
     from reelrank.simulation.client import FeedClient
     from reelrank.supervisor import RoleFailed, alone_on, running, stop_signal
+    from reelrank.wiring import open_reelrank
 
     kind, path = _what(demo, data)
     configured = _with_roles(settings_from(config), roles)
@@ -68,6 +71,9 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
             stopping = stop_signal()  # from here on it ends when it is asked to, and says so
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
+            last_runs = open_reelrank(settings).last_runs
+            say = partial(progress.console.print, markup=False, soft_wrap=True)
+            threading.Thread(target=training_news.follow, args=(last_runs, say, stopping), name="training-news", daemon=True).start()
             if world is not None:
                 threading.Thread(target=_go_on, args=(world, stopping), name="living-world", daemon=True).start()
             if kind == "kuairand" and settings.roles.train:
@@ -222,10 +228,12 @@ def _train(log: Path, settings: "Settings", stopping: threading.Event, progress:
     from reelrank.config import as_environment
     from reelrank.wiring import open_reelrank
 
-    home, published = Path(settings.data_dir), open_reelrank(settings).artifacts
+    home, system = Path(settings.data_dir), open_reelrank(settings)
     for model in ("ranker", "graph", "two-tower"):  # the first takes longest to begin with: the log goes through the system once, for all of them
-        if published.current(model.replace("-", "_")) is not None:
+        name = model.replace("-", "_")
+        if system.artifacts.current(name) is not None:
             continue
+        before = system.last_runs.last(name)
         words = [sys.executable, "-m", "reelrank.cli", "train", model, "--data", f"kuairand={log.absolute()}"]
         with (home / "logs" / f"train-{model}.log").open("ab") as told:
             progress.console.print(f"training the {model.replace('-', ' ')} behind the feed; {told.name} says how far it is")
@@ -234,8 +242,8 @@ def _train(log: Path, settings: "Settings", stopping: threading.Event, progress:
             if stopping.wait(0.5):
                 trainer.terminate()
                 return
-        ended = "the feed uses it from now on" if trainer.returncode == 0 else f"it was not published: the end of {told.name} says why"
-        progress.console.print(f"the {model.replace('-', ' ')} is trained; {ended}")
+        if system.last_runs.last(name) == before:  # else that says what came of it
+            progress.console.print(f"the {model.replace('-', ' ')} was not trained: the end of {told.name} says why")
 
 
 def _go_on(world: "LivingWorld", stopping: threading.Event) -> None:

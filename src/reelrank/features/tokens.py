@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.domain.user import Rows, Signal, User, no_rows
+from reelrank.features.spans import covered
 
 Column = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -62,6 +63,11 @@ class Tokens(NamedTuple):
         """Whose each token is: (t,)."""
         return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
 
+    def of(self, users: Rows) -> "Tokens":
+        """The histories of some users alone, in that order."""
+        mine, sizes = covered(self.start[users], self.start[users + 1])
+        return self._at(np.concatenate([[0], np.cumsum(sizes)]), mine)
+
     def ends(self, owner: Rows, moments: Column) -> Rows:
         """Where the history that user `owner[i]` had before the moment `moments[i]` ends: (n,), in [start[owner], start[owner + 1]]."""
         return _before(self.owner, self.occurred_at, owner, moments)
@@ -71,7 +77,10 @@ class Tokens(NamedTuple):
         owner = self.owner
         known = self.occurred_at < moments[owner]
         start = np.concatenate([[0], np.cumsum(np.bincount(owner[known], minlength=len(moments)))])
-        return Tokens(start, self.video[known], self.actions[known], self.completion[known], self.occurred_at[known], self.surface[known])
+        return self._at(start, known)
+
+    def _at(self, start: Rows, which: Rows | Flags) -> "Tokens":
+        return Tokens(start, self.video[which], self.actions[which], self.completion[which], self.occurred_at[which], self.surface[which])
 
 
 MOST_COMPLETION = 3.0  # replays beyond this say nothing more

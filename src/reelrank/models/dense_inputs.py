@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from reelrank.storage.array_record import ArrayRecord
+
 Floats = NDArray[np.float32]
 
 _FURTHEST = 0.001  # of the examples lie beyond the outermost values that are told apart
 
 
 @dataclass(frozen=True, slots=True)
-class DenseInputs:
+class DenseInputs(ArrayRecord):
     """The distribution of each of F features, as K values from the smallest to the largest, and what becomes of them."""
 
     values: Floats  # (F, K) ascending

@@ -1,7 +1,6 @@
 """Vectors of videos from the user-video graph: who watches gets one at once, and so does a video that nobody has watched."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -13,11 +12,10 @@ from scipy.sparse.linalg import svds
 from reelrank.features.tokens import Action
 from reelrank.models.content_space import regress
 from reelrank.models.edges import size
+from reelrank.storage.array_record import ArrayRecord
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
-
-_ARRAYS = ("reads", "finds")
 
 
 class GraphShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,7 +31,7 @@ class GraphShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 @dataclass(frozen=True, slots=True)
-class GraphVectors:
+class GraphVectors(ArrayRecord):
     """Two vectors for each of v videos; how well a video suits a history is the product of the history's vector and the video's `finds`."""
 
     reads: Floats  # (v, width + 1) what a watch adds to the vector of who watches
@@ -47,17 +45,6 @@ class GraphVectors:
     def scores(self, rows: Rows, amounts: Floats) -> Floats:
         """How well each video suits that history: (v,)."""
         return self.finds @ self.user(rows, amounts)
-
-    def save(self, path: Path) -> None:
-        """Writes plain arrays."""
-        with path.open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in _ARRAYS})
-
-    @classmethod
-    def load(cls, path: Path) -> "GraphVectors":
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{name: arrays[name] for name in _ARRAYS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Linear item-to-item in closed form: how much a watch of one video speaks for another (EASE, Steck 2019)."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -9,11 +8,13 @@ from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_array
 
+from reelrank.features.spans import covered
+from reelrank.storage.array_record import ArrayRecord
+
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 _BLOCK = 512  # rows of the video x video matrix that are handled at a time: bounds what is needed beside the matrix itself
-_ARRAYS = ("videos", "indptr", "neighbours", "weights", "log_popularity")
 
 
 class ItemToItemConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,7 +30,7 @@ class ItemToItemConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 @dataclass(frozen=True, slots=True)
-class ItemToItem:
+class ItemToItem(ArrayRecord):
     """The strongest neighbours of m videos. Places 0 … m-1 are those of `videos`."""
 
     videos: Rows  # (m,) dense video rows, ascending
@@ -50,22 +51,9 @@ class ItemToItem:
         places = self.places_of(rows)
         known = places >= 0
         places, amounts = places[known], amounts[known]
-        starts, counts = self.indptr[places], self.indptr[places + 1] - self.indptr[places]
-        ends = np.cumsum(counts)
-        pairs = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+        pairs, counts = covered(self.indptr[places], self.indptr[places + 1])
         spoken = self.weights[pairs] * np.repeat(amounts, counts)
         return np.bincount(self.neighbours[pairs], weights=spoken, minlength=len(self.videos)).astype(np.float32)
-
-    def save(self, path: Path) -> None:
-        """Writes plain arrays."""
-        with path.open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in _ARRAYS})
-
-    @classmethod
-    def load(cls, path: Path) -> "ItemToItem":
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{name: arrays[name] for name in _ARRAYS})
 
 
 def without_pairs(model: ItemToItem) -> ItemToItem:

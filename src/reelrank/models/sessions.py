@@ -79,8 +79,7 @@ class RankerSession:
                 f"this release has {FORMAT} and {FEATURES_VERSION}: train it again"
             )
         self.tables = VideoTables(TableArrays.load(folder))
-        with np.load(folder / "dense.npz", allow_pickle=False) as dense:
-            self._dense = DenseInputs(dense["values"], dense["scores"])
+        self._dense = DenseInputs.load(folder / "dense.npz")
         self._history, self._candidates = _graph(folder / "history.onnx"), _graph(folder / "candidates.onnx")
         settings = self.manifest.settings
         self._no_past = np.zeros((settings.layers, 1, settings.attention_heads, 0, settings.width // settings.attention_heads), dtype=np.float32)

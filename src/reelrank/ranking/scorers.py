@@ -14,7 +14,7 @@ Column = NDArray[np.float64]  # (n,)
 # log-odds that one unit of each taste adds to each head
 _TASTES = {"taste_tag": 0.8, "taste_author": 1.0, "taste_sound": 0.3, "taste_duration": 0.3, "co_watch": 0.35}
 _RELIANCE = 0.65  # how far a video's and a user's own rates can be relied on: chosen on a real log, like the tastes
-_LEAST_WORTH = 1e-6  # what is expected to please nobody comes last
+_NO_WORTH = 1e-9  # as good as none: so small that hardly a lift carries what annoys past what pleases
 _HEADS = {
     # head: (the video's rate, the user's, everybody's, what a taste is worth)
     "click": ("video_click_rate", "user_click_rate", "app_click_rate", 0.8),
@@ -58,14 +58,15 @@ def value(heads: dict[str, Column], features: Features, params: FeedParams) -> C
     """What a video is worth showing: the logarithm of the weighted predictions, plus what speaks for it besides.
 
     In logarithms each part has its say whatever the others are: a lift is worth the same to what is watched long by half
-    of those who see it and by a tenth.
+    of those who see it and by a tenth. What is likely to be hidden may be worth less than nothing: below zero the logarithm
+    is mirrored (inverse hyperbolic sine, Burbidge et al. 1988), so that the worse of two bad videos still comes after the other.
     """
     worth = sum((weight * heads[head] for head, weight in params.value.items() if head in heads), start=np.zeros(len(features)))
     age_s = np.expm1(_column(features, "age")) * 3600
     lift = params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s)  # uploaded just now
     lift += params.popularity_weight * _column(features, "video_outcomes_1d")  # watched by many these days
     lift += params.co_watch_weight * _column(features, "co_watch")  # watched by those who watch what this user watches
-    return np.log(np.maximum(worth, _LEAST_WORTH)) + lift
+    return np.arcsinh(worth / (2 * _NO_WORTH)) + np.log(_NO_WORTH) + lift
 
 
 def _column(features: Features, name: str) -> Column:

@@ -1,7 +1,9 @@
 """Answers: JSON, always with the same headers, and errors that say what to do."""
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -9,7 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reelrank.events.validation import quoted
+from reelrank.events.validation import control_character, explain, quoted
+
+Query = TypeVar("Query", bound=msgspec.Struct)
 
 _MAX_QUERY_BYTES = 8_192
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
@@ -54,6 +58,21 @@ def parameters(request: Request, known: tuple[str, ...]) -> dict[str, str]:
             raise Refuse(400, f"the parameter {name} is given more than once")
         given[name] = value
     return {name: value for name, value in given.items() if value}
+
+
+def query_of(request: Request, kind: type[Query], needed: Mapping[str, str] | None = None) -> Query:
+    """The parameters of a query as a `kind`; `needed` says why one that must not be missing is needed. Raises Refuse."""
+    given = parameters(request, kind.__struct_fields__)
+    for name, why in (needed or {}).items():
+        if name not in given:
+            raise Refuse(400, f"the parameter {name} is missing; {why}")
+    for name, value in given.items():
+        if control := control_character(value):
+            raise Refuse(400, f"{name} {quoted(value)} has the control character {control}; take it out")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as problem:
+        raise Refuse(400, explain(problem, given)) from None
 
 
 async def refused(request: Request, problem: Exception) -> Response:

@@ -46,6 +46,8 @@ def create_app(services: Services) -> Starlette:
     services.metrics.follow_models(services.models)
     if services.train_status is not None:
         services.metrics.follow_training(services.train_status)
+    if services.last_runs is not None:
+        services.metrics.follow_runs(services.last_runs)
     if services.hot_swap is not None:
         services.metrics.follow_rows(services.hot_swap)
     authenticator = services.authenticator

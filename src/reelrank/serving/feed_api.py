@@ -13,9 +13,8 @@ from starlette.responses import Response
 
 from reelrank.domain.event import Context
 from reelrank.domain.video import Id, Video
-from reelrank.events.validation import control_character, explain, quoted
 from reelrank.feed import FeedRequest, Slate, SlatePlace
-from reelrank.serving.answers import Refuse, answer, parameters
+from reelrank.serving.answers import answer, query_of
 from reelrank.serving.auth import MediaSigner
 from reelrank.serving.services import Services
 from reelrank.storage.event_log import partition_of
@@ -101,7 +100,7 @@ class FeedApi:
 
     async def get(self, request: Request) -> Response:
         """Makes a slate."""
-        query = _query(request)
+        query = query_of(request, FeedQuery, {"user_id": "it says whose feed this is"})
         door = self._services.feed_door
         door.begin()
         try:
@@ -148,19 +147,6 @@ def media_url(video: Video, bandwidth_kbps: int | None, signer: MediaSigner | No
     url = f"/v1/videos/{quote(video.video_id, safe='')}/media"
     url = url if bandwidth_kbps is None else f"{url}?bandwidth_kbps={bandwidth_kbps}"
     return url if signer is None else signer.signed(video.video_id, url)
-
-
-def _query(request: Request) -> FeedQuery:
-    given = parameters(request, FeedQuery.__struct_fields__)
-    if "user_id" not in given:
-        raise Refuse(400, "the parameter user_id is missing; it says whose feed this is")
-    for name, value in given.items():
-        if control := control_character(value):
-            raise Refuse(400, f"{name} {quoted(value)} has the control character {control}; take it out")
-    try:
-        return msgspec.convert(given, FeedQuery, strict=False)
-    except msgspec.ValidationError as problem:
-        raise Refuse(400, explain(problem, given)) from None
 
 
 def _shown(place: SlatePlace, video: Video, bandwidth_kbps: int | None, signer: MediaSigner | None) -> FeedVideo:

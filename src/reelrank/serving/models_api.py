@@ -1,5 +1,6 @@
-"""GET /v1/models: which models this process works with, which version of each, and since when."""
+"""GET /v1/models: which models this process works with, which version of each and since when, and what came of their last trainings."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from starlette.responses import Response
 
 from reelrank.serving.answers import answer, parameters
 from reelrank.serving.services import Services
+from reelrank.storage.last_runs import LastRun
 
 
 class LiveModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,11 +24,12 @@ class LiveModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What proposes and ranks just now. `now` is the server's clock, and so are `created_at` and `since`."""
+    """What proposes and ranks just now, and the last trainings. `now` is the server's clock, and so are `created_at`, `since` and `ended_at`."""
 
     now: float
     ranked_by: str
     models: list[LiveModel]
+    trainings: list[LastRun]
 
 
 class ModelsApi:
@@ -36,11 +39,12 @@ class ModelsApi:
         self._services = services
 
     async def get(self, request: Request) -> Response:
-        """The models that are live; nothing is read for it that is not in memory."""
+        """The models that are live, from memory, and their last trainings, from a small file each."""
         parameters(request, ())
         services = self._services
         now = services.clock.now()
-        made = ModelsAnswer(now=now, ranked_by=services.feed.ranked_by, models=list(self._live(now)))
+        runs = [] if services.last_runs is None else await asyncio.to_thread(services.last_runs.all)
+        made = ModelsAnswer(now=now, ranked_by=services.feed.ranked_by, models=list(self._live(now)), trainings=runs)
         return answer(made, headers={"Cache-Control": "no-store"})
 
     def _live(self, now: float) -> Iterator[LiveModel]:

@@ -22,6 +22,7 @@ from reelrank.serving.hot_swap import HotSwap
 from reelrank.serving.telemetry import Metrics
 from reelrank.storage.catalog import Catalog
 from reelrank.storage.event_log import EventLog
+from reelrank.storage.last_runs import LastRuns
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.published import Published
 
@@ -71,7 +72,8 @@ class Services:
     feed: Feed
     trending: TrendingBoard
     models: Sequence[Published[Any]] = ()  # that the feed works with
-    train_status: Path | None = None  # the file in which the role train says what it does
+    train_status: Path | None = None  # the file in which the role train says what it is at
+    last_runs: LastRuns | None = None  # what came of the last training of each model
     hot_swap: HotSwap[Any] | None = None  # keeps the ranker at what was learned a moment ago
     media_root: Path | None = None
     config: ServingConfig = field(default_factory=ServingConfig)

@@ -15,6 +15,7 @@ from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.admission import REASONS, Connections, Door
 from reelrank.serving.hot_swap import HotSwap
 from reelrank.storage.event_log import EVENTS, EventLog, StorageError
+from reelrank.storage.last_runs import OUTCOMES, LastRuns
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.published import Published
 
@@ -61,8 +62,12 @@ class Metrics:
         self.registry.register(_Asked(lambda: _rows(hot_swap)))
 
     def follow_training(self, status: Path) -> None:
-        """Reads what the role train of this machine says of itself, whenever the metrics are read."""
+        """Reads how far the role train of this machine is with learning online, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _training(status)))
+
+    def follow_runs(self, last_runs: LastRuns) -> None:
+        """Reads what came of the last trainings, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _ended(last_runs)))
 
     def follow_models(self, models: Sequence[Published[Any]]) -> None:
         """Asks these which version is in use, whenever the metrics are read."""
@@ -149,14 +154,19 @@ def _training(status: Path) -> Iterator[Metric]:
     auc = GaugeMetricFamily("reelrank_train_auc", "AUC of what was predicted before it was learned, over the last two days", labels=["head"])
     for head, value in told["progressive"].items():
         auc.add_metric([head], value)
-    at = GaugeMetricFamily("reelrank_train_run_at_seconds", "When a model was last trained anew, or published with what it had learned", labels=["model"])
-    took = GaugeMetricFamily("reelrank_train_run_seconds", "How long that took", labels=["model"])
-    passed = GaugeMetricFamily("reelrank_train_run_published", "1 if it passed the gates, else 0", labels=["model"])
-    for model, run in told["runs"].items():
-        at.add_metric([model], run["at"])
-        took.add_metric([model], run["seconds"])
-        passed.add_metric([model], float(run["published"]))
-    yield from (quarantined, auc, at, took, passed)
+    yield from (quarantined, auc)
+
+
+def _ended(last_runs: LastRuns) -> Iterator[Metric]:
+    at = GaugeMetricFamily("reelrank_train_run_at_seconds", "When the last training of a model ended", labels=["model", "how"])
+    took = GaugeMetricFamily("reelrank_train_run_seconds", "How long it took", labels=["model", "how"])
+    outcome = GaugeMetricFamily("reelrank_train_run_outcome", "1 for what came of it", labels=["model", "how", "outcome"])
+    for run in last_runs.all():
+        at.add_metric([run.model, run.how], run.ended_at)
+        took.add_metric([run.model, run.how], run.seconds)
+        for one in OUTCOMES:
+            outcome.add_metric([run.model, run.how, one], float(run.outcome == one))
+    yield from (at, took, outcome)
 
 
 def _in_use(models: Sequence[Published[Any]]) -> Iterator[Metric]:

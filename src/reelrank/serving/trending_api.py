@@ -8,8 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reelrank.events.validation import control_character, explain, quoted
-from reelrank.serving.answers import Refuse, answer, parameters
+from reelrank.serving.answers import answer, query_of
 from reelrank.serving.services import Services
 
 
@@ -46,7 +45,7 @@ class TrendingApi:
 
     async def get(self, request: Request) -> Response:
         """The best of a kind."""
-        return answer(await run_in_threadpool(self._answer, _query(request)), headers={"Cache-Control": "max-age=5"})
+        return answer(await run_in_threadpool(self._answer, query_of(request, TrendingQuery)), headers={"Cache-Control": "max-age=5"})
 
     def _answer(self, query: TrendingQuery) -> TrendingAnswer:
         services, board = self._services, self._services.trending
@@ -61,14 +60,3 @@ class TrendingApi:
         # a name may be missing for the moment in which another process has just published its first video
         entries = [TrendingEntry(name, trend.score, trend.velocity) for name, trend in found if name]
         return TrendingAnswer(query.kind, query.place, services.clock.now(), entries)
-
-
-def _query(request: Request) -> TrendingQuery:
-    given = parameters(request, TrendingQuery.__struct_fields__)
-    for name, value in given.items():
-        if control := control_character(value):
-            raise Refuse(400, f"{name} {quoted(value)} has the control character {control}; take it out")
-    try:
-        return msgspec.convert(given, TrendingQuery, strict=False)
-    except msgspec.ValidationError as problem:
-        raise Refuse(400, explain(problem, given)) from None

@@ -1,8 +1,9 @@
 """A log of the past through the system: posted as fast as it is taken, or predicted first and then seen."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from reelrank.candidates.build_index import IndexBuilder
 from reelrank.domain.clock import ManualClock
 from reelrank.domain.event import Event, Served
 from reelrank.events.collector import Collector
@@ -20,12 +22,14 @@ from reelrank.features.reader import FeatureReader
 from reelrank.features.stream import Stream
 from reelrank.feed import Feed, FeedRequest
 from reelrank.simulation import kuairand
-from reelrank.simulation.kuairand import Exposures
+from reelrank.simulation.kuairand import Exposures, KuaiRand
+from reelrank.storage.catalog import Catalog
 
 Ints = NDArray[np.int64]
 OnProgress = Callable[[int], None]  # told how many more are done
 OnScored = Callable[[range, Sequence[Served]], None]  # told the places of some exposures and the slates that they were predicted as
 
+TOGETHER_S = 30.0  # exposures this close together are predicted from the same state
 _DAY_MS = 86_400_000
 _SEEN_AT_ONCE = 20_000  # moments of a past that nobody predicts
 _encode = msgspec.json.Encoder().encode
@@ -106,46 +110,59 @@ class Predictions:
             self.heads[head][places.start : places.stop] = [prediction[head] for prediction in predicted]
 
 
+class Deployment(Protocol):
+    """What a log goes through: those parts of a `wiring.Reelrank`, each opened when it is first asked for."""
+
+    @cached_property
+    def catalog(self) -> Catalog: ...
+    @cached_property
+    def columns(self) -> VideoColumns: ...
+    @cached_property
+    def reader(self) -> FeatureReader: ...
+    @cached_property
+    def collector(self) -> Collector: ...
+    @cached_property
+    def stream(self) -> Stream: ...
+    @cached_property
+    def index_builder(self) -> IndexBuilder: ...
+    @cached_property
+    def feed(self) -> Feed: ...
+
+
 class Prequential:
     """Predict, then see: every exposure is predicted from the log before it, then goes into the log itself.
 
     Exposures less than `together_s` after each other are predicted from the same state, as long as it knows all that
     their own users had done. What a user did becomes visible when the watch is over, never before; two exposures of the
-    same moment never see each other.
+    same moment never see each other. `clock` is the one that the deployment goes by.
     """
 
-    def __init__(
-        self,
-        feed: Feed,
-        reader: FeatureReader,
-        columns: VideoColumns,
-        collector: Collector,
-        stream: Stream,
-        clock: ManualClock,
-        rebuild_index: Callable[[], object],
-        together_s: float = 30.0,
-    ) -> None:
-        self._feed = feed
-        self._reader = reader
-        self._columns = columns
-        self._collector = collector
-        self._stream = stream
+    def __init__(self, system: Deployment, clock: ManualClock, together_s: float = TOGETHER_S) -> None:
+        self._system = system
         self._clock = clock
-        self._rebuild_index = rebuild_index
         self._together_ms = round(together_s * 1000)
+
+    def begin(self, data: KuaiRand, users: int | None = None) -> None:
+        """Takes what was there before the log: the catalogue, and what users had done. With `users` only so many have a past, those seen last."""
+        self._system.catalog.publish(data.videos())
+        self._system.columns.refresh()
+        pasts = data.histories()
+        pasts = pasts if users is None else pasts[-users:]
+        self._clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
+        self.see(pasts)
 
     def see(self, events: Iterable[Event]) -> None:
         """Takes events as if they had just arrived: collector, log, stream."""
         waiting = iter(events)
         while together := list(islice(waiting, MAX_EVENTS)):
-            receipt = self._collector.accept(Batch([Decoded(index, event) for index, event in enumerate(together)], []))
+            receipt = self._system.collector.accept(Batch([Decoded(index, event) for index, event in enumerate(together)], []))
             if receipt.refused:
                 raise ReplayError(f"event {receipt.refused[0].event_id!r} of the log was refused: {receipt.refused[0].reason}")
-        self._stream.catch_up()
+        self._system.stream.catch_up()
 
     def run(
-        self, exposures: Exposures, ask_at: Ints, count: int = 50, seed: int = 0, on_progress: OnProgress = lambda _: None, predict_from: int = 0,
-        on_scored: OnScored = lambda _places, _slates: None,
+        self, exposures: Exposures, ask_at: Collection[int] = (), count: int = 50, seed: int = 0, on_progress: OnProgress = lambda _: None,
+        predict_from: int = 0, on_scored: OnScored = lambda _places, _slates: None,
     ) -> Predictions:  # fmt: skip
         """Goes through the exposures once; at those in `ask_at` (places) a feed of `count` is asked for as well.
 
@@ -153,8 +170,8 @@ class Prequential:
         """
         predictions = Predictions()
         moments = kuairand.moments(exposures)
-        popular = _Popular(exposures, self._columns)
-        asked = set(ask_at.tolist())
+        popular = _Popular(exposures, self._system.columns)
+        asked = set(ask_at)
         scored: dict[int, Served] = {}  # the slates that were predicted and are not in the log yet
         seen_until, day = self._see_unpredicted(exposures, moments, predict_from, on_progress), -1
         for first, end in _batches(exposures, self._together_ms, predict_from):
@@ -164,14 +181,14 @@ class Prequential:
             self.see(_due_events(exposures, moments, range(seen_until, due), scored))
             seen_until = due
             if exposures.days[first] > day:  # around midnight the log goes back and forth between two days
-                self._rebuild_index()
-                self._feed.refresh()
+                self._system.index_builder.build()
+                self._system.feed.refresh()
                 day = int(exposures.days[first])
             together = range(first, end)
             for place in sorted(asked.intersection(together)):
                 predictions.answers.append(self._ask(exposures, place, count, seed, popular))
             moments_s = (exposures.shown_ms[first:end] / 1000).tolist()
-            slates = self._feed.score_shown([kuairand.served_at(exposures, place) for place in together], moments_s)
+            slates = self._system.feed.score_shown([kuairand.served_at(exposures, place) for place in together], moments_s)
             scored.update(zip(together, slates, strict=True))
             predictions.note(together, len(exposures), [slate.videos[0].predictions for slate in slates])
             on_scored(together, slates)
@@ -196,11 +213,11 @@ class Prequential:
 
     def _ask(self, exposures: Exposures, place: int, count: int, seed: int, popular: "_Popular") -> Answer:
         now = int(exposures.shown_ms[place]) / 1000
-        self._feed.refresh()
+        self._system.feed.refresh()
         user_id = str(exposures.user_ids[place])
-        row = self._columns.rows[str(exposures.video_ids[place])]
-        seen = self._reader.user(user_id).seen
-        slate = self._feed.recommend(FeedRequest(user_id=user_id, count=count, exploration=False, seed=seed), now)
+        row = self._system.columns.rows[str(exposures.video_ids[place])]
+        seen = self._system.reader.user(user_id).seen
+        slate = self._system.feed.recommend(FeedRequest(user_id=user_id, count=count, exploration=False, seed=seed), now)
         found = next((shown for shown in slate.places if shown.row == row), None)
         return Answer(
             place=place,

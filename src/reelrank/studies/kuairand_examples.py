@@ -17,13 +17,11 @@ from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.features.reader import FeatureReader
 from reelrank.features.tokens import deeds_of, tokens_of
 from reelrank.simulation.kuairand import Exposures, KuaiRand
-from reelrank.simulation.replay import OnProgress, Prequential
-from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from reelrank.simulation.replay import TOGETHER_S, OnProgress, Prequential
+from reelrank.training.examples import Examples, TrainingSet, Traits, labels_of
 from reelrank.wiring import scratch_reelrank
 
 FORMAT = 3  # changes when the same log gives other examples
-_TOGETHER_S = 30.0
-_NO_FEEDS = np.empty(0, dtype=np.int64)
 
 
 def examples_of(folder: Path, cache: Path, on_progress: OnProgress = lambda _: None) -> tuple[TrainingSet, Exposures]:
@@ -38,7 +36,7 @@ def examples_of(folder: Path, cache: Path, on_progress: OnProgress = lambda _: N
 
 def _name_of(exposures: Exposures) -> str:
     """Changes with the log, with the features and with how examples are made of them."""
-    digest = hashlib.blake2b(f"{FORMAT} {FEATURES_VERSION} {_TOGETHER_S}".encode(), digest_size=8)
+    digest = hashlib.blake2b(f"{FORMAT} {FEATURES_VERSION} {TOGETHER_S}".encode(), digest_size=8)
     for column in (exposures.shown_ms, exposures.ended_ms, exposures.long_view, exposures.liked):
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()
@@ -52,13 +50,9 @@ def _through_the_system(data: KuaiRand, exposures: Exposures, on_progress: OnPro
 
     clock = ManualClock()
     with scratch_reelrank(clock) as system:
-        system.catalog.publish(data.videos())
-        system.columns.refresh()
-        pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build, _TOGETHER_S)
-        pasts = data.histories()
-        clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
-        pass_.see(pasts)
-        pass_.run(exposures, _NO_FEEDS, on_progress=on_progress, on_scored=keep)
+        replay = Prequential(system, clock)
+        replay.begin(data)
+        replay.run(exposures, on_progress=on_progress, on_scored=keep)
         return _training_set(exposures, features, system.reader, system.columns)
 
 
@@ -66,19 +60,17 @@ def _training_set(exposures: Exposures, features: np.ndarray, reader: FeatureRea
     user_ids, user = np.unique(exposures.user_ids, return_inverse=True)
     video = columns.rows_of(exposures.video_ids.tolist())
     watched_s = (exposures.ended_ms - exposures.shown_ms) / 1000
-    labels = no_labels(len(exposures))
-    known = {
-        "click": exposures.clicked,
-        "long_view": exposures.long_view,
-        "completion": [is_completion(*one) for one in zip(watched_s.tolist(), columns.duration_s[video].tolist(), strict=True)],
-        "like": exposures.liked,
-        "share": exposures.shared,
-        "follow": exposures.followed,
-        "comment": exposures.commented,
-        "hide": exposures.hidden,
-    }
-    for head, happened in known.items():
-        labels[:, HEADS.index(head)] = happened
+    labels = labels_of(
+        len(exposures),
+        click=exposures.clicked,
+        long_view=exposures.long_view,
+        completion=[is_completion(*one) for one in zip(watched_s.tolist(), columns.duration_s[video].tolist(), strict=True)],
+        like=exposures.liked,
+        share=exposures.shared,
+        follow=exposures.followed,
+        comment=exposures.commented,
+        hide=exposures.hidden,
+    )
     examples = Examples(
         user=user,
         video=video,

@@ -9,14 +9,13 @@ import numpy as np
 
 from reelrank.domain.clock import ManualClock
 from reelrank.feed import FeedRequest
-from reelrank.simulation.kuairand import Exposures, KuaiRand
+from reelrank.simulation.kuairand import KuaiRand
 from reelrank.simulation.replay import Prequential
 from reelrank.studies import peer_feed
 from reelrank.studies.feed_questions import FeedQuestions, split
 from reelrank.wiring import Reelrank, scratch_reelrank
 
 COUNT = 20  # places of a slate
-_NO_FEEDS = np.empty(0, dtype=np.int64)
 
 
 def evaluate(
@@ -38,7 +37,9 @@ def evaluate(
     clock = ManualClock()
     with scratch_reelrank(clock) as system:
         began = time.perf_counter()
-        remember(system, clock, data, known, on_progress)
+        replay = Prequential(system, clock)
+        replay.begin(data)
+        replay.run(known, on_progress=on_progress, predict_from=len(known))
         clock.advance_to(asked.at)
         system.index_builder.build()
         system.feed.refresh()
@@ -59,17 +60,6 @@ def evaluate(
         "learned_s": round(learned_s, 1),
         "seconds": round(seconds, 1),
     }
-
-
-def remember(system: Reelrank, clock: ManualClock, data: KuaiRand, known: Exposures, on_progress: Callable[[int], None] = lambda _: None) -> None:
-    """Takes the catalogue, the base histories and the exposures into a system, as events, in their order."""
-    system.catalog.publish(data.videos())
-    system.columns.refresh()
-    pass_ = Prequential(system.feed, system.reader, system.columns, system.collector, system.stream, clock, system.index_builder.build)
-    pasts = data.histories()
-    clock.advance_to(max((past.occurred_at or 0.0 for past in pasts), default=0.0))
-    pass_.see(pasts)
-    pass_.run(known, _NO_FEEDS, on_progress=on_progress, predict_from=len(known))
 
 
 def slates(system: Reelrank, asked: FeedQuestions, seed: int = 0, on_progress: Callable[[int], None] = lambda _: None) -> np.ndarray:

@@ -5,6 +5,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from reelrank.features.spans import covered
+
 Ints = NDArray[np.int64]
 Features = dict[str, NDArray[np.float64]]  # name -> (n,)
 
@@ -74,10 +76,8 @@ class _Past:
 def _likenesses(cosines: NDArray[np.float32], watches: tuple[Ints, Ints, NDArray[np.bool_]], user: Ints, video: Ints) -> NDArray[np.float64]:
     """The four numbers of some exposures: (n, 4)."""
     indptr, watched, long = watches
-    counts = indptr[user + 1] - indptr[user]
+    at, counts = covered(indptr[user], indptr[user + 1])
     owner = np.repeat(np.arange(len(user)), counts)
-    ends = np.cumsum(counts)
-    at = np.arange(len(owner)) + np.repeat(indptr[user] - ends + counts, counts)
     cosine = cosines[video[owner], watched[at]].astype(np.float64)
     latest = np.repeat(indptr[user + 1], counts) - at <= _LATEST
     nearest = np.zeros(len(user))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.evaluation import retrieval
+from reelrank.features.spans import covered
 from reelrank.models.two_tower import VideoFeatures
 
 Rows = NDArray[np.int64]
@@ -35,10 +36,8 @@ class Split:
 
     def held(self, some: slice) -> tuple[Rows, Rows]:
         """The h items that the histories of some users hold, oldest first: (h,) places among these users, (h,) items."""
-        sizes = (self.end - self.start)[some]
-        owner = np.repeat(np.arange(len(sizes)), sizes)
-        age = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(owner))
-        return owner, self.rows[self.end[some][owner] - age]
+        places, sizes = covered(self.start[some], self.end[some])
+        return np.repeat(np.arange(len(sizes)), sizes), self.rows[places]
 
     def blocks(self) -> Iterator[slice]:
         """All users, some at a time."""
@@ -69,9 +68,8 @@ class Dataset:
     @property
     def training(self) -> tuple[Rows, Rows]:
         """What models learn from, without the last two items of each user: (rows, indptr)."""
-        kept = np.concatenate([[0], np.cumsum(np.diff(self.start) - 2)])
-        places = np.arange(kept[-1]) + np.repeat(self.start[:-1] - kept[:-1], np.diff(kept))
-        return self.rows[places], kept
+        places, sizes = covered(self.start[:-1], self.start[1:] - 2)
+        return self.rows[places], np.concatenate([[0], np.cumsum(sizes)])
 
 
 def read(path: Path) -> Dataset:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from reelrank.domain.user import Rows
 from reelrank.evaluation.paired import auc_shares, interval
-from reelrank.features.tokens import Tokens
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.models.shifts import Shifts
 from reelrank.studies.kuairand_examples import examples_of
@@ -96,12 +95,9 @@ def follow(
 
 def narrowed(data: TrainingSet, which: Rows) -> TrainingSet:
     """Some of the examples, with the histories of their users alone."""
-    examples, tokens = data.examples.take(which), data.tokens
+    examples = data.examples.take(which)
     users, place = np.unique(examples.user, return_inverse=True)
-    sizes = tokens.start[users + 1] - tokens.start[users]
-    kept = np.repeat(tokens.start[users] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
-    columns = {name: np.asarray(column[kept]) for name, column in tokens._asdict().items() if name != "start"}
-    return TrainingSet(replace(examples, user=place), Tokens(np.concatenate([[0], np.cumsum(sizes)]), **columns), data.traits, data.user_ids[users])
+    return TrainingSet(replace(examples, user=place), data.tokens.of(users), data.traits, data.user_ids[users])
 
 
 class _Moment(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from reelrank.domain.candidate import HEADS
 from reelrank.domain.user import Rows
@@ -126,9 +126,12 @@ class TrainingSet:
         yield "user_ids", self.user_ids
 
 
-def no_labels(count: int) -> Floats:
-    """Labels of which nothing is known: (count, HEADS)."""
-    return np.full((count, len(HEADS)), np.nan, dtype=np.float32)
+def labels_of(count: int, **known: ArrayLike) -> Floats:
+    """Labels of `count` examples, (count, HEADS): what is `known` (count,) of a head, by its name, and nan for the others."""
+    labels = np.full((count, len(HEADS)), np.nan, dtype=np.float32)
+    for head, happened in known.items():
+        labels[:, HEADS.index(head)] = happened
+    return labels
 
 
 def check(features: Floats) -> None:

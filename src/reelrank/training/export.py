@@ -28,7 +28,7 @@ def export(trained: Trained, calibration: dict[str, Calibration], folder: Path, 
     _graph(_History(ranker), _history_example(ranker), folder / "history.onnx", _HISTORY_AXES, ("keys", "values"))
     _graph(_Candidates(ranker), _candidates_example(ranker), folder / "candidates.onnx", _CANDIDATES_AXES, ("logits", "watch_s"))
     arrays_of(trained, shifts or Shifts.none(len(trained.heads))).save(folder)
-    np.savez(folder / "dense.npz", values=trained.dense.values, scores=trained.dense.scores)
+    trained.dense.save(folder / "dense.npz")
     manifest = Manifest(
         format=FORMAT,
         features_version=FEATURES_VERSION,

@@ -17,7 +17,7 @@ from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.features.tokens import Deeds, tokens_of
 from reelrank.storage.lake import Lake
 from reelrank.storage.lake_schema import EVENTS_TABLE, EXAMPLES_TABLE
-from reelrank.training.examples import HEADS, Examples, ExamplesError, TrainingSet, Traits
+from reelrank.training.examples import HEADS, Examples, ExamplesError, TrainingSet, Traits, labels_of
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -92,7 +92,7 @@ def _examples(table: "DeltaTable", lake: Lake, video_rows: pl.DataFrame, since: 
 
 
 def _as_examples(shown: pl.DataFrame, user_ids: NDArray[np.str_], columns: VideoColumns) -> Examples:
-    labels = np.full((len(shown), len(HEADS)), np.nan, dtype=np.float32)
+    labels = labels_of(len(shown))
     for place, head in enumerate(HEADS):
         happened = pl.col("replays") > 0 if head == "replay" else pl.col(head)
         labels[:, place] = shown.select(happened.cast(pl.Float32).fill_null(np.nan)).to_series().to_numpy()

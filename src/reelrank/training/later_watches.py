@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.evaluation import retrieval
+from reelrank.features.spans import covered
 from reelrank.features.tokens import Action, Tokens
 
 Rows = NDArray[np.int64]
@@ -44,8 +45,7 @@ class LaterWatches:
         for first in range(0, len(self.user), _BLOCK):
             some = self.user[first : first + _BLOCK]
             scores = users[first : first + _BLOCK] @ videos.T
-            sizes = self.before.start[some + 1] - self.before.start[some]
-            seen = np.repeat(self.before.start[some] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+            seen, sizes = covered(self.before.start[some], self.before.start[some + 1])
             scores[np.repeat(np.arange(len(some)), sizes), self.before.video[seen]] = -np.inf
             indptr = self.indptr[first : first + len(some) + 1]
             hits = retrieval.found(retrieval.top(scores, k), indptr - indptr[0], self.video[indptr[0] : indptr[-1]])

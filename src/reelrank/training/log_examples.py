@@ -11,7 +11,7 @@ from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import WIDTH
 from reelrank.features.reader import FeatureReader
 from reelrank.features.tokens import deeds_of, tokens_of
-from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, no_labels
+from reelrank.training.examples import HEADS, Examples, TrainingSet, Traits, labels_of
 
 RESERVED_ONE_IN = 20
 
@@ -60,7 +60,7 @@ class LogExamples:
 
 def _examples(records: Sequence[Example], users: dict[str, int], columns: VideoColumns) -> Examples:
     places, slates = [record.place for record in records], [record.slate for record in records]
-    labels, watched_s = no_labels(len(records)), np.full(len(records), np.nan, dtype=np.float32)
+    labels, watched_s = labels_of(len(records)), np.full(len(records), np.nan, dtype=np.float32)
     for row, record in enumerate(records):
         for head in _TOLD.get(record.kind, ()):
             labels[row, HEADS.index(head)] = _label(record.labels, head)

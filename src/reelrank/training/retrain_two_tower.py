@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from reelrank.features.tokens import Tokens
 from reelrank.models.ranker_inputs import VideoTraits
 from reelrank.models.tower_session import TowerSession
 from reelrank.storage.artifacts import ArtifactStore
@@ -63,8 +62,5 @@ class TowerJudge:
         return Judged(self._later.user, {f"recall_at_{_AT}": found})
 
     def _user(self, session: TowerSession, user: int) -> np.ndarray:
-        tokens = self._later.before
-        begin, end = int(tokens.start[user]), int(tokens.start[user + 1])
-        columns = {name: column[begin:end] for name, column in tokens._asdict().items() if name != "start"}
-        vector = session.user(Tokens(np.array([0, end - begin]), **columns), self._traits)
+        vector = session.user(self._later.before.of(np.array([user])), self._traits)
         return np.zeros(session.width, dtype=np.float32) if vector is None else vector

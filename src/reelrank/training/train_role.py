@@ -20,7 +20,6 @@ from reelrank.training.examples import ExamplesError, TrainingSet
 from reelrank.training.online import Online, Positions
 from reelrank.training.online_learner import LostItself
 from reelrank.training.online_ranker import OnlineRanker
-from reelrank.training.publish import Verdict
 from reelrank.training.retrain import Retraining
 from reelrank.training.retrain_ranker import RANKER
 from reelrank.training.retrain_two_tower import TWO_TOWER
@@ -28,23 +27,15 @@ from reelrank.training.retrain_two_tower import TWO_TOWER
 logger = logging.getLogger(__name__)
 
 GROUP = "online"
-STATUS_FILE = "status.json"  # what the role did last, for those who show it
+STATUS_FILE = "status.json"  # what the role is at, for those who show it
 _WAIT_S = 0.2  # for examples
 _LOOK_S = 1.0  # for another version, and for what is due
 _AGAIN_S = 30.0  # after an attempt for which there was too little to learn from
-
-
-class LastRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The last time that a model was trained from the lake."""
-
-    at: float  # UTC seconds
-    seconds: float
-    published: bool
-    told: str
+_AFTER_FAILURE_S = 900.0  # a failed training is tried again, at the latest when the next one is due
 
 
 class TrainStatus(msgspec.Struct, kw_only=True):
-    """What the role is at."""
+    """How far the role is with learning online."""
 
     base: str = ""  # version of the ranker that goes on learning; empty while there is none
     learned: int = 0  # examples on top of it
@@ -52,11 +43,10 @@ class TrainStatus(msgspec.Struct, kw_only=True):
     learned_until: float = 0.0  # UTC seconds
     quarantined: dict[str, int] = {}  # reason -> examples
     progressive: dict[str, float] = {}  # head -> AUC of what was predicted before it was learned, over the last hours
-    runs: dict[str, LastRun] = {}  # model -> the last time that it was trained anew, or published with what it had learned
 
 
 class TrainRole:
-    """What `reelrank train` runs: two threads, one that learns online and one that retrains; either waits while the other is at a publication."""
+    """What `reelrank train` runs: two threads, one that learns online and one that retrains; only one of them publishes at a time."""
 
     def __init__(
         self, log: EventLog, seen: Callable[[Sequence[Example]], tuple[TrainingSet, list[int]]], retraining: Retraining, clock: Clock, folder: Path
@@ -71,8 +61,6 @@ class TrainRole:
         self._folder = folder
         self._publishing = threading.Lock()
         self._status_file = folder / STATUS_FILE
-        if self._status_file.exists():
-            self.status.runs = msgspec.json.decode(self._status_file.read_bytes(), type=TrainStatus).runs
 
     def follow(self, stopping: Callable[[], bool]) -> None:
         """Works until `stopping` says so, and stands back behind whoever serves on this machine."""
@@ -130,13 +118,6 @@ class TrainRole:
         finally:
             member.close()
 
-    def retrain(self, name: str) -> Verdict:
-        """Trains one model anew from the lake. Raises ExamplesError if there is too little to learn from."""
-        began = time.monotonic()
-        verdict = self._retraining.retrain(name)
-        self._note(name, verdict, time.monotonic() - began)
-        return verdict
-
     def _on_live_version(self, online: Online | None) -> Online | None:
         """Learning on top of whatever version is live: one that was published meanwhile, or rolled back to, is begun with as it is."""
         current = self._artifacts.current(RANKER)
@@ -164,7 +145,16 @@ class TrainRole:
             self._tell(online)
 
     def _publish(self, online: Online) -> None:
-        """All weights through the gates; learning goes on on top of them, or from the live version if they are refused."""
+        """All weights through the gates, unless a model is trained anew just now: learning does not wait for that, and the next time will do."""
+        if not self._publishing.acquire(blocking=False):
+            return
+        try:
+            self._through_the_gates(online)
+        finally:
+            self._publishing.release()
+
+    def _through_the_gates(self, online: Online) -> None:
+        """Learning goes on on top of what was published, or from the live version if it is refused."""
         began = time.monotonic()
         candidate = self._folder / "online" / "candidate"
         shutil.rmtree(candidate, ignore_errors=True)
@@ -172,20 +162,19 @@ class TrainRole:
         online.send_rows()
         told = online.learner.model.export(candidate)
         about: Mapping[str, str | int | float] = {**told, **online.positions.about(), "learned": online.learned, "data_until": online.learned_until}
-        with self._publishing:
-            try:
-                verdict = self._retraining.publish(RANKER, candidate, about)
-            except ExamplesError as problem:
-                logger.info("what was learned online can't be judged yet: %s", problem)
-                return
-            self._note(RANKER, verdict, time.monotonic() - began)
-            if not verdict.published:
-                logger.warning("%s", verdict)
-                return
-            online.rebase(verdict.version)
-            current = self._artifacts.current(RANKER)
-            if current is not None:
-                self._log.forget(MODEL_ROWS, 0, int(current.manifest.about[ROWS_FROM]))
+        try:
+            verdict = self._retraining.publish(RANKER, candidate, about)
+        except ExamplesError as problem:
+            logger.info("what was learned online can't be judged yet: %s", problem)
+            return
+        self._retraining.note(verdict, "online", time.monotonic() - began)
+        if not verdict.published:
+            logger.warning("%s", verdict)
+            return
+        online.rebase(verdict.version)
+        current = self._artifacts.current(RANKER)
+        if current is not None:
+            self._log.forget(MODEL_ROWS, 0, int(current.manifest.about[ROWS_FROM]))
 
     def _retrain_when_due(self, ended: threading.Event) -> None:
         """Each model when it is due; the first time as soon as there is enough to learn from."""
@@ -193,19 +182,22 @@ class TrainRole:
         tried_at = dict.fromkeys(every, -_AGAIN_S)
         while not ended.wait(_LOOK_S):
             for name, every_s in every.items():
-                last = self.status.runs.get(name)
-                if every_s == 0 or (last is not None and self._clock.now() - last.at < every_s) or time.monotonic() - tried_at[name] < _AGAIN_S:
+                if every_s == 0 or not self._is_due(name, every_s) or time.monotonic() - tried_at[name] < _AGAIN_S:
                     continue
-                tried_at[name] = time.monotonic()
                 try:
                     with self._publishing:
-                        logger.info("%s", self.retrain(name))
+                        logger.info("%s", self._retraining.retrain(name))
                 except (ExamplesError, StorageError) as problem:
+                    tried_at[name] = time.monotonic()
                     logger.info("%s is not trained yet: %s", name, problem)
+                except Exception:  # it is kept as the last run: what is learned online, and the other models, do not end with it
+                    tried_at[name] = time.monotonic()
+                    logger.exception("training %s failed", name)
 
-    def _note(self, name: str, verdict: Verdict, seconds: float) -> None:
-        self.status.runs[name] = LastRun(at=self._clock.now(), seconds=round(seconds, 1), published=verdict.published, told=str(verdict))
-        self._keep()
+    def _is_due(self, name: str, every_s: float) -> bool:
+        """Whether a model was not trained anew for so long, by whomever; what was published with what it had learned online does not count."""
+        last = self._retraining.last_runs.last(name)
+        return last is None or self._clock.now() - last.ended_at >= (min(every_s, _AFTER_FAILURE_S) if last.outcome == "failed" else every_s)
 
     def _tell(self, online: Online) -> None:
         status = self.status
@@ -213,12 +205,9 @@ class TrainRole:
         status.quarantined = dict(online.quarantine.state.counts)
         lately = {head: online.progressive.lately(head) for head in online.learner.model.heads}
         status.progressive = {head: found.auc for head, found in lately.items() if found is not None and found.auc == found.auc}
-        self._keep()
-
-    def _keep(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._status_file.with_suffix(f".{threading.get_ident()}")
-        draft.write_bytes(msgspec.json.encode(self.status))
+        draft = self._status_file.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode(status))
         draft.replace(self._status_file)
 
 

@@ -1,5 +1,6 @@
 """A training run on disk: a checkpoint that survives `kill -9`, event files for TensorBoard, and a picture of the run."""
 
+import math
 import os
 from pathlib import Path
 from types import TracebackType
@@ -53,7 +54,9 @@ class TrainingRun:
         os.replace(unfinished, self.folder / _CHECKPOINT)
 
     def note(self, name: str, step: int, value: float) -> None:
-        """One point of a curve."""
+        """One point of a curve; where there is no number, none."""
+        if not math.isfinite(value):
+            return
         self.curves.setdefault(name, []).append((step, value))
         if self._events is not None:
             self._events.add_scalar(name, value, step)

@@ -53,7 +53,6 @@ export class Feed {
     this.entries = first;
     this.current = this.#furthest = -1;
     this.#layOut();
-    this.#jump(0);
     await this.more();
   }
 
@@ -118,7 +117,7 @@ export class Feed {
     this.tail.element.style.setProperty("--index", this.entries.length);
     this.runway.append(this.tail.element);
     this.#mountAround(Math.max(0, this.current), this.#heading);
-    if (this.current >= 0 && !this.slide?.active) this.#jump(this.current);
+    if (!this.slide?.active) this.#jump(Math.max(0, this.current)); // also where nothing was seen yet: the browser keeps to what it snapped to
   }
 
   #mountAround(...centres) {
@@ -142,15 +141,18 @@ export class Feed {
     this.#slides.delete(index);
   }
 
+  /** What was seen may have moved since: the first videos take the place where the tail was. It counts only if it is still on screen. */
   #seen(seen) {
+    const onScreen = Math.round(this.scroller.scrollTop / this.scroller.clientHeight);
     for (const { target, isIntersecting, intersectionRatio } of seen) {
       if (!isIntersecting || intersectionRatio < 0.6) continue;
-      this.#enter(target === this.tail.element ? this.entries.length : [...this.#slides.values()].find((slide) => slide.element === target)?.index);
+      const index = target === this.tail.element ? this.entries.length : [...this.#slides.values()].find((slide) => slide.element === target)?.index;
+      if (index === onScreen) this.#enter(index);
     }
   }
 
   #enter(index) {
-    if (index === undefined || (index === this.current && this.slide?.active)) return;
+    if (index === this.current && this.slide?.active) return;
     this.slide?.leave();
     this.current = index;
     this.#furthest = Math.max(this.#furthest, Math.min(index, this.entries.length - 1));
