@@ -1,5 +1,6 @@
 """Online learning: every example once, predicted before it is learned, nothing lost or repeated by a kill, nothing poisonous learned."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,18 @@ def test_it_goes_on_at_its_checkpoint_as_if_nothing_had_been(log: EmbeddedEventL
     assert resumed.progressive.lately("long_view") == undisturbed.progressive.lately("long_view")
 
 
+def test_a_checkpoint_of_before_users_had_rows_is_gone_on_from(log: EmbeddedEventLog, tmp_path: Path) -> None:
+    append(log, [example(number) for number in range(100)])
+    first = caught_up(online(log, tmp_path / "online"))
+    first.checkpoint()
+    for kept in (tmp_path / "online" / "checkpoints").iterdir():
+        shutil.rmtree(kept / USER)
+    resumed = online(log, tmp_path / "online")
+    tables = resumed.learner.model.tables
+    assert resumed.learned == first.learned
+    assert (len(tables["video"]), len(tables[USER])) == (VIDEOS, 0)
+
+
 def test_killed_twenty_times_it_ends_with_the_same_weights_bit_by_bit(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training.killed_online", str(tmp_path), "20"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parents[1])
@@ -177,7 +190,7 @@ def test_ten_thousand_likes_of_one_user_move_that_users_row_alone(log: EmbeddedE
     assert np.array_equal(users.look_up(everyone), before) and before.any(axis=1).all()
     assert 0 < users.look_up(bot)[0, HEADS.index("like")] < 5  # the window lets some of a flood through, and steps grow shorter
     assert len(one.learner.model.tables["video"]) == 0 and np.array_equal(weights(one)[-2], dense)
-    assert {name for name in one.learner.changes()} == {USER}
+    assert set(one.learner.changes()) == {USER}
 
 
 def test_a_batch_whose_loss_explodes_is_left_out_and_too_many_end_it(log: EmbeddedEventLog, tmp_path: Path) -> None:

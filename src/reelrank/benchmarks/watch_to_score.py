@@ -1,7 +1,8 @@
 """How long from a finished watch until the ranker that serves says something else, with history and features held fixed.
 
 A small deployment runs all its roles. A replica follows rows exactly as `serve` does and scores one question again and
-again: an empty history, the same features. So what changes its answer is rows that were learned, and nothing else.
+again: the same user, an empty history, the same features. So what changes its answer is rows that were learned, and
+nothing else.
 """
 
 import threading

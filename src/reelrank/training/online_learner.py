@@ -68,7 +68,7 @@ class OnlineLearner:
         self._rows = {name: rows for name, rows in optimizers.items() if rows.learning_rate > 0}
         self._weights = [weight for weight in model.dense.parameters() if weight.requires_grad]
         for weight in self._weights:
-            weight.requires_grad_(self._config.dense_rate > 0)
+            weight.requires_grad_(self._config.dense_rate > 0)  # what is not learned costs no way back through the network
         self._dense = torch.optim.AdamW(self._weights, lr=self._config.dense_rate, weight_decay=0.0)
         self._losses: deque[float] = deque(maxlen=_LOSSES)
         self._left_out = 0  # in a row
