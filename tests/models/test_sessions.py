@@ -13,6 +13,7 @@ from reelrank.features.tokens import Tokens
 from reelrank.models.id_tables import Changes
 from reelrank.models.ranker_inputs import RankerSettings, VideoTraits
 from reelrank.models.sessions import Manifest, RankerSession, SessionError
+from reelrank.models.shifts import USER, user_keys
 from reelrank.training.calibration import Calibration
 from reelrank.training.examples import TrainingSet
 from reelrank.training.export import export
@@ -60,9 +61,9 @@ def test_other_networks_say_the_same_after_the_export(data, tmp_path, settings) 
 def test_a_candidate_is_scored_as_if_it_were_alone(session, data) -> None:
     history, traits = session.encode(history_of(data, 3), traits_of(data)), traits_of(data)
     features, videos = np.asarray(data.examples.features[:VIDEOS]), np.arange(VIDEOS)
-    together = session.score(history, videos, features, 1, NOW, traits)
+    together = session.score("nobody", history, videos, features, 1, NOW, traits)
     for video in (0, 7, VIDEOS - 1):
-        alone = session.score(history, videos[video : video + 1], features[video : video + 1], 1, NOW, traits)
+        alone = session.score("nobody", history, videos[video : video + 1], features[video : video + 1], 1, NOW, traits)
         for head, said in alone.items():
             assert said[0] == pytest.approx(together[head][video], abs=1e-5, rel=1e-5)
 
@@ -94,15 +95,27 @@ def test_one_user_is_scored_as_the_examples_are(session, data) -> None:
     for at in (0, 50, len(data.examples) - 1):
         history = session.encode(history_of(data, int(data.examples.user[at]), until=int(ends[at])), traits)
         one = data.examples.take(np.array([at]))
-        said = session.score(history, one.video, one.features, int(one.surface[0]), float(one.served_at[0]), traits)
+        said = session.score("nobody", history, one.video, one.features, int(one.surface[0]), float(one.served_at[0]), traits)
         for head, value in said.items():
             assert value[0] == pytest.approx(expected[head][at], abs=1e-4)
+
+
+def test_a_users_row_shifts_the_logits_of_that_users_candidates_alone(data, tmp_path) -> None:
+    session, traits = exported(data, tmp_path), traits_of(data)
+    before, _ = score_examples(session, data)
+    session.apply({USER: Changes(np.array([5]), user_keys([data.user_ids[3]]), np.array([[0.5, -1.0]], dtype=np.float32))})
+    after, _ = score_examples(session, data)
+    assert np.allclose(after - before, np.where((data.examples.user == 3)[:, None], [0.5, -1.0], 0.0), atol=1e-5)
+    one, history = np.asarray(data.examples.features[:1]), session.encode(history_of(data, 3), traits)
+    told = {user: session.score(user, history, np.arange(1), one, 1, NOW, traits) for user in ("u3", "u4")}
+    odds = {user: said["long_view"][0] / (1 - said["long_view"][0]) for user, said in told.items()}
+    assert np.log(odds["u3"] / odds["u4"]) == pytest.approx(-1.0, abs=1e-4)
 
 
 def test_nobodys_history_is_scored(session, data) -> None:
     traits = traits_of(data)
     nothing = session.encode(history_of(data, 0, until=0), traits)
-    said = session.score(nothing, np.arange(5), np.asarray(data.examples.features[:5]), 0, NOW, traits)
+    said = session.score("nobody", nothing, np.arange(5), np.asarray(data.examples.features[:5]), 0, NOW, traits)
     assert all(np.isfinite(values).all() and values.shape == (5,) for values in said.values())
     assert set(said) == {"click", "long_view", "watch_s"}
 

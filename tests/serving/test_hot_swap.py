@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from reelrank.models.id_tables import Changes
-from reelrank.models.live_tables import LiveTable, LiveTables
+from reelrank.models.live_tables import KeyedTable, LiveTable, LiveTables
+from reelrank.models.row_index import NO_KEY
 from reelrank.models.row_updates import ROWS_FROM, RowUpdate, encode_updates
+from reelrank.models.shifts import USER, user_keys
 from reelrank.serving.hot_swap import HotSwap
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.event_log import MODEL_ROWS, Record
@@ -19,14 +21,19 @@ from reelrank.storage.published import Published
 
 
 class Model:
-    """One table of one number a row; row i is that of id i."""
+    """Two tables of one number a row; row i of the videos is that of id i, no user has a row yet."""
 
     def __init__(self, folder: Path) -> None:
         weights = np.load(folder / "rows.npy")
-        self.tables = LiveTables({"video": LiveTable(np.arange(len(weights)), weights)})
+        users = KeyedTable(np.full(1, NO_KEY), np.zeros((1, 1), dtype=np.float32))
+        self.tables = LiveTables({"video": LiveTable(np.arange(len(weights)), weights), USER: users})
 
     def apply(self, update: Mapping[str, Changes]) -> None:
         self.tables.apply(update)
+
+    def shift(self, user_id: str) -> float:
+        with self.tables.held() as tables:
+            return float(tables[USER].look_up(user_keys([user_id]))[0, 0])
 
     def read(self, *ids: int) -> list[float]:
         with self.tables.held() as tables:
@@ -100,6 +107,18 @@ def test_who_starts_later_comes_to_the_same_rows(desk: Desk) -> None:
     while late.step():
         pass
     assert late._published.value.read(1, 2, 3) == desk.read(1, 2, 3) == [498.0, 499.0, 497.0]
+
+
+def test_users_get_rows_while_it_serves_and_lose_them_with_the_version(desk: Desk) -> None:
+    base = desk.publish(1.0)
+    changes = Changes(np.array([3, 1]), user_keys(["u7", "u9"]), np.array([[0.5], [-0.5]], dtype=np.float32))
+    desk.send(RowUpdate(base, 1, 100.0, {USER: changes}))
+    desk.read(1)
+    model = desk.published.value
+    assert [model.shift(user_id) for user_id in ("u7", "u8", "u9")] == [0.5, 0.0, -0.5]
+    desk.publish(1.0)
+    desk.read(1)
+    assert desk.published.value.shift("u7") == 0.0
 
 
 def test_a_version_that_is_rolled_back_to_is_as_it_was_published(desk: Desk) -> None:

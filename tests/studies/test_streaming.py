@@ -40,6 +40,17 @@ def test_where_the_world_changes_a_closer_copy_is_better(tmp_path: Path) -> None
     assert found["exposures"] == 400
 
 
+def test_users_who_change_are_followed_by_their_shift_alone(tmp_path: Path) -> None:
+    before, test = of_both(changed=False)
+    published(tmp_path / "artifact", before)
+    labels = test.examples.labels.copy()
+    labels[test.examples.user % 2 == 0] = 0.0  # half of the users have had enough
+    test = replace(test, examples=replace(test.examples, labels=labels))
+    rates = LearnerConfig(user_rate=0.5, row_rate=0.0, dense_rate=0.0)
+    found = follow(load_trained(tmp_path / "artifact")[0], before, test, rates, ["daily", "event"])
+    assert found["click"]["above_daily"]["event"]["lo"] > 0.02
+
+
 def test_nothing_is_learned_before_it_is_known(tmp_path: Path) -> None:
     before, test = of_both(changed=True)
     published(tmp_path / "artifact", before)

@@ -1,4 +1,4 @@
-"""A small model that learns online, and logs of examples for it: likes hang on the video alone, by its parity."""
+"""A small model that learns online, and logs of examples for it: likes hang on the video, by its parity, and on who only likes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from reelrank.domain.example import CLOSED, WATCHED, Example, Labels, PlaceFacts
 from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.models.id_tables import IdTable, IdTableConfig
 from reelrank.models.row_optimizer import RowAdagrad
+from reelrank.models.shifts import USER, user_keys
 from reelrank.storage.event_log import EXAMPLES, EventLog, Record
 from reelrank.training.examples import HEADS, TrainingSet, labels_of
 from reelrank.training.online import Online
@@ -25,19 +26,22 @@ CONFIG = OnlineConfig(batch=16, learner=LearnerConfig(row_rate=0.1, dense_rate=1
 
 
 class SmallModel:
-    """Logits = row of the video, times a matrix."""
+    """Logits = row of the video, times a matrix, plus the row of the user."""
 
     heads = HEADS
 
     def __init__(self, seed: int = 0) -> None:
         torch.manual_seed(seed)
-        self.tables = {"video": IdTable(IdTableConfig(width=4, admit_after=1, first_rows=8))}
+        videos = IdTable(IdTableConfig(width=4, admit_after=1, first_rows=8))
+        self.tables = {"video": videos, USER: IdTable(IdTableConfig(width=len(HEADS), admit_after=1, first_rows=2, spread=0.0))}
         self.dense = nn.Linear(4, len(HEADS))
 
     def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
         examples = seen.examples
-        places = self.tables["video"].admit(examples.video, float(examples.known_at.max()))
-        logits = self.dense(rows["video"].gather(places))
+        ids = {"video": examples.video, USER: user_keys(seen.user_ids.tolist())[examples.user]}
+        gathered = {name: rows[name].gather(self.tables[name].admit(keys, float(examples.known_at.max()))) for name, keys in ids.items() if name in rows}
+        shown = gathered.get("video", torch.zeros(len(examples), 4))
+        logits = self.dense(shown) + gathered.get(USER, torch.zeros(1, len(HEADS)))
         labels = torch.from_numpy(examples.labels)
         known = torch.isfinite(labels)
         losses = nn.functional.binary_cross_entropy_with_logits(logits, torch.nan_to_num(labels), reduction="none") * known
@@ -77,8 +81,8 @@ def example(number: int, kind: str = WATCHED, user: str = "", watched_s: float =
 
 def weights(online: Online) -> list[np.ndarray]:
     """All that was learned."""
-    table = online.learner.model.tables["video"]
-    return [table.weights, table.squares, table.index.keys, *(weight.detach().numpy() for weight in online.learner.model.dense.parameters())]
+    tables, dense = online.learner.model.tables.values(), online.learner.model.dense.parameters()
+    return [part for table in tables for part in (table.weights, table.squares, table.index.keys)] + [weight.detach().numpy() for weight in dense]
 
 
 def same(one: Online, other: Online) -> bool:
@@ -99,5 +103,6 @@ def seen(records: Sequence[Example]) -> tuple[TrainingSet, list[int]]:
             labels[row, HEADS.index(head)] = getattr(record.labels, head)
     at = np.array([record.impression_at for record in records])
     videos = np.array([int(record.place.video_id[1:]) for record in records])
-    examples = bare.examples(np.zeros(len(records), dtype=np.int64), videos, at, known_at=at, labels=labels)
-    return TrainingSet(examples, bare.tokens([[]]), bare.traits(0), np.array(["u"])), list(range(len(records)))
+    user_ids, users = np.unique([record.slate.user_id for record in records], return_inverse=True)
+    examples = bare.examples(users, videos, at, known_at=at, labels=labels)
+    return TrainingSet(examples, bare.tokens([[]] * len(user_ids)), bare.traits(0), user_ids), list(range(len(records)))

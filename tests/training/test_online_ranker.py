@@ -9,6 +9,7 @@ import pytest
 from reelrank.evaluation.prediction import auc
 from reelrank.models.row_optimizer import RowAdagrad
 from reelrank.models.sessions import RankerSession
+from reelrank.models.shifts import USER, user_keys
 from reelrank.training.examples import TrainingSet
 from reelrank.training.online_config import LearnerConfig
 from reelrank.training.online_learner import OnlineLearner
@@ -56,6 +57,7 @@ def test_rows_that_are_sent_make_the_session_say_what_the_learner_says(artifact:
     after = learner.model.answer(past, {name: RowAdagrad(table) for name, table in learner.model.tables.items()}).logits.detach().numpy()
     assert np.allclose(said(session, past), after, atol=1e-4)
     assert np.abs(after - before).max() > 0.01
+    assert len(learner.model.tables[USER]) == USERS
 
 
 def test_what_is_exported_says_what_the_learner_says_and_learning_goes_on_from_there(artifact: Path, past: TrainingSet, tmp_path: Path) -> None:
@@ -68,6 +70,31 @@ def test_what_is_exported_says_what_the_learner_says_and_learning_goes_on_from_t
     assert np.allclose(said(RankerSession(tmp_path), past), after, atol=1e-4)
     again = OnlineRanker.load(tmp_path, NOW)
     assert np.allclose(again.answer(past, {name: RowAdagrad(table) for name, table in again.tables.items()}).logits.detach().numpy(), after, atol=1e-5)
+
+
+def test_what_has_no_rate_is_not_learned(artifact: Path, past: TrainingSet) -> None:
+    learner = OnlineLearner(OnlineRanker.load(artifact, NOW), LearnerConfig(user_rate=0.1, row_rate=0.0, dense_rate=0.0))
+    before = learner.model.predict(past)
+    for first in range(0, 300, 50):
+        learner.learn(some(past, first, first + 50))
+    changed = learner.changes()
+    assert set(changed) == {USER}
+    shifts = learner.model.tables[USER].look_up(user_keys(past.user_ids.tolist()))
+    assert np.allclose(learner.model.predict(past) - before, shifts[past.examples.user], atol=1e-5)
+    nothing = OnlineLearner(OnlineRanker.load(artifact, NOW), LearnerConfig(user_rate=0.0, row_rate=0.0, dense_rate=0.0))
+    nothing.learn(some(past, 0, 50))
+    assert nothing.changes() == {} and np.array_equal(nothing.model.predict(past), before)
+
+
+def test_users_who_have_not_come_for_long_lose_their_rows(artifact: Path, past: TrainingSet) -> None:
+    ranker = OnlineRanker.load(artifact, NOW)
+    learner = OnlineLearner(ranker, LearnerConfig())
+    learner.learn(some(past, 0, 300))
+    later = replace(past, examples=replace(past.examples, known_at=past.examples.known_at + 31 * 86_400))
+    only = replace(later, examples=later.examples.take(np.flatnonzero(later.examples.user == 5)[:3]))
+    learner.learn(only)
+    rows = ranker.tables[USER].rows_of(user_keys(past.user_ids.tolist()))
+    assert np.flatnonzero(rows).tolist() == [5]
 
 
 def test_it_learns_that_the_world_has_changed(artifact: Path) -> None:

@@ -104,7 +104,7 @@ def _trial(system: Scratch, session: RankerSession, number: int) -> float:
     features = np.zeros((1, WIDTH), dtype=np.float32)
 
     def score() -> dict[str, float]:
-        said = session.score(session.encode(_EMPTY, traits), row, features, 0, slate["now"], traits)
+        said = session.score(slate["user_id"], session.encode(_EMPTY, traits), row, features, 0, slate["now"], traits)
         return {head: float(values[0]) for head, values in said.items()}
 
     _settled(score)

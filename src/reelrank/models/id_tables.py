@@ -102,6 +102,11 @@ class IdTable:
         return self._used - 1 - len(self._released)
 
     @property
+    def now(self) -> float:
+        """The last moment that it was told of, UTC seconds; -inf before the first."""
+        return self._now
+
+    @property
     def nbytes(self) -> int:
         """What it takes in memory."""
         return sum(getattr(self, name).nbytes for name in (*_BY_ROW, "handed_over")) + self.index.nbytes + self.waiting.nbytes

@@ -3,14 +3,33 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.models.id_tables import Changes
-from reelrank.models.row_index import NO_KEY, UNSEEN, Keys, Rows
+from reelrank.models.row_index import NO_KEY, UNSEEN, Keys, RowIndex, Rows
 
 Floats = NDArray[np.float32]
+
+
+class LiveRows(Protocol):
+    """Rows that are looked up by id and change."""
+
+    weights: Floats  # (rows, width)
+
+    def rows_of(self, ids: Keys) -> Rows:
+        """The rows of `ids`, in their shape; UNSEEN for those that have none."""
+        ...
+
+    def look_up(self, ids: Keys) -> Floats:
+        """What stands in the rows of `ids` (…): (…, width)."""
+        ...
+
+    def apply(self, changes: Changes) -> None:
+        """Gives rows to their owners and numbers to the rows. Who had one of these rows, or gets another one, has the old one no more."""
+        ...
 
 
 class LiveTable:
@@ -56,15 +75,50 @@ class LiveTable:
             self.places = np.concatenate([self.places, np.full(more, UNSEEN, dtype=np.int64)])
 
 
+class KeyedTable:
+    """Rows by 64-bit key, for ids that are no places in the catalogue."""
+
+    def __init__(self, keys: Keys, weights: Floats) -> None:
+        """`keys` (rows,) whose each row is, NO_KEY for nobody's; `weights` (rows, width). Both are taken over and written to."""
+        self.weights = weights
+        self._index = RowIndex(keys)
+
+    def rows_of(self, ids: Keys) -> Rows:
+        """The rows of `ids`, in their shape; UNSEEN for those that have none."""
+        return self._index.rows_of(ids.reshape(-1)).reshape(ids.shape)
+
+    def look_up(self, ids: Keys) -> Floats:
+        """What stands in the rows of `ids` (…): (…, width)."""
+        return self.weights[self.rows_of(ids)]
+
+    def apply(self, changes: Changes) -> None:
+        """As `LiveTable.apply`."""
+        rows, keys = changes.rows, changes.keys
+        self._make_room(int(rows.max(initial=0)) + 1)
+        before = self._index.keys[rows]
+        self._index.drop(rows[(before != keys) & (before != NO_KEY)])
+        coming = (before != keys) & (keys != NO_KEY)
+        elsewhere = self._index.rows_of(keys[coming])  # rows whose end is told in another record
+        self._index.drop(elsewhere[elsewhere != UNSEEN])
+        self._index.put(rows[coming], keys[coming])
+        self.weights[rows] = changes.weights
+
+    def _make_room(self, rows: int) -> None:
+        if rows > len(self.weights):
+            more = max(rows, 2 * len(self.weights)) - len(self.weights)
+            self.weights = np.concatenate([self.weights, np.zeros((more, self.weights.shape[1]), dtype=np.float32)])
+            self._index.grow(len(self.weights))
+
+
 class LiveTables:
     """Several tables. Whoever reads them inside `held` sees each update whole or not at all."""
 
-    def __init__(self, tables: Mapping[str, LiveTable]) -> None:
+    def __init__(self, tables: Mapping[str, LiveRows]) -> None:
         self._tables = dict(tables)
         self._lock = threading.Lock()
 
     @contextmanager
-    def held(self) -> Iterator[Mapping[str, LiveTable]]:
+    def held(self) -> Iterator[Mapping[str, LiveRows]]:
         """The tables, as long as the block lasts unchanged."""
         with self._lock:
             yield self._tables

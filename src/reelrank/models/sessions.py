@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from reelrank.features.definitions import FEATURES_VERSION
 from reelrank.features.tokens import Column, Rows, Tokens
-from reelrank.models import video_tables
 from reelrank.models.dense_inputs import DenseInputs
 from reelrank.models.id_tables import Changes
 from reelrank.models.ranker_inputs import (
@@ -27,6 +26,9 @@ from reelrank.models.ranker_inputs import (
     read_tokens,
     token_inputs,
 )
+from reelrank.models.row_index import Keys
+from reelrank.models.shifts import user_keys
+from reelrank.models.video_tables import TableArrays, VideoTables
 
 FORMAT = 1  # changes when an artifact of before can't be read any more
 
@@ -76,7 +78,7 @@ class RankerSession:
                 f"the ranker in {folder} has format {self.manifest.format} and features of version {self.manifest.features_version}; "
                 f"this release has {FORMAT} and {FEATURES_VERSION}: train it again"
             )
-        self.tables = video_tables.load(folder)
+        self.tables = VideoTables(TableArrays.load(folder))
         self._dense = DenseInputs.load(folder / "dense.npz")
         self._history, self._candidates = _graph(folder / "history.onnx"), _graph(folder / "candidates.onnx")
         settings = self.manifest.settings
@@ -101,11 +103,12 @@ class RankerSession:
         keep = slice(-(self.manifest.settings.window + self.manifest.settings.strong), None)
         return EncodedHistory(longer.keys[..., keep, :], longer.values[..., keep, :], longer.place[keep], longer.occurred_at[keep])
 
-    def score(self, history: EncodedHistory, videos: Rows, features: Floats, surface: int, now: float, traits: VideoTraits) -> dict[str, Floats]:
-        """Calibrated chances of each head, and `watch_s`, of n candidates with raw features (n, WIDTH): each (n,)."""
+    def score(self, user_id: str, history: EncodedHistory, videos: Rows, features: Floats, surface: int, now: float, traits: VideoTraits) -> dict[str, Floats]:
+        """Calibrated chances of each head, and `watch_s`, of a user's n candidates with raw features (n, WIDTH): each (n,)."""
         ranks, ages = rank_buckets(history.count - 1 - history.place), age_buckets(now - history.occurred_at)
         lags = (ranks[None, None], ages[None, None])
-        logits, watch_s = self.score_rows(history.keys, history.values, videos[None], np.full((1, len(videos)), surface), features[None], *lags, traits)
+        users, surfaces = user_keys((user_id,)), np.full((1, len(videos)), surface)
+        logits, watch_s = self.score_rows(users, history.keys, history.values, videos[None], surfaces, features[None], *lags, traits)
         return self.predictions(logits[0], watch_s[0])
 
     def encode_rows(self, tokens: TokenInputs, ranks: Rows | None, traits: VideoTraits, past: tuple[Floats, Floats] | None = None) -> tuple[Floats, Floats]:
@@ -117,13 +120,13 @@ class RankerSession:
         return _run(self._history, vectors=vectors, actions=tokens.actions, buckets=tokens.buckets, ranks=ranks, past_keys=keys, past_values=values)
 
     def score_rows(
-        self, keys: Floats, values: Floats, videos: Rows, surface: Rows, features: Floats, ranks: Rows, ages: Rows, traits: VideoTraits
+        self, users: Keys, keys: Floats, values: Floats, videos: Rows, surface: Rows, features: Floats, ranks: Rows, ages: Rows, traits: VideoTraits
     ) -> tuple[Floats, Floats]:
-        """Logits (b, c, heads) and seconds (b, c) of candidates (b, c) that look at b histories by `ranks` and `ages` (b, c or 1, s)."""
+        """Logits (b, c, heads) and seconds (b, c) of candidates (b, c) that look at the histories of `users` (b,) by `ranks` and `ages` (b, c or 1, s)."""
         dense = self._dense.transform(features.reshape(-1, features.shape[-1])).reshape(features.shape)
         vectors, surface = self.tables.vectors(videos, traits), np.minimum(surface, SURFACES - 1)
         logits, watch_s = _run(self._candidates, vectors=vectors, surface=surface, dense=dense, ranks=ranks, ages=ages, keys=keys, values=values)
-        return logits + self.tables.head_shift(), watch_s
+        return logits + self.tables.shift(users)[:, None], watch_s
 
     def predictions(self, logits: Floats, watch_s: Floats) -> dict[str, Floats]:
         """Logits (n, heads) and seconds (n,) as what is told to the outside."""

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from reelrank.features.tokens import Column, Rows
-from reelrank.models.live_tables import LiveTable, LiveTables
+from reelrank.models.live_tables import KeyedTable, LiveTable, LiveTables
 from reelrank.models.ranker_inputs import Floats, VideoTraits
+from reelrank.models.row_index import NO_KEY, Keys
+from reelrank.models.shifts import HEAD, USER, Shifts
 
 UNSEEN = 0  # the row of whatever has none of its own
 LENGTHS = 12  # buckets of the duration
-HEAD = "head"  # beside those of the videos: row 1, what is added to the logits
 NAMES = ("video", "author", "sound", "tag", "length")
 _ADMITTED = NAMES[:-1]  # every length has a row
 
@@ -42,16 +43,41 @@ class Admitted:
         return Places(_at(self.video, rows), _at(self.author, author), _at(self.sound, sound), _at(self.tag, tag), length_buckets(traits.duration_s[rows]))
 
 
+class TableArrays(NamedTuple):
+    """All that a ranker looks up, as it lies in the folder of its artifact."""
+
+    admitted: Admitted
+    rows: dict[str, Floats]  # (rows, d) by the names of NAMES
+    content: Floats  # (C, d)
+    shifts: Shifts
+
+    @classmethod
+    def load(cls, folder: Path) -> "TableArrays":
+        """Reads what `save` wrote, memory-mapped: a page is copied when something in it changes."""
+        admitted = Admitted(**{name: _mapped(folder / f"places-{name}.npy") for name in _ADMITTED})
+        return cls(admitted, {name: _mapped(folder / f"rows-{name}.npy") for name in NAMES}, np.load(folder / "content.npy"), Shifts.load(folder))
+
+    def save(self, folder: Path) -> None:
+        """Writes places and rows as .npy files into a folder that exists."""
+        for name in NAMES:
+            np.save(folder / f"rows-{name}.npy", self.rows[name])
+        for name in _ADMITTED:
+            np.save(folder / f"places-{name}.npy", getattr(self.admitted, name))
+        np.save(folder / "content.npy", self.content)
+        self.shifts.save(folder)
+
+
 class VideoTables:
     """The learned rows, in NumPy: what serving gathers from. They may change at any moment, all rows of an update at once."""
 
-    def __init__(self, admitted: Admitted, rows: dict[str, Floats], content: Floats) -> None:
-        """`rows` (rows, d) by the names of NAMES, those of HEAD (2, heads), and `content` (C, d); what is given is taken over and written to."""
-        tables = {name: LiveTable(getattr(admitted, name), rows[name]) for name in _ADMITTED}
-        tables["length"] = LiveTable(np.arange(LENGTHS), rows["length"])
-        tables[HEAD] = LiveTable(np.array([UNSEEN, 1]), rows[HEAD])
-        self.live = LiveTables(tables)
-        self.content = content
+    def __init__(self, arrays: TableArrays) -> None:
+        """What is given is taken over and written to."""
+        rows, shifts = arrays.rows, arrays.shifts
+        videos = {name: LiveTable(getattr(arrays.admitted, name), rows[name]) for name in _ADMITTED}
+        videos["length"] = LiveTable(np.arange(LENGTHS), rows["length"])
+        shifted = {HEAD: KeyedTable(np.array([NO_KEY, 1]), shifts.everyone), USER: KeyedTable(shifts.keys, shifts.users)}
+        self.live = LiveTables({**videos, **shifted})
+        self.content = arrays.content
 
     def vectors(self, rows: Rows, traits: VideoTraits) -> Floats:
         """The vectors of the videos `rows` (…): (…, d)."""
@@ -62,10 +88,10 @@ class VideoTables:
             tags = (tables["tag"].weights[places] * tagged).sum(axis=-2) / np.maximum(tagged.sum(axis=-2), 1)
         return np.asarray(summed + tags + traits.content[rows] @ self.content, dtype=np.float32)
 
-    def head_shift(self) -> Floats:
-        """What was learned to be added to the logits: (heads,)."""
+    def shift(self, users: Keys) -> Floats:
+        """What was learned to be added to the logits of the candidates of users (n,), by `shifts.user_keys`: (n, heads)."""
         with self.live.held() as tables:
-            return tables[HEAD].weights[1]
+            return tables[HEAD].weights[1] + tables[USER].look_up(users)
 
 
 def length_buckets(duration_s: Column) -> Rows:
@@ -94,22 +120,6 @@ def _admitted(ids: Rows, seen: Rows, after: int) -> Rows:
 def _at(places: Rows, ids: Rows) -> Rows:
     known = (ids >= 0) & (ids < len(places))
     return np.where(known, places[np.where(known, ids, 0)] if len(places) else UNSEEN, UNSEEN)
-
-
-def save(tables: VideoTables, folder: Path) -> None:
-    """Writes the places and rows of each table as .npy files."""
-    with tables.live.held() as live:
-        for name in (*NAMES, HEAD):
-            np.save(folder / f"rows-{name}.npy", live[name].weights)
-        for name in _ADMITTED:
-            np.save(folder / f"places-{name}.npy", live[name].places)
-    np.save(folder / "content.npy", tables.content)
-
-
-def load(folder: Path) -> VideoTables:
-    """Reads what `save` wrote, memory-mapped: a page is copied when something in it changes."""
-    admitted = Admitted(**{name: _mapped(folder / f"places-{name}.npy") for name in _ADMITTED})
-    return VideoTables(admitted, {name: _mapped(folder / f"rows-{name}.npy") for name in (*NAMES, HEAD)}, np.load(folder / "content.npy"))
 
 
 def rows_of(admitted: Admitted) -> dict[str, int]:

@@ -80,7 +80,7 @@ class RankerScorer:
             if size:
                 tokens = tokens_of(deeds_of((user,)), columns.duration_s).before(np.array([now]))  # as in training: what was known then
                 surface = columns.surfaces.get(context.surface, 0)
-                said.append(session.score(session.encode(tokens, traits), rows[begin:end], features[begin:end], surface, now, traits))
+                said.append(session.score(user.user_id, session.encode(tokens, traits), rows[begin:end], features[begin:end], surface, now, traits))
         heads = {head: np.concatenate([one[head] for one in said]).astype(np.float64) for head in said[0]}
         wrong = [head for head, values in heads.items() if not np.isfinite(values).all()]
         if wrong:

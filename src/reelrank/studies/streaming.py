@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from reelrank.domain.user import Rows
 from reelrank.evaluation.paired import auc_shares, interval
 from reelrank.models.ranker_inputs import RankerSettings
+from reelrank.models.shifts import Shifts
 from reelrank.studies.kuairand_examples import examples_of
 from reelrank.studies.kuairand_ranker import Split
 from reelrank.training.examples import TrainingSet
@@ -75,7 +76,7 @@ def follow(
     on_progress: OnProgress = lambda _: None,
 ) -> dict[str, Any]:
     """Lets a ranker learn through `test`, in order of time, and measures copies of it that are synced at each of `syncs`."""
-    learner = OnlineLearner(OnlineRanker(trained, {}, np.zeros((2, len(trained.heads)), dtype=np.float32), float(test.examples.served_at[0])), rates)
+    learner = OnlineLearner(OnlineRanker(trained, {}, Shifts.none(len(trained.heads)), float(test.examples.served_at[0])), rates)
     newest = np.arange(len(before.examples))[-_WARM_UP:]
     for first in range(0, len(newest), _BATCH):
         learner.observe(narrowed(before, newest[first : first + _BATCH]))

@@ -11,23 +11,23 @@ from torch import Tensor, nn
 
 from reelrank.features.definitions import COLUMN, FEATURES_VERSION
 from reelrank.features.tokens import Action
-from reelrank.models import video_tables
 from reelrank.models.ranker import CandidateTensors, Encoded, Ranker, TokenTensors
 from reelrank.models.sessions import FORMAT, Manifest
-from reelrank.models.video_tables import HEAD, VideoTables
+from reelrank.models.shifts import Shifts
+from reelrank.models.video_tables import TableArrays
 from reelrank.training.calibration import Calibration
 from reelrank.training.ranker_data import Trained
 
 _OPSET = 17
 
 
-def export(trained: Trained, calibration: dict[str, Calibration], folder: Path, **about: Any) -> None:
-    """Writes the artifact into `folder`; `about` is kept with it for people to read."""
+def export(trained: Trained, calibration: dict[str, Calibration], folder: Path, shifts: Shifts | None = None, **about: Any) -> None:
+    """Writes the artifact into `folder`, with the `shifts` that were learned online; `about` is kept with it for people to read."""
     folder.mkdir(parents=True, exist_ok=True)
     ranker = trained.ranker.eval()
     _graph(_History(ranker), _history_example(ranker), folder / "history.onnx", _HISTORY_AXES, ("keys", "values"))
     _graph(_Candidates(ranker), _candidates_example(ranker), folder / "candidates.onnx", _CANDIDATES_AXES, ("logits", "watch_s"))
-    video_tables.save(tables_of(trained), folder)
+    arrays_of(trained, shifts or Shifts.none(len(trained.heads))).save(folder)
     trained.dense.save(folder / "dense.npz")
     manifest = Manifest(
         format=FORMAT,
@@ -41,13 +41,12 @@ def export(trained: Trained, calibration: dict[str, Calibration], folder: Path, 
     (folder / "ranker.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))  # last: it seals the folder
 
 
-def tables_of(trained: Trained) -> VideoTables:
+def arrays_of(trained: Trained, shifts: Shifts) -> TableArrays:
     """The learned rows as NumPy arrays of their own."""
     rows = {name: table.get_parameter("weight").detach().numpy().copy() for name, table in trained.vectors.tables.items()}
-    rows[HEAD] = np.zeros((2, len(trained.heads)), dtype=np.float32)
     content = trained.vectors.content
     none = np.zeros((0, trained.settings.width), dtype=np.float32)
-    return VideoTables(trained.admitted, rows, none if content is None else content.weight.detach().numpy().T.copy())
+    return TableArrays(trained.admitted, rows, none if content is None else content.weight.detach().numpy().T.copy(), shifts)
 
 
 class _History(nn.Module):

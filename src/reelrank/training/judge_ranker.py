@@ -6,6 +6,7 @@ import numpy as np
 
 from reelrank.evaluation.paired import auc_shares, log_likelihoods
 from reelrank.models.sessions import RankerSession
+from reelrank.models.shifts import user_keys
 from reelrank.training.examples import TrainingSet
 from reelrank.training.publish import Judged, Unfit, predicted
 from reelrank.training.ranker_data import RankerData
@@ -50,5 +51,5 @@ def parity(folder: Path, seen: TrainingSet) -> float:
     some = TrainingSet(seen.examples.take(np.arange(min(len(seen.examples), _COMPARED))), seen.tokens, seen.traits, seen.user_ids)
     trained, _ = load_trained(folder)
     session = RankerSession(folder)
-    network = RankerData(some, trained).predict_all()[0] + session.tables.head_shift()
+    network = RankerData(some, trained).predict_all()[0] + session.tables.shift(user_keys(some.user_ids.tolist())[some.examples.user])
     return float(np.abs(network - score_examples(session, some)[0]).max(initial=0.0))

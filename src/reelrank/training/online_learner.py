@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reelrank.models.id_tables import Changes, IdTable
 from reelrank.models.row_optimizer import RowAdagrad
+from reelrank.models.shifts import USER
 from reelrank.training.examples import TrainingSet
 from reelrank.training.online_config import LearnerConfig
 
@@ -36,7 +37,7 @@ class OnlineModel(Protocol):
     dense: nn.Module
 
     def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
-        """Gathers the rows of all examples and answers. Gives rows to new ids on the way."""
+        """Gathers the rows of all examples and answers. Only the tables named in `rows` are learned: new ids get rows there on the way."""
         ...
 
     def export(self, folder: Path) -> dict[str, str | int | float]:
@@ -63,8 +64,11 @@ class OnlineLearner:
         self.model = model
         self.batches = 0  # learned from
         self._config = config or LearnerConfig()
-        self._rows = {name: RowAdagrad(table, self._config.row_rate) for name, table in model.tables.items()}
+        optimizers = {name: _optimizer(name, table, self._config) for name, table in model.tables.items()}
+        self._rows = {name: rows for name, rows in optimizers.items() if rows.learning_rate > 0}
         self._weights = [weight for weight in model.dense.parameters() if weight.requires_grad]
+        for weight in self._weights:
+            weight.requires_grad_(self._config.dense_rate > 0)
         self._dense = torch.optim.AdamW(self._weights, lr=self._config.dense_rate, weight_decay=0.0)
         self._losses: deque[float] = deque(maxlen=_LOSSES)
         self._left_out = 0  # in a row
@@ -90,7 +94,7 @@ class OnlineLearner:
 
     def observe(self, seen: TrainingSet) -> None:
         """Lets the optimizers know what the model has learned from before, without learning it again: their first steps have the right size then."""
-        self.model.answer(seen, self._rows).losses.sum().backward()
+        _backward(self.model.answer(seen, self._rows).losses)
         for rows in self._rows.values():
             rows.observe()
         self._forget_gradients()
@@ -118,6 +122,8 @@ class OnlineLearner:
     def restore(self, folder: Path) -> None:
         """Goes on as if nothing had been between this and `save`."""
         for name, table in self.model.tables.items():
+            if not (folder / name).exists():  # a checkpoint of before there was such a table
+                continue
             restored = IdTable.load(folder / name)
             table.__dict__.update(restored.__dict__)  # the model and the optimizer hold the table itself
         state = torch.load(folder / "learner.pt", weights_only=True)
@@ -128,7 +134,7 @@ class OnlineLearner:
         self._sent = {name: table.edition for name, table in self.model.tables.items()}
 
     def _step(self, losses: Tensor) -> None:
-        losses.sum().backward()  # a row takes a step of the same size however many others are in the batch
+        _backward(losses)
         for weight in self._weights:
             if weight.grad is not None:
                 weight.grad /= len(losses)
@@ -144,3 +150,14 @@ class OnlineLearner:
 
     def _forget_gradients(self) -> None:
         self._dense.zero_grad()
+
+
+def _optimizer(name: str, table: IdTable, config: LearnerConfig) -> RowAdagrad:
+    if name == USER:  # most users come with few outcomes: the first steps are as long as these are surprising, not all of one length
+        return RowAdagrad(table, config.user_rate, epsilon=1.0)
+    return RowAdagrad(table, config.row_rate)
+
+
+def _backward(losses: Tensor) -> None:
+    if losses.requires_grad:  # something is learned
+        losses.sum().backward()  # a row takes a step of the same size however many others are in the batch

@@ -1,6 +1,6 @@
 """The ranker as it learns online: its rows in id tables that grow with the catalogue, its network beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from reelrank.features.tokens import Rows
 from reelrank.models.id_tables import IdTable, IdTableConfig
 from reelrank.models.ranker import CandidateTensors, TokenTensors, VideoVectors
 from reelrank.models.ranker_inputs import SURFACES, Floats, VideoTraits
-from reelrank.models.row_index import NO_KEY, UNSEEN
+from reelrank.models.row_index import NO_KEY, UNSEEN, Keys
 from reelrank.models.row_optimizer import RowAdagrad
-from reelrank.models.video_tables import HEAD, LENGTHS, NAMES, Admitted, length_buckets
+from reelrank.models.shifts import HEAD, USER, Shifts, user_keys
+from reelrank.models.video_tables import LENGTHS, NAMES, Admitted, length_buckets
 from reelrank.training.calibration import Calibration
 from reelrank.training.examples import TrainingSet
 from reelrank.training.export import export
@@ -27,6 +28,9 @@ from reelrank.training.ranker_weights import load_trained, save_weights
 
 Gather = Callable[[str, Rows], Tensor]  # name of a table, rows (...,) -> what stands in them (..., width)
 
+_OF_USERS = IdTableConfig(admit_after=1, spread=0.0, max_rows=2_000_000)  # zero until it is learned; with eight heads 160 MB at most
+_EXPIRED_EVERY_S = 3_600.0  # of event time: looking for who has not come for long takes milliseconds
+
 
 class OnlineRanker:
     """A published ranker that goes on learning. New ids get rows as they come up often enough."""
@@ -34,8 +38,7 @@ class OnlineRanker:
     tables: Mapping[str, IdTable]
     dense: nn.Module
 
-    def __init__(self, trained: Trained, calibration: dict[str, Calibration], shift: Floats, now: float) -> None:
-        """`shift` (2, heads): in its row 1 what is added to the logits."""
+    def __init__(self, trained: Trained, calibration: dict[str, Calibration], shifts: Shifts, now: float) -> None:
         self.heads = trained.heads
         self._trained = trained
         self._calibration = calibration
@@ -44,7 +47,8 @@ class OnlineRanker:
         places["length"] = np.arange(LENGTHS)
         weights = {name: table.get_parameter("weight") for name, table in trained.vectors.tables.items()}
         tables = {name: _table(config, ids, weights[name], now) for name, ids in places.items()}
-        tables[HEAD] = IdTable.holding(IdTableConfig(), np.array([NO_KEY, 1]), shift, now)
+        tables[HEAD] = IdTable.holding(IdTableConfig(), np.array([NO_KEY, 1]), shifts.everyone, now)
+        tables[USER] = IdTable.holding(_OF_USERS, shifts.keys, shifts.users, now)
         self.tables = tables
         content = trained.vectors.content
         self.dense = nn.ModuleList([trained.ranker, *([] if content is None else [content])])
@@ -54,23 +58,23 @@ class OnlineRanker:
     @classmethod
     def load(cls, folder: Path, now: float) -> "OnlineRanker":
         """The ranker of an artifact, to go on from at the moment `now` (UTC seconds)."""
-        return cls(*load_trained(folder), np.load(folder / f"rows-{HEAD}.npy"), now)
+        return cls(*load_trained(folder), Shifts.load(folder), now)
 
     def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
-        self._admit(seen.examples.video, traits_of(seen), float(seen.examples.known_at.max()))
-        logits, watch = self._said(seen, lambda name, places: rows[name].gather(places))
+        self._admit(seen, rows.keys())
+        logits, watch = self._said(seen, lambda name, places: rows[name].gather(places) if name in rows else self._held(name, places))
         return Answers(logits, self._losses(seen, logits, watch))
 
     @torch.no_grad()
     def predict(self, seen: TrainingSet) -> Floats:
         """Logits (n, heads), without learning anything."""
-        return self._said(seen, lambda name, places: torch.from_numpy(self.tables[name].weights.take(places, axis=0)))[0].numpy()
+        return self._said(seen, self._held)[0].numpy()
 
     def export(self, folder: Path) -> dict[str, str | int | float]:
         trained = self.trained()
-        export(trained, self._calibration, folder)
+        users = self.tables[USER]
+        export(trained, self._calibration, folder, Shifts(self.tables[HEAD].weights, users.index.keys, users.weights))
         save_weights(trained, folder)
-        np.save(folder / f"rows-{HEAD}.npy", self.tables[HEAD].weights)
         return {FEATURES: FEATURES_VERSION}
 
     def trained(self) -> Trained:
@@ -83,11 +87,20 @@ class OnlineRanker:
             vectors.tables[name].weight = nn.Parameter(torch.from_numpy(self.tables[name].weights.copy()))
         return Trained(before.settings, before.dense, admitted, vectors, before.ranker)
 
-    def _admit(self, videos: Rows, traits: VideoTraits, now: float) -> None:
-        """Counts that these videos came up."""
-        for name, ids in _ids_of(videos, traits).items():
-            self.tables[name].admit(ids, now)
-        self.tables["tag"].admit(_or_nobody(traits.tags[videos]), now)
+    def _admit(self, seen: TrainingSet, learned: Collection[str]) -> None:
+        """Counts in the tables that are `learned` that these users and videos came up."""
+        videos, traits, now = seen.examples.video, traits_of(seen), float(seen.examples.known_at.max())
+        came_up = {**_ids_of(videos, traits), "tag": _or_nobody(traits.tags[videos]), USER: _users_of(seen)}
+        users = self.tables[USER]
+        if now // _EXPIRED_EVERY_S > users.now // _EXPIRED_EVERY_S:
+            users.expire(now)
+        for name, ids in came_up.items():
+            if name in learned:
+                self.tables[name].admit(ids, now)
+
+    def _held(self, name: str, places: Rows) -> Tensor:
+        """What stands in rows that are not learned."""
+        return torch.from_numpy(self.tables[name].weights.take(places, axis=0))
 
     def _said(self, seen: TrainingSet, gather: Gather) -> tuple[Tensor, Tensor]:
         """Logits (n, heads) and those of the watch time (n, thresholds)."""
@@ -111,7 +124,8 @@ class OnlineRanker:
         )
         logits, watch = ranker(candidates, history)
         order, of_example = torch.from_numpy(np.argsort(batch.example[there])), torch.from_numpy(there)
-        shift = gather(HEAD, self.tables[HEAD].rows_of(np.ones(1, dtype=np.int64)))  # (1, heads)
+        everyone = gather(HEAD, self.tables[HEAD].rows_of(np.ones(1, dtype=np.int64)))  # (1, heads)
+        shift = everyone + gather(USER, self.tables[USER].rows_of(_users_of(seen)))  # (n, heads)
         return logits[of_example][order] + shift, watch[of_example][order]
 
     def _vectors(self, videos: Rows, traits: VideoTraits, gather: Gather) -> Tensor:
@@ -154,6 +168,11 @@ def _places(table: IdTable) -> Rows:
 def _ids_of(videos: Rows, traits: VideoTraits) -> dict[str, Rows]:
     """What each video is looked up by in the tables that have one row for it."""
     return {"video": videos, "author": traits.author[videos], "sound": _or_nobody(traits.sound[videos]), "length": length_buckets(traits.duration_s[videos])}
+
+
+def _users_of(seen: TrainingSet) -> Keys:
+    """By which key each example's user is looked up: (n,)."""
+    return user_keys(seen.user_ids.tolist())[seen.examples.user]
 
 
 def _or_nobody(ids: Rows) -> Rows:

@@ -6,11 +6,10 @@ import msgspec
 import numpy as np
 import torch
 
-from reelrank.models import video_tables
 from reelrank.models.dense_inputs import DenseInputs
 from reelrank.models.ranker import Ranker, VideoVectors
 from reelrank.models.sessions import Manifest
-from reelrank.models.video_tables import NAMES, Admitted, rows_of
+from reelrank.models.video_tables import NAMES, TableArrays, rows_of
 from reelrank.training.calibration import Calibration
 from reelrank.training.ranker_data import Trained
 
@@ -28,13 +27,10 @@ def load_trained(folder: Path) -> tuple[Trained, dict[str, Calibration]]:
     state = torch.load(folder / _FILE, weights_only=True)
     with np.load(folder / "dense.npz", allow_pickle=False) as dense:
         inputs = DenseInputs(dense["values"], dense["scores"])
-    with video_tables.load(folder).live.held() as tables:
-        admitted = Admitted(*(tables[name].places for name in Admitted.__dataclass_fields__))
-        rows = {name: tables[name].weights for name in NAMES}
+    admitted, rows, content, _ = TableArrays.load(folder)
     knots = torch.zeros(len(manifest.features), manifest.settings.bins + 1)
     ranker = Ranker(manifest.settings, manifest.heads, knots, torch.zeros_like(state["watch_time.thresholds_s"]))
     ranker.load_state_dict(state)
-    content = np.load(folder / "content.npy")
     vectors = VideoVectors(rows_of(admitted), len(content), manifest.settings.width)
     with torch.no_grad():
         for name in NAMES:

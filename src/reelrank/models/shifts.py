@@ -1,0 +1,59 @@
+"""Shifts: what was learned online to be added to the logits, of everyone's candidates and of each user's.
+
+A user's shift is the same for all candidates, so it changes no order within a slate. It makes chances true: who has
+begun to skip everything is believed within seconds, and the value of showing one more video, the thresholds, and
+whatever compares chances across users or moments hang on that.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelrank.models.row_index import NO_KEY, Keys
+
+Floats = NDArray[np.float32]
+
+HEAD = "head"  # row 1 is everyone's
+USER = "user"
+
+
+class Shifts(NamedTuple):
+    """All of them as arrays."""
+
+    everyone: Floats  # (2, heads) in row 1
+    keys: Keys  # (rows,) whose each row of `users` is, NO_KEY for nobody's
+    users: Floats  # (rows, heads) row 0, of those without a row, is zero
+
+    @classmethod
+    def none(cls, heads: int) -> "Shifts":
+        """Before anything was learned online."""
+        return cls(np.zeros((2, heads), dtype=np.float32), np.full(1, NO_KEY), np.zeros((1, heads), dtype=np.float32))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Shifts":
+        """Reads what `save` wrote, memory-mapped: a page is copied when something in it changes."""
+        everyone = _mapped(folder / f"rows-{HEAD}.npy")
+        if not (folder / f"rows-{USER}.npy").exists():  # an artifact from before users had rows
+            return cls.none(everyone.shape[1])._replace(everyone=everyone)
+        return cls(everyone, _mapped(folder / f"keys-{USER}.npy"), _mapped(folder / f"rows-{USER}.npy"))
+
+    def save(self, folder: Path) -> None:
+        """Writes them as .npy files into the folder of an artifact."""
+        np.save(folder / f"rows-{HEAD}.npy", self.everyone)
+        np.save(folder / f"keys-{USER}.npy", self.keys)
+        np.save(folder / f"rows-{USER}.npy", self.users)
+
+
+def user_keys(user_ids: Sequence[str]) -> Keys:
+    """64 bits of each user id's BLAKE2b (n,): users have no dense rows, and that any two of a million share a key has a chance of 3e-8."""
+    digests = b"".join(blake2b(user_id.encode(), digest_size=8).digest() for user_id in user_ids)
+    keys = np.frombuffer(digests, dtype="<i8").astype(np.int64)
+    return np.where(keys == NO_KEY, 0, keys)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="c").view(np.ndarray)
