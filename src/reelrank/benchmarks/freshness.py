@@ -4,7 +4,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from reelrank.benchmarks.wires import UnexpectedAnswer, Wires
 from reelrank.domain.event import Like, VideoPublished
 from reelrank.domain.params import FeedParams
 from reelrank.domain.video import Video
+from reelrank.features.side_by_side import SideBySide
 from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.simulation.world import World
 from reelrank.supervisor import running
@@ -125,32 +126,18 @@ def _second_replica(system: Scratch) -> Iterator[FeedClient]:
         yield client
 
 
-class _Background:
+class _Background(SideBySide):
     """Batches at a steady rate from a thread that does little else."""
 
     def __init__(self, system: Scratch, world: World, seed: int, rate: float) -> None:
-        self._system = system
-        self._batches = Batches(world, seed, _BATCH)
-        self._wires = Wires(system.supervisor.url, self._batches.request, 202, self._batches.expected())
+        super().__init__({"background": self._send})
+        batches = Batches(world, seed, _BATCH)
+        self._wires = Wires(system.supervisor.url, batches.request, 202, batches.expected())
         self._rate = rate
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
         self._seconds = 0.0
         self._statuses: dict[int, int] = {}
         self._unsent = 0
         self._request_ms: list[float] = []
-        self._failure: Exception | None = None
-
-    def __enter__(self) -> "_Background":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._wires.close()
-        if self._failure is not None:
-            raise self._failure
 
     def told(self) -> dict[str, Any]:
         """What was sent and what came of it."""
@@ -161,16 +148,14 @@ class _Background:
             "request_ms": spread(self._request_ms),
         }
 
-    def _run(self) -> None:
-        try:
-            while self._rate and not self._stopping.is_set():
-                self._seconds += self._wires.run(_SLICE_S, _CONNECTIONS, self._rate / _BATCH)
-                self._request_ms += self._wires.accepted_ms
-                self._unsent += self._wires.unsent
-                for status, times in self._wires.statuses.items():
+    def _send(self, ended: threading.Event) -> None:
+        with closing(self._wires) as wires:
+            while self._rate and not ended.is_set():
+                self._seconds += wires.run(_SLICE_S, _CONNECTIONS, self._rate / _BATCH)
+                self._request_ms += wires.accepted_ms
+                self._unsent += wires.unsent
+                for status, times in wires.statuses.items():
                     self._statuses[status] = self._statuses.get(status, 0) + times
-        except Exception as problem:  # is raised again in the thread that waits
-            self._failure = problem
 
 
 def _event_trial(client: FeedClient, world: World, rng: np.random.Generator, trial: int, feed_ms: list[float], asked_for: "_Patient") -> tuple[float, float]:

@@ -14,6 +14,7 @@ from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.processes import CpuShare, MemoryWatch
 from reelrank.benchmarks.scratch import Scratch, scratch_system
 from reelrank.benchmarks.wires import UnexpectedAnswer, Wires
+from reelrank.features.side_by_side import SideBySide
 from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.simulation.world import World
 
@@ -100,40 +101,31 @@ def _backlog(system: Scratch) -> int:
     return sum(end - offset for end, offset in zip(system.ends(), system.inside.store.offsets(), strict=True))
 
 
-class _Onlooker:
+class _Onlooker(SideBySide):
     """Somebody who asks for a feed ten times a second while others overload the service."""
 
     def __init__(self, url: str, user_id: str) -> None:
-        self._client = FeedClient(url, retries=0)
+        super().__init__({"onlooker": self._ask})
+        self._url = url
         self._user_id = user_id
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._ask, name="onlooker", daemon=True)
         self._answered_ms: list[float] = []
         self._refused = self._degraded = 0
-
-    def __enter__(self) -> "_Onlooker":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._client.close()
 
     def told(self) -> dict[str, Any]:
         """What came of the feeds."""
         latency = spread(self._answered_ms)
         return {"answered": len(self._answered_ms), "refused": self._refused, "degraded": self._degraded, "p50_ms": latency["p50"], "p99_ms": latency["p99"]}
 
-    def _ask(self) -> None:
-        while not self._stopping.wait(_FEED_PAUSE_S):
-            began = time.perf_counter()
-            try:
-                slate = self._client.feed(self._user_id)
-            except FeedError as problem:
-                if problem.status not in _REFUSALS:
-                    raise
-                self._refused += 1
-            else:
-                self._answered_ms.append((time.perf_counter() - began) * 1000)
-                self._degraded += bool(slate["degraded"])
+    def _ask(self, ended: threading.Event) -> None:
+        with FeedClient(self._url, retries=0) as client:
+            while not ended.wait(_FEED_PAUSE_S):
+                began = time.perf_counter()
+                try:
+                    slate = client.feed(self._user_id)
+                except FeedError as problem:
+                    if problem.status not in _REFUSALS:
+                        raise
+                    self._refused += 1
+                else:
+                    self._answered_ms.append((time.perf_counter() - began) * 1000)
+                    self._degraded += bool(slate["degraded"])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from reelrank.features.side_by_side import SideBySide
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -23,24 +25,15 @@ def memory_mib(pid: int) -> tuple[float, float]:
     return (kib["RssAnon"] + kib["RssShmem"]) / 1024, kib["VmRSS"] / 1024
 
 
-class MemoryWatch:
-    """Looks at a process's memory a few times a second, from `start` to `stop`."""
+class MemoryWatch(SideBySide):
+    """Looks at a process's memory a few times a second while the block runs."""
 
     def __init__(self, pid: int, every_s: float = 0.25) -> None:
+        super().__init__({"memory-watch": self._watch})
         self._pid = pid
         self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="memory-watch", daemon=True)
         self._own: list[float] = []
         self._resident: list[float] = []
-
-    def __enter__(self) -> "MemoryWatch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
 
     @property
     def peak_mib(self) -> float:
@@ -58,12 +51,12 @@ class MemoryWatch:
         half = len(self._own) // 2
         return round(float(np.median(self._own[half:]) - np.median(self._own[: half or 1])), 1)
 
-    def _watch(self) -> None:
+    def _watch(self, ended: threading.Event) -> None:
         while True:
             own, resident = memory_mib(self._pid)
             self._own.append(own)
             self._resident.append(resident)
-            if self._stopping.wait(self._every_s):
+            if ended.wait(self._every_s):
                 return
 
 

@@ -5,7 +5,6 @@ again: the same user, an empty history, the same features. So what changes its a
 nothing else.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ from reelrank.config import Settings
 from reelrank.domain.event import Event, Impression, Skip, Watch
 from reelrank.features.attribution import AttributionConfig
 from reelrank.features.definitions import WIDTH
+from reelrank.features.side_by_side import SideBySide
 from reelrank.features.tokens import Tokens
 from reelrank.models.ranker_inputs import RankerSettings, VideoTraits
 from reelrank.models.sessions import RankerSession
@@ -53,19 +53,14 @@ def measure(trials: int = 100, videos: int = 200, visitors: int = 300, seed: int
         _wait(lambda: _copied(system), "the lake did not copy what the visitors did")
         verdict = system.inside.retraining.retrain(RANKER)
         published = published_ranker(system.inside.artifacts)
-        swap, ended = HotSwap(published, system.inside.log), threading.Event()
+        swap = HotSwap(published, system.inside.log)
         _wait(lambda: _status(system).get("base") == verdict.version and _status(system).get("waiting") == 0, "the role train did not take up the ranker")
-        thread = threading.Thread(target=swap.follow, args=(ended.is_set,), name="hot-swap")
-        thread.start()
-        try:
+        done: list[float] = []
+        with SideBySide({"hot-swap": lambda ended: swap.follow(ended.is_set)}):
             _wait(lambda: published.value is not None, "nothing was published")
-            done: list[float] = []
             for trial in range(trials):
                 done.append(_trial(system, published.value, trial))  # pyright: ignore[reportArgumentType]
                 on_progress(1)
-        finally:
-            ended.set()
-            thread.join()
     return {
         "trials": len(done),
         "unchanged": sum(ms >= GIVE_UP_S * 1000 for ms in done),

@@ -1,6 +1,5 @@
 """The lake role: attribution of the log's partitions, and next to it the copy of events and examples to the lake."""
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -9,6 +8,7 @@ from reelrank.events.lake_writer import LakeWriter
 from reelrank.features.attribution import AttributionConfig
 from reelrank.features.attributor import Attributor
 from reelrank.features.columns import VideoColumns
+from reelrank.features.side_by_side import SideBySide
 from reelrank.storage.event_log import EventLog
 from reelrank.storage.lake import Lake
 
@@ -25,31 +25,13 @@ class LakeRole:
 
     def follow(self, stopping: Callable[[], bool], report: Callable[[dict[str, int]], None] = lambda _: None) -> None:
         """Works until `stopping` says so, and reports every minute. Each half has a thread: no commit delays an example. What ends one ends both."""
-        failed: list[BaseException] = []
-        ended = threading.Event()
-
-        def run(half: Attributor | LakeWriter) -> None:
-            try:
-                half.follow(ended.is_set)
-            except BaseException as problem:  # is raised again in the thread that asked for it
-                failed.append(problem)
-                ended.set()
-
-        threads = [threading.Thread(target=run, args=(half,), name=type(half).__name__) for half in (self.attributor, self.writer)]
-        for thread in threads:
-            thread.start()
+        halves = {"attributor": lambda ended: self.attributor.follow(ended.is_set), "writer": lambda ended: self.writer.follow(ended.is_set)}
         report_at = time.monotonic() + _REPORT_S
-        try:
-            while not stopping() and not ended.wait(_LOOK_S):
+        with SideBySide(halves) as working:
+            while not stopping() and not working.ended.wait(_LOOK_S):
                 if time.monotonic() >= report_at:
                     report_at += _REPORT_S
                     report(self.done())
-        finally:
-            ended.set()
-            for thread in threads:
-                thread.join()
-        if failed:
-            raise failed[0]
 
     def catch_up(self) -> int:
         """Attributes and copies everything to the end of the log as it is now; returns how many records that took."""

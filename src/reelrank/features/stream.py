@@ -1,12 +1,12 @@
 """The stream: the process that folds the log, its share of the partitions into users and every signal into this machine's counters."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from reelrank.features.counter_fold import CounterFold
+from reelrank.features.side_by_side import Job, SideBySide
 from reelrank.features.user_fold import StreamConfig, UserFold
 from reelrank.storage.counter_store import CounterStore
 from reelrank.storage.event_log import EVENTS, SIGNALS, EventLog, StorageError
@@ -35,25 +35,13 @@ class Stream:
 
         Each has a thread of its own: users do not wait for counters, and counting is array work that leaves the interpreter to others.
         """
-        failed: list[BaseException] = []
 
-        def ended() -> bool:
-            return stopping() or bool(failed)
+        def until_stopped(follow: Callable[[Callable[[], bool]], None]) -> Job:
+            return lambda ended: follow(lambda: stopping() or ended.is_set())
 
-        def run(follow: Callable[[Callable[[], bool]], None]) -> None:
-            try:
-                follow(ended)
-            except BaseException as problem:  # is raised in the thread that asked
-                failed.append(problem)
-
-        jobs = [job for job in zip(FOLLOWERS, (self._follow_users, self._follow_counters), (users, counters), strict=True) if job[2]]
-        threads = [threading.Thread(target=run, args=(follow,), name=name) for name, follow, _ in jobs]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failed:
-            raise failed[0]
+        jobs = zip(FOLLOWERS, (self._follow_users, self._follow_counters), (users, counters), strict=True)
+        with SideBySide({name: until_stopped(follow) for name, follow, wanted in jobs if wanted}) as following:
+            following.wait()
 
     def catch_up(self) -> int:
         """Folds every partition to the end of the log as it is now; returns how many records that took."""

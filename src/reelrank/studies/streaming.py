@@ -30,11 +30,7 @@ from reelrank.training.train_ranker import refit, train
 
 SYNCS = {"daily": 86_400.0, "5h": 18_000.0, "1h": 3_600.0, "10min": 600.0, "1min": 60.0, "event": 0.0}
 HEADS = ("long_view", "click")
-RATES = (
-    LearnerConfig(user_rate=0.1, row_rate=0.0, dense_rate=0.0),
-    LearnerConfig(user_rate=0.2, row_rate=0.0, dense_rate=0.0),
-    LearnerConfig(user_rate=0.2, row_rate=0.01, dense_rate=1e-5),
-)
+RATES = (LearnerConfig(user_rate=0.2, row_rate=0.0, dense_rate=0.0), LearnerConfig(user_rate=0.2, row_rate=0.002, dense_rate=1e-5))
 _TOGETHER_S = 5.0  # what is shown within so long is predicted together, what becomes known within so long is learned together
 _WARM_UP = 20_000  # newest examples that the optimizers are told of, so that their first steps have the right size
 _BATCH = 256

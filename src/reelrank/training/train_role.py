@@ -13,6 +13,7 @@ import msgspec
 from reelrank.candidates.graph_neighbours import GRAPH
 from reelrank.domain.clock import Clock
 from reelrank.domain.example import Example
+from reelrank.features.side_by_side import SideBySide
 from reelrank.models.row_updates import ROWS_FROM
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.event_log import EXAMPLES, MODEL_ROWS, EventLog, StorageError
@@ -65,25 +66,8 @@ class TrainRole:
     def follow(self, stopping: Callable[[], bool]) -> None:
         """Works until `stopping` says so, and stands back behind whoever serves on this machine."""
         os.nice(self._config.nice)
-        ended = threading.Event()
-        failed: list[BaseException] = []
-
-        def retrain() -> None:
-            try:
-                self._retrain_when_due(ended)
-            except BaseException as problem:  # is raised again in the thread that asked for it
-                failed.append(problem)
-                ended.set()
-
-        thread = threading.Thread(target=retrain, name="retrain")
-        thread.start()
-        try:
-            self.learn(lambda: stopping() or ended.is_set())
-        finally:
-            ended.set()
-            thread.join()
-        if failed:
-            raise failed[0]
+        with SideBySide({"retrain": self._retrain_when_due}) as retraining:
+            self.learn(lambda: stopping() or retraining.ended.is_set())
 
     def learn(self, stopping: Callable[[], bool]) -> None:
         """Learns online until `stopping` says so. Only one process of a deployment does at a time, the others stand by."""
