@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from reelrank.features.tokens import Action, Tokens
-from reelrank.training.later_watches import LaterWatches
+from reelrank.training.examples import ExamplesError
+from reelrank.training.later_watches import LaterWatches, judged_from
+from training import bare
 
 LONG, SHORT = int(Action.CLICK | Action.LONG_VIEW), int(Action.CLICK)
 
@@ -40,3 +42,10 @@ def test_what_was_on_screen_before_takes_no_place() -> None:
     assert later.recall(users, videos, 1) == pytest.approx((1 + 0.5) / 2)
     assert later.recall(users, videos, 4) == 1.0
     assert np.isnan(LaterWatches.of(TOKENS, 99.0).recall(users, videos, 1))
+
+
+def test_a_model_is_judged_by_the_newest_tenth_of_what_has_a_time() -> None:
+    at = np.concatenate([[-np.inf] * 5, np.arange(101.0)])
+    assert judged_from(bare.tokens([np.zeros(len(at))], occurred_at=at)) == 90.0
+    with pytest.raises(ExamplesError, match="no watch in the lake has a time"):
+        judged_from(bare.tokens([[1, 2]], occurred_at=np.full(2, -np.inf)))

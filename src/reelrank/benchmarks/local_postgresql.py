@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pg8000 import OperationalError
 
-from reelrank.benchmarks.local_server import ServerMissing, end, free_port, launched
+from reelrank.benchmarks.local_server import LocalServer, ServerMissing, free_port
 from reelrank.storage.postgresql_connection import PostgresqlConnection, connect
 from reelrank.storage.postgresql_url import PostgresqlUrl
 
@@ -29,7 +29,7 @@ _SETTINGS = {
 _READY_S = 30.0
 
 
-class LocalPostgresql:
+class LocalPostgresql(LocalServer):
     """A server with its data below `folder`; `start` after `stop` or `kill` goes on with the same data at the same port.
 
     PostgreSQL refuses to run as root: then it runs as `postgres` or `nobody`, whose data can't lie below a folder
@@ -37,13 +37,13 @@ class LocalPostgresql:
     """
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
+        super().__init__(folder / "postgresql.log", gently=signal.SIGINT)  # whoever is connected is disconnected
         self._programs = _programs()
         self._folder = folder
         self._port = port or free_port()
         self._password = secrets.token_urlsafe(12)
         self._account = _account()
         self._home: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -63,31 +63,14 @@ class LocalPostgresql:
         options = [option for name, value in _SETTINGS.items() for option in ("-c", f"{name}={value}")]
         deadline = time.monotonic() + _READY_S
         while True:
-            if self._process is None or self._process.poll() is not None:  # after a kill its memory may still be held by those who have not noticed yet
-                command = [*self._as_account(), self._programs / "postgres", "-D", data, "-p", str(self._port), *options]
-                self._process = launched(command, self._log_file)
+            if not self.runs:  # after a kill its memory may still be held by those who have not noticed yet
+                self.launch([*self._as_account(), self._programs / "postgres", "-D", data, "-p", str(self._port), *options])
             if self._answers():
                 return
             if time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError(f"PostgreSQL did not come up within {_READY_S:g} s:\n{self._log_file.read_text(errors='replace')[-2_000:]}")
+                raise self.failed(f"PostgreSQL did not come up within {_READY_S:g} s")
             time.sleep(0.05)
-
-    def stop(self) -> None:
-        """Ends it in good order: whoever is connected is disconnected, everything is written."""
-        self._end(signal.SIGINT)
-
-    def kill(self) -> None:
-        """Ends it with SIGKILL, as the kernel would."""
-        self._end(signal.SIGKILL)
-
-    def pause(self) -> None:
-        """Makes it stand still with its connections open, until `resume`."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Lets it go on."""
-        self._signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Stops it and removes what does not lie in its folder."""
@@ -106,10 +89,6 @@ class LocalPostgresql:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def _log_file(self) -> Path:
-        return self._folder / "postgresql.log"
 
     def _url(self, database: str) -> str:
         return f"postgresql://{_USER}:{self._password}@127.0.0.1:{self._port}/{database}"
@@ -134,7 +113,7 @@ class LocalPostgresql:
         with self._log_file.open("ab") as log:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
         if done.returncode != 0:
-            raise RuntimeError(f"initdb failed:\n{self._log_file.read_text(errors='replace')[-2_000:]}")
+            raise self.failed("initdb failed")
         return home.resolve() / "data"
 
     def _as_account(self) -> list[str]:
@@ -156,11 +135,6 @@ class LocalPostgresql:
 
     def _connected(self, answer_s: float) -> PostgresqlConnection:
         return connect(PostgresqlUrl.parsed(f"{self.url}?options=&connect_timeout=2"), answer_s)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            end(self._process, how)
-            self._process = None
 
     def _signal(self, number: signal.Signals) -> None:
         """To the server and to each of its processes: they do not share a group."""

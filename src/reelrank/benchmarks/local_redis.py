@@ -4,29 +4,28 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from reelrank.benchmarks.local_server import ServerMissing, end, free_port, launched
+from reelrank.benchmarks.local_server import LocalServer, ServerMissing, free_port
 
 _READY_S = 20.0
 _BUS_AWAY = 10_000  # a cluster's nodes talk at their port plus this
 _SLOTS = 16_384
 
 
-class LocalRedis:
+class LocalRedis(LocalServer):
     """A server with its data below `folder`, as an online store wants it; `start` after `stop` or `kill` goes on with the same data at the same port."""
 
     def __init__(self, folder: Path, port: int | None = None, clustered: bool = False) -> None:
+        super().__init__(folder / "redis.log", gently=signal.SIGTERM)
         self._program = _program()
         self._folder = folder
         self._clustered = clustered
         self._password = secrets.token_urlsafe(12)
-        self._process: subprocess.Popen[bytes] | None = None
         self.port = port or free_port()
 
     @property
@@ -45,37 +44,19 @@ class LocalRedis:
 
     def start(self) -> None:
         """Starts the server unless it runs, on what is there, and returns when it answers and has loaded everything."""
-        if self._process is not None and self._process.poll() is None:
+        if self.runs:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         settings = self._folder / "redis.conf"  # not on the command line: others can read that
         settings.touch(mode=0o600)
         settings.write_text(self._settings())
-        self._process = launched([*_ending_with_us(), self._program, settings], self._log_file)
+        self.launch([*_ending_with_us(), self._program, settings])
         deadline = time.monotonic() + _READY_S
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if not self.runs or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError(f"Redis did not come up within {_READY_S:g} s:\n{self._log_file.read_text(errors='replace')[-2_000:]}")
+                raise self.failed(f"Redis did not come up within {_READY_S:g} s")
             time.sleep(0.01)
-
-    def stop(self) -> None:
-        """Ends it in good order: everything is written."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Ends it with SIGKILL, as the kernel would."""
-        self._end(signal.SIGKILL)
-
-    def pause(self) -> None:
-        """Makes it stand still with its connections open, until `resume`."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Lets it go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> "LocalRedis":
         self.start()
@@ -83,10 +64,6 @@ class LocalRedis:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    @property
-    def _log_file(self) -> Path:
-        return self._folder / "redis.log"
 
     def _settings(self) -> str:
         settings = {
@@ -109,11 +86,6 @@ class LocalRedis:
                 return bool(client.ping())
         except redis.ConnectionError:  # also while it loads
             return False
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            end(self._process, how)
-            self._process = None
 
 
 class LocalRedisCluster:

@@ -28,15 +28,53 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def launched(command: Sequence[str | Path], log_file: Path) -> subprocess.Popen[bytes]:
-    """A server in a process of its own that writes to its log; a Ctrl-C is for us, who end it."""
-    with log_file.open("ab") as log:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+class LocalServer:
+    """A server in a process of its own with its log in a file, once `launch` has started it."""
 
+    def __init__(self, log_file: Path, gently: signal.Signals) -> None:
+        self._log_file = log_file
+        self._gently = gently  # what makes it end in good order
+        self._process: subprocess.Popen[bytes] | None = None
 
-def end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """Ends a server with a signal, also one that stands still; it is killed when it takes too long."""
-    if process.poll() is None:
+    @property
+    def runs(self) -> bool:
+        """Whether its process does, answering or not."""
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self, command: Sequence[str | Path]) -> None:
+        """Starts the process; a Ctrl-C is for us, who end it."""
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+    def stop(self) -> None:
+        """Ends it in good order: everything is written."""
+        self._end(self._gently)
+
+    def kill(self) -> None:
+        """Ends it with SIGKILL, as the kernel would."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Makes it stand still with its connections open, until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        self._signal(signal.SIGCONT)
+
+    def failed(self, what: str) -> RuntimeError:
+        """An error that ends with the end of the log."""
+        return RuntimeError(f"{what}:\n{self._log_file.read_text(errors='replace')[-2_000:]}")
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _end(self, how: signal.Signals) -> None:
+        """Also one that stands still; it is killed when it takes too long."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
         process.send_signal(signal.SIGCONT)
         process.send_signal(how)
         try:

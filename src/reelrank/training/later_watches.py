@@ -8,11 +8,21 @@ from numpy.typing import NDArray
 from reelrank.evaluation import retrieval
 from reelrank.features.spans import covered
 from reelrank.features.tokens import Action, Tokens
+from reelrank.training.examples import ExamplesError
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
+_LATER = 0.1  # of all timed tokens
 _BLOCK = 1_024  # users ranked at a time
+
+
+def judged_from(tokens: Tokens) -> float:
+    """The moment (UTC seconds) from which on a tenth of all timed tokens are: what a model is judged by. Raises ExamplesError where none has a time."""
+    at = tokens.occurred_at[np.isfinite(tokens.occurred_at)]
+    if len(at) == 0:
+        raise ExamplesError("no watch in the lake has a time, so nothing can be judged by what came later; gather some")
+    return float(np.quantile(at, 1 - _LATER))
 
 
 @dataclass(frozen=True, slots=True)

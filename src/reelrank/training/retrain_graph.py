@@ -12,12 +12,10 @@ from reelrank.features.tokens import Tokens
 from reelrank.models.graph_vectors import GraphVectors, edges
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.training.examples import ExamplesError, TrainingSet
-from reelrank.training.later_watches import LaterWatches
+from reelrank.training.later_watches import LaterWatches, judged_from
 from reelrank.training.publish import GateConfig, Judged, Unfit, Verdict, predicted, publish
 from reelrank.training.train_graph import AT, train
 from reelrank.training.video_content import content_of
-
-_LATER = 0.1  # of all timed tokens are later
 
 
 def retrain_graph(
@@ -25,11 +23,7 @@ def retrain_graph(
     on_progress: Callable[[int], None] = lambda _: None, anyway: bool = False,
 ) -> Verdict:  # fmt: skip
     """Learns from what was known before the newest tenth of all watches, and judges candidate and live version by who watched what in it."""
-    at = training_set.tokens.occurred_at
-    at = at[np.isfinite(at)]
-    if len(at) == 0:
-        raise ExamplesError("no watch in the lake has a time, so a graph can't be judged by what came later; gather some")
-    validate_from = float(np.quantile(at, 1 - _LATER))
+    validate_from = judged_from(training_set.tokens)
     later = LaterWatches.of(training_set.tokens, validate_from)
     traits = training_set.traits
     try:

@@ -11,14 +11,13 @@ from reelrank.models.tower_session import TowerSession
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.training.examples import ExamplesError, TrainingSet
 from reelrank.training.export_two_tower import export
-from reelrank.training.later_watches import LaterWatches
+from reelrank.training.later_watches import LaterWatches, judged_from
 from reelrank.training.publish import GateConfig, Judged, Unfit, Verdict, predicted, publish
 from reelrank.training.ranker_data import traits_of
 from reelrank.training.train_two_tower import TwoTowerTraining, train
 
 TWO_TOWER = "two_tower"
 _AT = 100  # the length of the lists that are judged: what a source proposes
-_LATER = 0.1  # of all timed tokens are later
 
 
 def retrain_two_tower(
@@ -26,11 +25,7 @@ def retrain_two_tower(
     on_progress: Callable[[int], None] = lambda _: None, anyway: bool = False, training: TwoTowerTraining | None = None,
 ) -> Verdict:  # fmt: skip
     """Trains on what was known before the newest tenth of all watches, and judges candidate and live version by who watched what in it."""
-    at = training_set.tokens.occurred_at
-    at = at[np.isfinite(at)]
-    if len(at) == 0:
-        raise ExamplesError("no watch in the lake has a time, so towers can't be judged by what came later; gather some")
-    validate_from = float(np.quantile(at, 1 - _LATER))
+    validate_from = judged_from(training_set.tokens)
     training = training or TwoTowerTraining(seed=seed)
     try:
         towers, _ = train(training_set, validate_from, training=training, folder=run, on_progress=on_progress)
