@@ -46,7 +46,7 @@ class RankerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     id_rate: float = 0.03  # times that is the rate of rows of ids that have learned from the history before: they are what overfits
     weight_decay: float = 0.05
     averaging: float = 0.998  # how much of the running mean of the weights stays with each step
-    pairwise: float = 0.03  # weight of the order within a user's day, beside each example's own loss
+    pairwise: float = 0.15  # weight of the order within a user's day, beside each example's own loss
     rare: float = 0.3  # how far the losses of rare heads are lifted: with 0 each counts by what is at stake, with 1 as much as the common ones
     watch_weight: float = 0.5  # of the watch time's loss
 
