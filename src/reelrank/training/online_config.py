@@ -15,7 +15,7 @@ class LearnerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     user_rate: Annotated[float, Meta(ge=0)] = 0.2  # of what is added to the logits of each user's candidates; 0: that is not learned
     row_rate: Annotated[float, Meta(ge=0)] = 0.0  # of all other rows; 0: they are not learned, and no video gets a new one
-    dense_rate: Annotated[float, Meta(ge=0)] = 1e-5  # of the network; 0: it is not learned
+    dense_rate: Annotated[float, Meta(ge=0)] = 0.0  # of the network; 0: it is not learned
     explodes_at: Annotated[float, Meta(gt=1)] = 8.0  # times the median loss of the last batches: such a batch is left out
     gives_up_after: Annotated[int, Meta(ge=1)] = 50  # batches in a row that were left out: then it is the model that is wrong
 
