@@ -25,5 +25,5 @@ def test_the_liked_video_itself_does_not_count() -> None:
 def test_a_like_shows_in_the_next_feeds_of_who_gave_it() -> None:
     numbers = measure(trials=3, videos=60, users=40)
     assert numbers["trials"] == numbers["equal_before"] == 3
-    assert numbers["unchanged"] < 2  # of two hundred, a few move nothing within five seconds
-    assert numbers["like_to_feed_ms"]["p50"] < 5_000
+    assert numbers["unchanged"] < 3
+    assert numbers["like_to_feed_ms"]["max"] < 5_000
