@@ -40,7 +40,7 @@ class RankerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     id_dropout: float = 0.1  # how often a video is shown without its own row, as if it had just been uploaded
     admit_after: int = 3  # occurrences before an id gets a row of its own
     pretrain_epochs: int = 2
-    epochs: int = 3
+    epochs: int = 4
     batch_rows: int = 48
     learning_rate: float = 2e-3
     id_rate: float = 0.03  # times that is the rate of rows of ids that have learned from the history before: they are what overfits
