@@ -93,8 +93,7 @@ class Layer(nn.Module):
         """
         hidden = (torch.arange(RANKS) == NO_LAG)[:, None, None]
         pairs = (self.rank.weight[:, None] + self.age.weight).masked_fill(hidden, float("-inf")).flatten(0, 1)  # (RANKS * AGES, h)
-        found = pairs.t().index_select(1, (ranks * AGES + ages).flatten())
-        return found.view(self.heads, *ranks.shape).transpose(0, 1)
+        return pairs.t().contiguous()[:, ranks * AGES + ages].transpose(0, 1)
 
     def _split(self, vectors: Tensor) -> Tensor:
         return vectors.unflatten(-1, (self.heads, -1)).transpose(1, 2)
