@@ -49,3 +49,13 @@ def test_logits_that_say_next_to_nothing_are_not_made_to_shout() -> None:
     found = fit(outcomes, rng.normal(size=400) * 1e-3 + outcomes * 2e-3)  # of an untrained network, by chance in the right order
     assert found.scale <= 2.0
     assert chance(np.array(found.shift)) == pytest.approx(outcomes.mean(), abs=0.02)
+
+
+def test_chances_that_come_true_stay_as_they_are() -> None:
+    examples = world(of_chance, users=20).examples
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(len(examples), 1)).astype(np.float32)
+    early = examples.served_at < np.median(examples.served_at)
+    # what the earlier half seems to teach, the later half takes back
+    examples.labels[:, HEADS.index("click")] = rng.random(len(examples)) < chance(logits[:, 0] + np.where(early, 1.0, -1.0))
+    assert calibrate(("click",), examples, logits) == {"click": Calibration(1.0, 0.0)}
