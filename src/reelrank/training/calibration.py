@@ -30,17 +30,16 @@ _AS_IT_IS = Calibration(1.0, 0.0)
 
 def fit(outcomes: Outcomes, logits: Scores) -> Calibration:
     """The scale, within bounds, and the shift under which `outcomes` (n,) are likeliest; with few of either kind the shift alone."""
-    happened = outcomes.astype(np.float64)
-    rare = min(happened.sum(), len(happened) - happened.sum())
+    rare = min(outcomes.sum(), (~outcomes).sum())
     if rare == 0:
         return _AS_IT_IS
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
         scale, shift = (at[0], at[1]) if rare >= _FEWEST else (1.0, at[1])
         z = scale * logits + shift
-        error = 1 / (1 + np.exp(-z)) - happened
+        error = 1 / (1 + np.exp(-z)) - outcomes
         slope = (error * logits).mean() if rare >= _FEWEST else 0.0
-        return _surprise(happened, z), np.array([slope, error.mean()])
+        return _surprise(outcomes, z), np.array([slope, error.mean()])
 
     scale, shift = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[_SCALES, (None, None)]).x
     return Calibration(float(scale), float(shift))
