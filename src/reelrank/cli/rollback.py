@@ -16,7 +16,7 @@ from reelrank.cli.report import tell_json
 @config_option
 @json_option
 def rollback(name: str, version: str, data_dir: Path | None, config: Path | None, as_json: bool) -> None:
-    """Make an earlier version of the artifact NAME live again: ranker, two_tower, item_to_item, similar_users."""
+    """Make an earlier version of the artifact NAME live again: ranker, two_tower, graph, item_to_item, similar_users."""
     from reelrank.storage.event_log import StorageError
     from reelrank.training.publish import roll_back
 

@@ -21,9 +21,7 @@ class QuarantineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Who is let through."""
 
     window_s: Annotated[float, Meta(gt=0)] = 3_600.0  # of event time
-    most_per_user: Annotated[int, Meta(ge=1)] = (
-        500  # outcomes of one user in a window that are learned from: faster than a video every 7 s nobody watches for an hour
-    )
+    most_per_user: Annotated[int, Meta(ge=1)] = 500  # outcomes of one user in a window that are learned from: nobody watches a video every 7 s for an hour
     longest_watch_s: Annotated[float, Meta(gt=0)] = 86_400.0  # who has watched longer has a broken clock
 
 
