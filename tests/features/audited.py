@@ -9,9 +9,10 @@ import numpy as np
 
 from features.folded_world import NOW, REPEAT_WINDOW, World
 from reelrank.config import Settings, StorageConfig
+from reelrank.domain.arrays import Rows
 from reelrank.domain.event import Context, Served, ServedVideo
 from reelrank.domain.params import FeedParams, fingerprint
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 from reelrank.features.reader import FeatureReader
 from reelrank.features.served_slates import EVERY_SLATE, Chosen
 from reelrank.features.skew import Skew, audit

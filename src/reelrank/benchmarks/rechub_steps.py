@@ -11,7 +11,7 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
-from reelrank.features.tokens import Rows
+from reelrank.domain.arrays import Rows
 from reelrank.models.ranker_inputs import RankerSettings, read_tokens
 from reelrank.training.examples import HEADS, TrainingSet
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from reelrank.candidates import co_watched
 from reelrank.candidates.co_watched import CoWatches
 from reelrank.config import Settings
+from reelrank.domain.arrays import Rows
 from reelrank.domain.clock import ManualClock
 from reelrank.domain.params import FeedParams, fingerprint
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 from reelrank.features.point_in_time import CoWatchAt
 from reelrank.features.served_slates import EVERY_SLATE, Chosen
 from reelrank.features.skew import Skew, audit

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from reelrank.candidates import co_watched, similar_users
 from reelrank.candidates.co_watched import CoWatches
 from reelrank.candidates.video_counters import video_counters
+from reelrank.domain.arrays import Rows
 from reelrank.domain.clock import Clock
-from reelrank.domain.user import Rows, no_rows
+from reelrank.domain.user import no_rows
 from reelrank.features import windows
 from reelrank.features.reader import FeatureReader
 from reelrank.features.sequences import decode_user

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
-from reelrank.domain.user import Rows, User, no_rows
+from reelrank.domain.arrays import Rows
+from reelrank.domain.user import User, no_rows
 from reelrank.models.item_to_item import ItemToItem, without_pairs
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.artifacts import ArtifactStore

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reelrank.candidates.rows import unseen
-from reelrank.domain.user import Rows, no_rows
+from reelrank.domain.arrays import Rows
+from reelrank.domain.user import no_rows
 from reelrank.features.columns import VideoColumns
 from reelrank.pipeline.stages import Proposal, Query
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import interleaved, unseen
+from reelrank.domain.arrays import Rows
 from reelrank.domain.clock import Clock
-from reelrank.domain.user import Rows, no_rows
+from reelrank.domain.user import no_rows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
 from reelrank.features.windows import Counter, totals

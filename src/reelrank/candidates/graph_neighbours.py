@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
-from reelrank.domain.user import Rows, User, no_rows
+from reelrank.domain.arrays import Rows
+from reelrank.domain.user import User, no_rows
 from reelrank.features.tokens import actions_of, deeds_of
 from reelrank.models.graph_vectors import GraphVectors, edges
 from reelrank.pipeline.stages import Proposal, Query

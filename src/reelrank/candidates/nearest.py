@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reelrank.candidates.vector_index import VectorIndex
-from reelrank.domain.user import Rows, no_rows
+from reelrank.domain.arrays import Rows
+from reelrank.domain.user import no_rows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.tokens import deeds_of, tokens_of
 from reelrank.models.ranker_inputs import VideoTraits

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from reelrank.domain.user import Rows
+from reelrank.domain.arrays import Rows
 
 
 def strongest(values: NDArray[np.number], count: int) -> Rows:

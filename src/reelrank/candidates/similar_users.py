@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest, unseen
-from reelrank.domain.user import Rows, Signal, User, no_rows
+from reelrank.domain.arrays import Rows
+from reelrank.domain.user import Signal, User, no_rows
 from reelrank.features.spans import covered
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.array_record import ArrayRecord

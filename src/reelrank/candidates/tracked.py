@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest
-from reelrank.domain.user import Rows
+from reelrank.domain.arrays import Rows
 from reelrank.features import velocity, windows
 from reelrank.features.reader import FeatureReader
 from reelrank.features.velocity import Paces

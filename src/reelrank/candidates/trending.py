@@ -7,8 +7,9 @@ import numpy as np
 
 from reelrank.candidates.rows import interleaved, strongest, unseen
 from reelrank.candidates.tracked import HOURS, Seen, Tracked, Values
+from reelrank.domain.arrays import Rows
 from reelrank.domain.clock import Clock
-from reelrank.domain.user import Rows, User, no_rows
+from reelrank.domain.user import User, no_rows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
 from reelrank.features.velocity import now_and_lately, ratio

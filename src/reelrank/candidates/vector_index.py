@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.user import Rows, no_rows
+from reelrank.domain.arrays import Rows
+from reelrank.domain.user import no_rows
 
 Vectors = NDArray[np.float32]  # (n, d)
 

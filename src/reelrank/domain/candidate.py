@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.user import Rows, no_rows
+from reelrank.domain.arrays import Rows
+from reelrank.domain.user import no_rows
 
 # what a ranker predicts of an impression besides its watch time
 HEADS = ("click", "long_view", "completion", "like", "share", "follow", "comment", "replay", "hide")

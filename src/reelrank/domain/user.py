@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-Rows = NDArray[np.int64]
+from reelrank.domain.arrays import Rows
 
 
 def no_rows() -> Rows:

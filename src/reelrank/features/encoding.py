@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.event import Context
 from reelrank.domain.params import FeedParams
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 from reelrank.domain.video import MAX_TAGS
 from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
@@ -15,7 +16,7 @@ from reelrank.features.definitions import COLUMN, WIDTH
 from reelrank.features.habits import encode_habits
 from reelrank.features.history import Past, at_this_hour, heights_lately, past_of, settled, visits
 from reelrank.features.moment import bandwidths, device_class, hours, network_class, rendition_fit, stalls, weekdays
-from reelrank.features.rates import CLICK, COMPLETION, LIKE, LONG_VIEW, Column, Rates, outcomes, smoothed
+from reelrank.features.rates import CLICK, COMPLETION, LIKE, LONG_VIEW, Rates, outcomes, smoothed
 from reelrank.features.reader import CounterView, Reading, pair_keys
 from reelrank.features.surfaces import encode_surfaces
 from reelrank.features.tastes import affinity, evidence, paired, tag_affinity

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.user import Rows
+from reelrank.domain.arrays import Column, Rows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.history import SETTLED_S, Past
-from reelrank.features.rates import CLICK, LONG_VIEW, MOST_WATCHED, Column, Rates
+from reelrank.features.rates import CLICK, LONG_VIEW, MOST_WATCHED, Rates
 from reelrank.features.reader import Reading
 
 _SERVED_S = 600.0

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.user import Rows, Signal, no_rows
+from reelrank.domain.arrays import Column, Rows
+from reelrank.domain.user import Signal, no_rows
 from reelrank.features.reader import Reading
 from reelrank.features.windows import Counter, Windowed
 
-Column = NDArray[np.float64]  # (n,)
 Flags = NDArray[np.bool_]  # (n,)
 
 SETTLED_S = 12 * 3600.0  # what a user did since is left out of their rates: right after a hit, the rest of the visit looks like misses

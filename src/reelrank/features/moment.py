@@ -6,13 +6,11 @@ from enum import IntEnum
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column
 from reelrank.domain.event import Context
 from reelrank.domain.video import HEADROOM
 from reelrank.features.windows import Counter, Windowed
-
-Column = NDArray[np.float64]  # (n,)
 
 _DAY_S = 86_400
 _EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday

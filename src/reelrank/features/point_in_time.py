@@ -10,9 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Rows
 from reelrank.domain.event import Accepted, Context, Served, decode_accepted
 from reelrank.domain.params import FeedParams
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
 from reelrank.features.counter_fold import CounterFold
 from reelrank.features.definitions import COLUMN

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column
 from reelrank.features.windows import Counter, Windowed
 
-Column = NDArray[np.float64]  # (n,)
 Rates = NDArray[np.float64]  # (n, len(RATED))
 
 RATED = (Counter.CLICKS, Counter.LONG_VIEWS, Counter.LIKES, Counter.COMPLETIONS)  # the columns of every matrix of rates

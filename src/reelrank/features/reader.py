@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reelrank.domain.arrays import Rows
 from reelrank.domain.event import Context
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.packing import unpack

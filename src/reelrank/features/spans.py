@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reelrank.domain.user import Rows
+from reelrank.domain.arrays import Rows
 
 
 def covered(start: Rows, end: Rows) -> tuple[Rows, Rows]:

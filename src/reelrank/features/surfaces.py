@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from reelrank.domain.arrays import Column
 from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.history import Past
-from reelrank.features.rates import CLICK, LONG_VIEW, Column, Rates, outcomes, smoothed, watch_ratio
+from reelrank.features.rates import CLICK, LONG_VIEW, Rates, outcomes, smoothed, watch_ratio
 from reelrank.features.reader import Reading, pair_keys
 
 _GUESSED_RATIO = 0.5

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reelrank.domain.user import Rows, Signal
+from reelrank.domain.arrays import Column, Rows
+from reelrank.domain.user import Signal
 from reelrank.features.history import Past
-from reelrank.features.rates import CLICK, LONG_VIEW, Column, Rates
+from reelrank.features.rates import CLICK, LONG_VIEW, Rates
 
 _PRIOR_AVERAGE = 20.0  # watches that everybody's average is worth before a user's own counts
 _TASTE_SHRINKAGE = 2.0  # a taste needs this much decayed evidence to count half

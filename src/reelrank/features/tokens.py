@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.user import Rows, Signal, User, no_rows
+from reelrank.domain.arrays import Column, Rows
+from reelrank.domain.user import Signal, User, no_rows
 from reelrank.features.spans import covered
 
-Column = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from reelrank.features.tokens import Rows
-from reelrank.models.ranker_inputs import Floats
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.models.video_tables import UNSEEN
 
 _SPARE = 16  # directions more than are asked for, while they are searched

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.sparse import csr_array, diags_array, hstack
 
+from reelrank.domain.arrays import Floats
 from reelrank.models.edges import canonical, size
-
-Floats = NDArray[np.float32]
 
 _SHARPNESS = 2.0  # the kernel is exp(cosine - 1) to this power: unrelated videos, at cosine 0, still know e⁻² of each other
 

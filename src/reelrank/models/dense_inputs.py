@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from reelrank.domain.arrays import Floats
 from reelrank.storage.array_record import ArrayRecord
-
-Floats = NDArray[np.float32]
 
 _FURTHEST = 0.001  # of the examples lie beyond the outermost values that are told apart
 

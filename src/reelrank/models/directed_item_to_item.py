@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.evaluation import retrieval
 from reelrank.models.item_to_item import ItemToItem
-
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 
 _BLOCK = 2_048  # histories that are scored at a time
 _PAIRS = 8_000_000  # that are added to the counts together: 160 MB

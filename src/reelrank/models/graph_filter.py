@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
+from reelrank.domain.arrays import Floats
 from reelrank.models.edges import canonical
 
-Floats = NDArray[np.float32]
 Smoother = tuple[Floats, Floats]
 
 _BLOCK = 1024  # rows of the video x video likeness that are computed at a time

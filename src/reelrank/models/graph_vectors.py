@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import svds
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.features.tokens import Action
 from reelrank.models.content_space import regress
 from reelrank.models.edges import size
 from reelrank.storage.array_record import ArrayRecord
-
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
 
 
 class GraphShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

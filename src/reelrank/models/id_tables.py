@@ -7,10 +7,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.models.row_index import NO_KEY, UNSEEN, Keys, RowIndex, Rows
+from reelrank.domain.arrays import Floats, Rows
+from reelrank.models.row_index import NO_KEY, UNSEEN, Keys, RowIndex
 from reelrank.models.waiting_room import WaitingRoom
-
-Floats = NDArray[np.float32]
 
 _BY_ROW = ("weights", "squares", "touched_at", "changed")
 _WAITING = ("period", "young_keys", "young_counts", "old_keys", "old_counts")

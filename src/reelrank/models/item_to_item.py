@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_array
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.features.spans import covered
 from reelrank.storage.array_record import ArrayRecord
-
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 
 _BLOCK = 512  # rows of the video x video matrix that are handled at a time: bounds what is needed beside the matrix itself
 

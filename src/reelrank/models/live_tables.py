@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.models.id_tables import Changes
-from reelrank.models.row_index import NO_KEY, UNSEEN, Keys, RowIndex, Rows
-
-Floats = NDArray[np.float32]
+from reelrank.models.row_index import NO_KEY, UNSEEN, Keys, RowIndex
 
 
 class LiveRows(Protocol):

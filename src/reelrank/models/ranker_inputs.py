@@ -6,10 +6,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column, Floats, Rows
 from reelrank.features.columns import VideoColumns
-from reelrank.features.tokens import Action, Column, Rows, Tokens
-
-Floats = NDArray[np.float32]
+from reelrank.features.tokens import Action, Tokens
 
 NO_LAG = 0  # the bucket of a token that must not be seen
 RANKS, AGES, GAPS, COMPLETIONS, SURFACES = 20, 40, 26, 10, 256  # how many buckets there are

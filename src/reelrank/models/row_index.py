@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Rows
+
 Keys = NDArray[np.int64]
-Rows = NDArray[np.int64]
 
 NO_KEY = int(np.iinfo(np.int64).min)  # nobody's id: what a free row holds, and what may stand where a batch is padded
 UNSEEN = 0  # the row of every id that has none of its own

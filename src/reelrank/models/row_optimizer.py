@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from reelrank.domain.arrays import Rows
 from reelrank.models.id_tables import IdTable
-from reelrank.models.row_index import UNSEEN, Rows
+from reelrank.models.row_index import UNSEEN
 
 
 class RowAdagrad:

@@ -10,8 +10,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column, Rows
 from reelrank.features.definitions import FEATURES_VERSION
-from reelrank.features.tokens import Column, Rows, Tokens
+from reelrank.features.tokens import Tokens
 from reelrank.models.dense_inputs import DenseInputs
 from reelrank.models.id_tables import Changes
 from reelrank.models.ranker_inputs import (

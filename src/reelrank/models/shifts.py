@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Floats
 from reelrank.models.row_index import NO_KEY, Keys
-
-Floats = NDArray[np.float32]
 
 HEAD = "head"  # row 1 is everyone's
 USER = "user"

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reelrank.models.row_index import NO_KEY, Keys, RowIndex, Rows
-
-Floats = NDArray[np.float32]
+from reelrank.domain.arrays import Floats, Rows
+from reelrank.models.row_index import NO_KEY, Keys, RowIndex
 
 
 class TableReplica:

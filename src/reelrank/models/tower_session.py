@@ -7,9 +7,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from reelrank.domain.user import Rows
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.features.tokens import Tokens
-from reelrank.models.ranker_inputs import Floats, VideoTraits
+from reelrank.models.ranker_inputs import VideoTraits
 from reelrank.models.sessions import SessionError
 
 FORMAT = 1  # changes when an artifact of before can't be read any more

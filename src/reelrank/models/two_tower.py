@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reelrank.domain.arrays import Rows
 from reelrank.models.attention import CausalEncoder
 
 _ACTION_BITS = 8
 _COMPLETIONS = 13  # buckets: unknown, tenths up to 1, up to 2, more
 _SMALL = 0.02  # the spread of weights before training
 _GAPS = 26  # buckets: unknown, then powers of two seconds up to a year
-
-Rows = NDArray[np.int64]
 
 
 class TwoTowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reelrank.features.tokens import Column, Rows
+from reelrank.domain.arrays import Column, Floats, Rows
 from reelrank.models.live_tables import KeyedTable, LiveTable, LiveTables
-from reelrank.models.ranker_inputs import Floats, VideoTraits
+from reelrank.models.ranker_inputs import VideoTraits
 from reelrank.models.row_index import NO_KEY, Keys
 from reelrank.models.shifts import HEAD, USER, Shifts
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reelrank.models.ranker_inputs import Floats
+from reelrank.domain.arrays import Floats
 
 _FALL = -1.7  # of the logit from one threshold to the next, before training: softplus of this
 

@@ -8,10 +8,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Rows
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.event import Context
 from reelrank.domain.params import FeedParams
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

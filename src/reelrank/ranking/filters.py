@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Rows
 from reelrank.domain.candidate import Candidates
-from reelrank.domain.user import Rows
 from reelrank.features.columns import VideoColumns
 from reelrank.pipeline.stages import Query, Verdict
 

@@ -5,8 +5,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Rows
 from reelrank.domain.candidate import Candidates
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import COLUMN
 from reelrank.features.encoding import encode

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.event import Context
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
 from reelrank.features.tokens import deeds_of, tokens_of
 from reelrank.models.ranker_inputs import VideoTraits
 from reelrank.pipeline.stages import Query
-from reelrank.ranking.scorers import Column, Features
+from reelrank.ranking.scorers import Features
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
 

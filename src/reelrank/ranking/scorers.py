@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.params import FeedParams
 from reelrank.features.definitions import COLUMN
 from reelrank.pipeline.stages import Query
 
 Features = NDArray[np.float32]  # (n, F)
-Column = NDArray[np.float64]  # (n,)
 
 # log-odds that one unit of each taste adds to each head
 _TASTES = {"taste_tag": 0.8, "taste_author": 1.0, "taste_sound": 0.3, "taste_duration": 0.3, "co_watch": 0.35}

@@ -6,17 +6,18 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
+from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.event import Context, Served, ServedVideo
 from reelrank.domain.params import FeedParams, fingerprint
-from reelrank.domain.user import Rows, User
+from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import COLUMN
 from reelrank.features.encoding import encode
 from reelrank.features.reader import FeatureReader
 from reelrank.ranking.hydrators import CoWatchScores
 from reelrank.ranking.ranker_scorer import RankerScorer
-from reelrank.ranking.scorers import Column, Features, predictions, value
+from reelrank.ranking.scorers import Features, predictions, value
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reelrank.simulation.world import LATENT, Floats, PersonTraits, VideoTraits
+from reelrank.domain.arrays import Column
+from reelrank.simulation.world import LATENT, PersonTraits, VideoTraits
 
 RECENT = 5  # videos back within which a repetition bores
 _SAME_AUTHOR, _SAME_THEME = 0.7, 0.35  # boredom per repetition within RECENT
@@ -31,7 +32,7 @@ class Reaction(NamedTuple):
 class Reactions(NamedTuple):
     """Many reactions, as columns of length n."""
 
-    watched_s: Floats
+    watched_s: Column
     replays: NDArray[np.int64]
     skipped: NDArray[np.bool_]
     liked: NDArray[np.bool_]
@@ -41,24 +42,24 @@ class Reactions(NamedTuple):
     hidden: NDArray[np.bool_]
 
 
-def match(tastes: Floats, latents: Floats) -> Floats:
+def match(tastes: Column, latents: Column) -> Column:
     """How well videos (n, LATENT) meet a person's best-met taste (INTERESTS, LATENT) or (n, INTERESTS, LATENT); about 1 is a good match."""
     return np.max(np.sum(tastes * latents[..., None, :], axis=-1), axis=-1) * np.sqrt(LATENT) / 2
 
 
-def boredom(same_author: ArrayLike, same_theme: ArrayLike) -> Floats:
+def boredom(same_author: ArrayLike, same_theme: ArrayLike) -> Column:
     """What repetitions among the last RECENT videos take from the interest."""
     return _SAME_AUTHOR * np.asarray(same_author, dtype=np.float64) + _SAME_THEME * np.asarray(same_theme, dtype=np.float64)
 
 
-def interest(matched: ArrayLike, quality: ArrayLike, bored: ArrayLike, age_s: ArrayLike, freshness_appetite: ArrayLike, position: ArrayLike) -> Floats:
+def interest(matched: ArrayLike, quality: ArrayLike, bored: ArrayLike, age_s: ArrayLike, freshness_appetite: ArrayLike, position: ArrayLike) -> Column:
     """How much a video holds somebody, from 0 (not at all) to 1 (completely)."""
     fresh = np.exp(-np.maximum(np.asarray(age_s, dtype=np.float64), 0) / _FRESH_FOR_S)
     pull = 2.4 * np.asarray(matched) + 0.7 * np.asarray(quality) + np.asarray(freshness_appetite) * fresh - np.asarray(bored)
     return 1 / (1 + np.exp(1.3 - pull + _TIRING * np.asarray(position)))
 
 
-def react(interests: Floats, duration_s: Floats, like_proneness: Floats, rng: np.random.Generator) -> Reactions:
+def react(interests: Column, duration_s: Column, like_proneness: Column, rng: np.random.Generator) -> Reactions:
     """Draws what people do, given how much each video holds them. All columns are of length n."""
     n = len(interests)
     skipped = rng.random(n) < (1 - interests) ** 1.5
@@ -68,7 +69,7 @@ def react(interests: Floats, duration_s: Floats, like_proneness: Floats, rng: np
     whole = share >= 1.0
     replays = np.where(whole & ~skipped, rng.poisson(0.8 * interests**3), 0)
     glance_s = np.minimum(0.85 * duration_s, rng.lognormal(0.35, 0.5, n))  # seconds until the thumb moves
-    watched_s: Floats = np.where(skipped, glance_s, (share + replays) * duration_s)
+    watched_s: Column = np.where(skipped, glance_s, (share + replays) * duration_s)
     stayed = ~skipped & (share > 0.5)
     liked = stayed & (rng.random(n) < like_proneness * interests**1.5)
     shared = stayed & (rng.random(n) < 0.12 * like_proneness * interests**2 + 0.15 * liked * interests)

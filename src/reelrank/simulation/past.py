@@ -5,11 +5,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column
 from reelrank.domain.event import Context, Event
 from reelrank.simulation.behavior import RECENT, Reaction, Reactions, boredom, interest, match, react
 from reelrank.simulation.playback import Connection, connection_of, played
 from reelrank.simulation.visit import COMMENTS, events_of, local_time
-from reelrank.simulation.world import Floats, Ints, World
+from reelrank.simulation.world import Ints, World
 
 _DAY_S = 86_400.0
 _EVENTS_PER_VIDEO = 2.12  # an impression and a watch or skip, now and then a like
@@ -39,7 +40,7 @@ def past_events(world: World, rng: np.random.Generator, until: float, events: in
     return _told(world, rng, in_time[np.argsort(begins[in_time], kind="stable")], people, videos, begins, order_in_visit % _SLATE, reactions)
 
 
-def _showings(world: World, rng: np.random.Generator, until: float, events: int, days: float) -> tuple[Ints, Floats, Ints]:
+def _showings(world: World, rng: np.random.Generator, until: float, events: int, days: float) -> tuple[Ints, Column, Ints]:
     """Who is shown something when: (n,) person rows, seconds, and the how-manieth of the visit it is."""
     activity = np.array([person.activity for person in world.people])
     patience = np.array([person.patience for person in world.people])
@@ -57,7 +58,7 @@ def _showings(world: World, rng: np.random.Generator, until: float, events: int,
     return np.repeat(visitors, lengths).astype(np.int64), np.repeat(starts, lengths) + _ABOUT_S * order, order
 
 
-def _shown_videos(world: World, rng: np.random.Generator, begins: Floats) -> Ints:
+def _shown_videos(world: World, rng: np.random.Generator, begins: Column) -> Ints:
     """(n,) video rows, each of a video that was there by then; -1 where there was none."""
     uploaded_at = np.array([video.uploaded_at for video in world.videos])
     oldest_first = np.argsort(uploaded_at)
@@ -69,7 +70,7 @@ def _shown_videos(world: World, rng: np.random.Generator, begins: Floats) -> Int
     return np.where(there > 0, oldest_first[np.minimum(chosen, np.maximum(there - 1, 0))], -1)
 
 
-def _react(world: World, rng: np.random.Generator, people: Ints, videos: Ints, begins: Floats, positions: Ints) -> Reactions:
+def _react(world: World, rng: np.random.Generator, people: Ints, videos: Ints, begins: Column, positions: Ints) -> Reactions:
     authors = np.unique([video.author_id for video in world.videos], return_inverse=True)[1][videos]
     themes = world.themes[videos]
     same_author, same_theme = np.zeros(len(people)), np.zeros(len(people))
@@ -86,7 +87,7 @@ def _react(world: World, rng: np.random.Generator, people: Ints, videos: Ints, b
     return react(held, durations, proneness, rng)
 
 
-def _one_after_the_other(people: Ints, begins: Floats, watched_s: Floats) -> Floats:
+def _one_after_the_other(people: Ints, begins: Column, watched_s: Column) -> Column:
     """The same showings (sorted by person and time), each moved to where the person has left the one before."""
     moved = begins.tolist()
     for row in range(1, len(moved)):
@@ -96,7 +97,7 @@ def _one_after_the_other(people: Ints, begins: Floats, watched_s: Floats) -> Flo
 
 
 def _told(
-    world: World, rng: np.random.Generator, rows: NDArray[np.intp], people: Ints, videos: Ints, begins: Floats, positions: Ints, reactions: Reactions
+    world: World, rng: np.random.Generator, rows: NDArray[np.intp], people: Ints, videos: Ints, begins: Column, positions: Ints, reactions: Reactions
 ) -> list[Event]:
     (network_rng,) = rng.spawn(1)  # so that stalls leave all else as it is
     comments = rng.integers(len(COMMENTS), size=len(rows))

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Column
 from reelrank.domain.video import Video
 from reelrank.films.themes import CAPTIONS_BY_LANGUAGE, EFFECTS, FIRST_NAMES, PLACES, SOUNDS, TAILS, THEMES, Place, Theme
 
@@ -17,7 +18,6 @@ DEMO_NOW = 1_760_000_000.0  # the world's last moment unless told otherwise
 _UPLOAD_DAYS = 9.0
 _MINUTES_OLD = 0.08  # share of videos uploaded within the last hour
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class VideoTraits:
     theme: int
     duration_s: float
     uploaded_at: float
-    latent: Floats
+    latent: Column
     quality: float
 
 
@@ -49,7 +49,7 @@ class PersonTraits:
 
     user_id: str
     place: Place
-    tastes: Floats
+    tastes: Column
     freshness_appetite: float  # how much a new video gains
     patience: float  # videos a visit lasts when all are so-so
     like_proneness: float  # likes per well-liked video
@@ -66,8 +66,8 @@ class World:
     authors: tuple[Author, ...]
     videos: tuple[Video, ...]
     people: tuple[PersonTraits, ...]
-    latents: Floats  # (videos, LATENT)
-    quality: Floats  # (videos,)
+    latents: Column  # (videos, LATENT)
+    quality: Column  # (videos,)
     themes: Ints  # (videos,) the first theme of each
 
     @classmethod
@@ -104,7 +104,7 @@ def stranger(author_id: str, duration_s: float, uploaded_at: float, tag: str = "
     return VideoTraits(author_id, theme, duration_s, uploaded_at, np.zeros(LATENT), 0.0)
 
 
-def _unit(vectors: Floats) -> Floats:
+def _unit(vectors: Column) -> Column:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
@@ -159,7 +159,7 @@ def _make_video(rng: np.random.Generator, seed: int, index: int, author: Author,
     )  # fmt: skip
 
 
-def _make_people(rng: np.random.Generator, count: int, centers: Floats) -> tuple[PersonTraits, ...]:
+def _make_people(rng: np.random.Generator, count: int, centers: Column) -> tuple[PersonTraits, ...]:
     # a taste starts near two themes and wanders off: it explains more than the tags do
     near = centers[rng.integers(len(THEMES), size=(count, INTERESTS))] + 0.6 * centers[rng.integers(len(THEMES), size=(count, INTERESTS))]
     tastes = _unit(near + 0.8 * rng.normal(size=(count, INTERESTS, LATENT)) / np.sqrt(LATENT))

@@ -4,17 +4,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import inv
 from scipy.sparse import csr_array
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.models.edges import owners, size
 from reelrank.training import train_lightgcn
 from reelrank.training.choose_filter import best, quality
 from reelrank.training.folds import Fold
 
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
 Scores = Callable[[Rows], Floats]  # users (n,) -> (n, videos)
 
 PEERS = ("lightgcn", "item_knn", "ease", "popular")

@@ -8,12 +8,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from reelrank.domain.arrays import Rows
 from reelrank.models.edges import owners, size
 from reelrank.simulation.kuairand import DataError
 
 _FEATURES = "_features.npy"
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 
+from reelrank.domain.arrays import Floats
 from reelrank.domain.event import History
 from reelrank.evaluation import retrieval
 from reelrank.models import item_to_item
@@ -16,7 +17,6 @@ from reelrank.simulation.kuairand import Exposures, KuaiRand
 from reelrank.studies.feed_questions import FeedQuestions, days_before, split
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
 Scorer = Callable[[Ints], Floats]  # users (u,) -> (u, V)
 
 _DAY_S = 86_400.0

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.models.losses import full_softmax
-
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 
 
 class SasrecConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,12 +8,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.evaluation import retrieval
 from reelrank.features.spans import covered
 from reelrank.models.two_tower import VideoFeatures
 
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 Scorer = Callable[["Split", slice], Floats]  # (users, items): what a model gives every item after the histories of some users
 
 K = 10

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.evaluation import retrieval
 from reelrank.features.tokens import Action, Tokens
 from reelrank.models import directed_item_to_item as directed
@@ -18,8 +18,6 @@ from reelrank.studies.sequence_data import Dataset, K, Scorer, Split, ndcg
 from reelrank.training.negatives import next_positives
 from reelrank.training.train_two_tower import TwoTowerTraining, fit, user_vectors, video_vectors
 
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 Fitted = tuple[Scorer, dict[str, Any]]  # what it gives every item, and what was chosen
 Report = Callable[[int], None]
 

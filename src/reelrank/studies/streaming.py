@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.user import Rows
+from reelrank.domain.arrays import Rows
 from reelrank.evaluation.paired import auc_shares, interval
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.models.shifts import Shifts

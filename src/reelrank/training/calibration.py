@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
+from reelrank.domain.arrays import Floats
 from reelrank.evaluation.prediction import Outcomes, Scores
-from reelrank.training.examples import Examples, Floats
+from reelrank.training.examples import Examples
 
 _FEWEST = 50  # outcomes of either kind, below which only the level is learned
 _SCALES = (0.25, 2.0)  # a calibration corrects; logits that lie further off say next to nothing, and louder would still be nothing

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.evaluation import retrieval
 from reelrank.models import content_space
 from reelrank.models.content_space import kernel_features
@@ -15,9 +16,6 @@ from reelrank.models.edges import owners, size
 from reelrank.models.graph_filter import FilterShape, GraphFilter, Parts, Smoother, likeness_graph
 from reelrank.training.coordinate_search import Settings, climb
 from reelrank.training.folds import Fold
-
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
 
 AT = 20  # the length of the lists that are judged
 _NEIGHBOURS = 10  # by content, of each video

@@ -9,14 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reelrank.domain.arrays import Column, Floats, Rows
 from reelrank.domain.candidate import HEADS
-from reelrank.domain.user import Rows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import FEATURES_VERSION, WIDTH
 from reelrank.features.tokens import Tokens
-
-Column = NDArray[np.float64]
-Floats = NDArray[np.float32]
 
 
 class ExamplesError(ValueError):

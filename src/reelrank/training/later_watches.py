@@ -5,13 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.evaluation import retrieval
 from reelrank.features.spans import covered
 from reelrank.features.tokens import Action, Tokens
 from reelrank.training.examples import ExamplesError
-
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 
 _LATER = 0.1  # of all timed tokens
 _BLOCK = 1_024  # users ranked at a time

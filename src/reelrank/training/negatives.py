@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Rows
 from reelrank.features.tokens import Action
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.features.definitions import FEATURES_VERSION
-from reelrank.features.tokens import Rows
 from reelrank.models.id_tables import IdTable, IdTableConfig
 from reelrank.models.ranker import CandidateTensors, TokenTensors, VideoVectors
-from reelrank.models.ranker_inputs import SURFACES, Floats, VideoTraits
+from reelrank.models.ranker_inputs import SURFACES, VideoTraits
 from reelrank.models.row_index import NO_KEY, UNSEEN, Keys
 from reelrank.models.row_optimizer import RowAdagrad
 from reelrank.models.shifts import HEAD, USER, Shifts, user_keys

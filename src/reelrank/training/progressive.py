@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from reelrank.domain.arrays import Floats
 
 HOUR_S = 3_600.0
 _BINS = 512  # of the logit, from -_EDGE to _EDGE: areas to about a thousandth

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from reelrank.domain.user import Rows
+from reelrank.domain.arrays import Rows
 from reelrank.evaluation.paired import Interval, interval
 from reelrank.features.definitions import FEATURES_VERSION
 from reelrank.storage.artifacts import Artifact, ArtifactStore

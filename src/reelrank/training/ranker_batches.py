@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reelrank.features.tokens import Rows
+from reelrank.domain.arrays import Rows
 from reelrank.models.ranker_inputs import (
     NO_LAG,
     RankerSettings,

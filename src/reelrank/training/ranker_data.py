@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reelrank.domain.arrays import Floats
 from reelrank.models.dense_inputs import DenseInputs
 from reelrank.models.ranker import POSITIONS, CandidateTensors, Encoded, Ranker, TokenTensors, VideoVectors
-from reelrank.models.ranker_inputs import SURFACES, Floats, RankerSettings, VideoTraits
+from reelrank.models.ranker_inputs import SURFACES, RankerSettings, VideoTraits
 from reelrank.models.video_tables import Admitted
 from reelrank.training.examples import TrainingSet
 from reelrank.training.ranker_batches import Batch, Batches

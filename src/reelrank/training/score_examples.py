@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reelrank.features.tokens import Rows
-from reelrank.models.ranker_inputs import Floats
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.models.sessions import RankerSession
 from reelrank.models.shifts import user_keys
 from reelrank.training.examples import TrainingSet

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Rows
 from reelrank.features.tokens import Tokens
 from reelrank.models.two_tower import Histories
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.evaluation import retrieval
 from reelrank.models.edges import owners, size
 from reelrank.models.graph_vectors import GraphShape, GraphVectors, Spectrum, spectrum, vectors
 from reelrank.training.coordinate_search import Settings, climb
 from reelrank.training.folds import Fold
 
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
 Features = Floats | csr_array
 
 AT = 50  # the length of the lists that are judged: what a source proposes

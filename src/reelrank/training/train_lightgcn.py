@@ -6,15 +6,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch.nn import functional
 
+from reelrank.domain.arrays import Floats
 from reelrank.models.edges import owners, size
 from reelrank.models.lightgcn import LightGcn
 from reelrank.training.choose_filter import best, quality
-
-Floats = NDArray[np.float32]
 
 _JUDGES = 2_000  # users that validation is measured on, at most
 _BLOCK = 500

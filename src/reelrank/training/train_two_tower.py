@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.features.tokens import Tokens
 from reelrank.models.losses import full_softmax, sampled_softmax
 from reelrank.models.two_tower import TwoTower, TwoTowerConfig, VideoFeatures
@@ -19,9 +20,6 @@ from reelrank.training.later_watches import LaterWatches
 from reelrank.training.negatives import MixedNegatives, next_positives, skipped_nearby
 from reelrank.training.token_windows import Windows, batches, histories, padded, windows
 from reelrank.training.training_run import TrainingRun
-
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 
 _CHECKPOINT_STEPS = 200  # what a kill costs at most
 _NOTED_STEPS = 20  # between two points of the curve of the loss
