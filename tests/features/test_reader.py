@@ -4,6 +4,9 @@ import numpy as np
 
 from features.folded_world import NOW, World, rows
 from reelrank.domain.event import Context, Follow, Like, Watch
+from reelrank.domain.video import Video
+from reelrank.features.columns import VideoColumns
+from reelrank.features.reader import FeatureReader
 from reelrank.storage.counter_store import Kind
 
 
@@ -53,3 +56,16 @@ def test_a_reading_of_no_videos_still_has_its_user(world: World) -> None:
     assert reading.users[0].liked.tolist() == [1]
     assert len(reading.video) == len(reading.author.of(rows())) == 0
     assert reading.tag.of(rows(-1, 5)).any() == 0
+
+
+def test_whoever_reads_a_user_knows_the_videos_that_were_published_a_moment_ago(world: World) -> None:
+    elsewhere = VideoColumns(world.catalog)  # of another process, which looks at the catalogue now and then
+    reader = FeatureReader(world.store, world.counters, elsewhere)
+    for number, newest in enumerate(("watched", "liked")):
+        video = Video(video_id=newest, author_id="a1", duration_s=7.0 + number, uploaded_at=NOW)
+        world.catalog.publish([video])
+        happened = Watch(event_id="1", user_id="ana", video_id="watched", watched_s=5.0) if number == 0 else Like(event_id="2", user_id="ana", video_id="liked")
+        world.see(happened)
+        row = reader.user("ana").newest_row
+        assert elsewhere.videos[row] == video
+        assert elsewhere.duration_s[row] == video.duration_s

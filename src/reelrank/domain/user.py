@@ -88,6 +88,12 @@ class User:
     offset: int = 0  # how far the log of the user's partition is folded into this
 
     @property
+    def newest_row(self) -> int:
+        """The highest row of a video in this user's history, -1 without one."""
+        histories = (self.watches.video_rows, self.long_views.video_rows, self.signals.video_rows, self.served_rows)
+        return max(int(rows.max(initial=-1)) for rows in histories)
+
+    @property
     def liked(self) -> Rows:
         """Videos this user likes, newest last."""
         return self.signals.of(Signal.LIKE)

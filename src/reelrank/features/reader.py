@@ -86,9 +86,12 @@ class FeatureReader:
         return self.users((user_id,))[0]
 
     def users(self, user_ids: Sequence[str]) -> list[User]:
-        """Users as folded so far, in one round trip."""
+        """Users as folded so far, in one round trip; the columns know every video of their histories, even one published a moment ago."""
         found = self._store.read(user_ids)
-        return [decode_user(*one) for one in zip(user_ids, found.users, found.offsets, strict=True)]
+        users = [decode_user(*one) for one in zip(user_ids, found.users, found.offsets, strict=True)]
+        if any(user.newest_row >= self._columns.count for user in users):
+            self._columns.refresh()
+        return users
 
     def video_counters(self, rows: Rows) -> Counters:
         """The counters of some videos: (n, WIDTH)."""
