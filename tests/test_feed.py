@@ -1,13 +1,19 @@
 """The whole recipe in one process, on small worlds whose answer is known."""
 
+from collections import Counter
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from conftest import NOW
-from reelrank.domain.event import Follow, Hide, Like, Served, ServedVideo, VideoPublished, VideoRemoved
+from reelrank.domain.clock import ManualClock
+from reelrank.domain.event import Event, Follow, Hide, Like, Served, ServedVideo, Skip, VideoPublished, VideoRemoved, Watch
+from reelrank.events.validation import Batch, Decoded
 from reelrank.features.definitions import FEATURES
 from reelrank.feed import Feed, FeedRequest
+from reelrank.simulation.past import past_events
+from reelrank.simulation.world import World
 from reelrank.wiring import Reelrank
 from small_feed import TAGS, SmallApp, in_log
 
@@ -44,6 +50,37 @@ def test_the_feed_follows_what_was_liked(app: SmallApp):
         return sum(len(slate) - place for place, video_id in enumerate(slate) if tag_of(video_id) == "bread")
 
     assert standing(after) > standing(before)
+
+
+def test_after_a_few_slates_the_feed_leans_towards_what_is_watched_and_away_from_what_is_skipped(open_system: Callable[..., Reelrank]):
+    """Six people watch and like one theme each and skip the rest, in a world where everybody has a history."""
+    system = open_system(ManualClock(NOW))
+    world = World.from_seed(1, videos=300, users=400, authors=60, now=NOW)
+
+    def tell(*events: Event) -> None:
+        system.collector.accept(Batch([Decoded(index, event) for index, event in enumerate(events)], []))
+        system.stream.catch_up()
+
+    tell(*(VideoPublished(event_id=f"p-{video.video_id}", occurred_at=video.uploaded_at, video=video) for video in world.videos))
+    tell(*past_events(world, np.random.default_rng(1), NOW, events=8_000, days=1.0))
+    system.columns.refresh()
+    system.index_builder.build()
+    system.feed.refresh()
+    themes = [theme for theme, _ in Counter(video.tags[0] for video in world.videos).most_common(6)]
+    found = np.zeros((4, len(themes)))
+    for person, theme in enumerate(themes):
+        for number in range(len(found)):
+            places = system.feed.recommend(FeedRequest(user_id=theme, exploration=False), NOW + number).places
+            for place in places:
+                video, seen = system.columns.videos[place.row], {"user_id": theme, "occurred_at": NOW + number}
+                if video.tags[0] == theme:
+                    found[number, person] += 1
+                    tell(Watch(event_id=f"w-{theme}-{video.video_id}", video_id=video.video_id, watched_s=video.duration_s, **seen))
+                    tell(Like(event_id=f"l-{theme}-{video.video_id}", video_id=video.video_id, **seen))
+                else:
+                    tell(Skip(event_id=f"s-{theme}-{video.video_id}", video_id=video.video_id, watched_s=1.0, **seen))
+    by_chance = 10 * np.mean([video.tags[0] in themes for video in world.videos]) / len(themes)
+    assert found[1:].mean() > 2.5 * by_chance
 
 
 def test_a_watched_video_never_comes_back(app: SmallApp):

@@ -48,6 +48,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     freshness_half_life_s: Annotated[float, Meta(gt=0)] = 86_400.0
     popularity_weight: Weight = 0.5  # lift per unit of log1p(watches and skips of the last day)
     co_watch_weight: Weight = 3.5  # lift per unit of co_watch
+    taste_lift: Weight = 0.5  # lift per unit of taste_tag and of taste_author, whoever ranks: what was liked just now shows in the next slate
     taste_half_life_s: Annotated[float, Meta(gt=0)] = 7 * 86_400.0
     # filters
     stale_after_s: Annotated[float, Meta(gt=0)] = 365 * 86_400.0

@@ -61,12 +61,20 @@ def value(heads: dict[str, Column], features: Features, params: FeedParams) -> C
     of those who see it and by a tenth. What is likely to be hidden may be worth less than nothing: below zero the logarithm
     is mirrored (inverse hyperbolic sine, Burbidge et al. 1988), so that the worse of two bad videos still comes after the other.
     """
+    return sum(parts(heads, features, params).values(), start=np.zeros(len(features)))
+
+
+def parts(heads: dict[str, Column], features: Features, params: FeedParams) -> dict[str, Column]:
+    """What the value is the sum of, by name."""
     worth = sum((weight * heads[head] for head, weight in params.value.items() if head in heads), start=np.zeros(len(features)))
     age_s = np.expm1(_column(features, "age")) * 3600
-    lift = params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s)  # uploaded just now
-    lift += params.popularity_weight * _column(features, "video_outcomes_1d")  # watched by many these days
-    lift += params.co_watch_weight * _column(features, "co_watch")  # watched by those who watch what this user watches
-    return np.arcsinh(worth / (2 * _NO_WORTH)) + np.log(_NO_WORTH) + lift
+    return {
+        "expected": np.arcsinh(worth / (2 * _NO_WORTH)) + np.log(_NO_WORTH),
+        "fresh": params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s),  # uploaded just now
+        "popular": params.popularity_weight * _column(features, "video_outcomes_1d"),  # watched by many these days
+        "taste": params.taste_lift * (_column(features, "taste_tag") + _column(features, "taste_author")),  # of a kind this user likes
+        "co_watched": params.co_watch_weight * _column(features, "co_watch"),  # watched by those who watch what this user watches
+    }
 
 
 def _column(features: Features, name: str) -> Column:

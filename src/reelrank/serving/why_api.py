@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reelrank.domain.event import Accepted, Served, decode_accepted
+from reelrank.domain.event import Accepted, Served, ServedVideo, decode_accepted
+from reelrank.domain.params import FeedParams, fingerprint
 from reelrank.events.validation import quoted
 from reelrank.features.definitions import FEATURES
+from reelrank.ranking.scorers import parts
 from reelrank.ranking.served_log import parse_request_id
 from reelrank.serving.answers import Refuse, answer, parameters
 from reelrank.serving.services import Services
@@ -28,6 +31,7 @@ class WhyVideo(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     sources: tuple[str, ...]
     score: float | None
+    parts: dict[str, float]  # what the score is the sum of; empty where the params or the features of then are no longer known
     predictions: dict[str, float]
     features: dict[str, float]
     propensity: float | None
@@ -52,6 +56,7 @@ class WhyApi:
 
     def __init__(self, services: Services) -> None:
         self._log = services.log
+        self._params = services.feed.params
         self._limiter = CapacityLimiter(1)  # a name that nobody gave has the log searched for long: not by all threads at once
 
     async def get(self, request: Request) -> Response:
@@ -64,7 +69,7 @@ class WhyApi:
         found = await to_thread.run_sync(find_served, self._log, request_id, *place, limiter=self._limiter)
         if found is None:
             raise Refuse(404, f"the log holds no slate {quoted(request_id)}; if it was served just now it is still being written: ask again in a moment")
-        return answer(_explained(request_id, found))
+        return answer(_explained(request_id, found, self._params))
 
 
 def find_served(log: EventLog, request_id: str, partition: int, served_at: float) -> Accepted | None:
@@ -107,9 +112,10 @@ def _slate_among(records: Iterator[StoredRecord], request_id: str) -> Accepted |
     return None
 
 
-def _explained(request_id: str, accepted: Accepted) -> WhyAnswer:
+def _explained(request_id: str, accepted: Accepted, params: FeedParams) -> WhyAnswer:
     served = accepted.event
     assert isinstance(served, Served)
+    in_force = served.params == fingerprint(params)
     names = [feature.name for feature in FEATURES]
     return WhyAnswer(
         request_id=request_id,
@@ -125,6 +131,7 @@ def _explained(request_id: str, accepted: Accepted) -> WhyAnswer:
                 position=position,
                 sources=shown.sources,
                 score=shown.score,
+                parts=_parts(shown, params) if in_force else {},
                 predictions=shown.predictions,
                 features=dict(zip(names, shown.features, strict=False)),  # a slate may be older than a feature
                 propensity=shown.propensity,
@@ -133,3 +140,10 @@ def _explained(request_id: str, accepted: Accepted) -> WhyAnswer:
             for position, shown in enumerate(served.videos)
         ],
     )
+
+
+def _parts(shown: ServedVideo, params: FeedParams) -> dict[str, float]:
+    if shown.score is None or len(shown.features) != len(FEATURES):
+        return {}
+    heads = {head: np.array([chance]) for head, chance in shown.predictions.items()}
+    return {name: round(float(part[0]), 6) for name, part in parts(heads, np.array([shown.features], dtype=np.float32), params).items()}

@@ -17,6 +17,14 @@ const SOURCES = {
   trending_tag: "It is rising among the tags you like",
   fresh: "It is new, and deserves its first viewers",
 };
+const PARTS = {
+  expected: "What we expect you to do",
+  taste: "How you like its tags and its author",
+  co_watched: "Watched after what you watched",
+  popular: "Watched by many these days",
+  fresh: "It is new",
+};
+const NEVER = new Set(["idle", "since_served", "local_hour"]); // -1 where nobody knows
 const WHEN = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
 const FEATURES_AT_FIRST = 8;
 const TRIES = 4;
@@ -35,7 +43,7 @@ export async function fillWhy(body, slide) {
     if (body.dataset.asked !== video.video_id) return;
     const chosen = why.videos.find((entry) => entry.video_id === video.video_id);
     if (!chosen) throw new ApiError(`Slate ${requestId} does not name this video.`, 404);
-    body.replaceChildren(...[lead(why, chosen), sources(chosen), predictions(chosen, video), models(why), features(chosen), stages(why), footer(why)].filter(Boolean));
+    body.replaceChildren(...[lead(why, chosen), sources(chosen), predictions(chosen, video), sum(chosen), models(why), features(chosen), stages(why), footer(why)].filter(Boolean));
   } catch (error) {
     if (body.dataset.asked !== video.video_id) return;
     const retry = element("button", { type: "button", class: "button", text: "Try again", on: { click: () => fillWhy(body, slide) } });
@@ -76,6 +84,21 @@ function predictions({ predictions: heads }, video) {
   return bars.length ? section("What we expect you to do", element("div", { class: "bars" }, bars)) : null;
 }
 
+/** The score as it adds up: each part pushes the video up or holds it back. */
+function sum({ parts, score }) {
+  const told = Object.entries(parts ?? {}).filter(([, part]) => part !== 0);
+  if (!told.length) return null;
+  const longest = Math.max(...told.map(([, part]) => Math.abs(part)));
+  const row = ([name, part]) => {
+    const fill = element("span", { class: part < 0 ? "bar-fill bar-back" : "bar-fill" });
+    fill.style.width = `${(100 * Math.abs(part)) / longest}%`;
+    return element("tr", {}, element("th", { scope: "row", text: PARTS[name] ?? readable(name) }),
+      element("td", { class: "stage-ms" }, element("span", { class: "bar-track", "aria-hidden": "true" }, fill), element("span", { text: `${part < 0 ? "−" : "+"}${Math.abs(part).toFixed(2)}` })));
+  };
+  told.sort(([, one], [, other]) => Math.abs(other) - Math.abs(one));
+  return section(`What its score of ${short(score)} is made of`, element("table", { class: "why-stages why-sum" }, element("tbody", {}, told.map(row))));
+}
+
 function models({ models: spoke }) {
   const rows = Object.entries(spoke ?? {}).map(([name, version]) => element("li", { "data-model": name },
     element("span", { class: "model-name", text: readable(name) }), element("span", {}, element("span", { text: deed(name) }), element("span", { class: "small", title: version, text: `version of ${madeAt(version).toLocaleString([], WHEN)}` }))));
@@ -84,7 +107,7 @@ function models({ models: spoke }) {
 
 /** What was not zero: those between 0 and 1 first, as shares say more than raw counts. */
 function features({ features: values }) {
-  const told = Object.entries(values ?? {}).filter(([, value]) => Number.isFinite(value) && value !== 0);
+  const told = Object.entries(values ?? {}).filter(([name, value]) => Number.isFinite(value) && value !== 0 && !(NEVER.has(name) && value === -1));
   if (!told.length) return null;
   told.sort(([, one], [, other]) => (Math.abs(other) <= 1) - (Math.abs(one) <= 1) || Math.abs(other) - Math.abs(one));
   const row = ([name, value]) => element("tr", {}, element("th", { scope: "row", text: readable(name).replace(/ (s|h)$/, " ($1)") }), element("td", { text: short(value) }));
@@ -116,5 +139,5 @@ function footer(why) {
   return element("dl", { class: "why-facts" }, facts.filter(([, value]) => value).map(([name, value]) => [element("dt", { text: name }), element("dd", { text: value })]).flat());
 }
 
-const short = (value) => (Number.isInteger(value) ? value.toLocaleString("en") : Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3));
+const short = (value) => (value < 0 ? `−${short(-value)}` : Number.isInteger(value) ? value.toLocaleString("en") : Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3));
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) || text.split(" ").length < 4 ? "" : ".");
