@@ -122,7 +122,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="supervisor", daemon=True)
 
-    def start(self, ready_within_s: float = 60.0) -> None:
+    def start(self, ready_within_s: float = 180.0) -> None:
         """Starts every role and returns when the feed answers. Raises RoleFailed if it does not, or if somebody else holds its port."""
         if "serve" in self.names:
             self._refuse_taken_port()  # else whoever answers there would pass for our feed
