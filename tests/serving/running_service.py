@@ -52,13 +52,13 @@ def watch(event_id: str, video_id: str = "v-1", user_id: str = "ana", **more: An
     return {"type": "watch", "event_id": event_id, "user_id": user_id, "video_id": video_id, "watched_s": 4.5} | more
 
 
-def running(folder: Path, media: Path | None = None, storage: StorageConfig | None = None, **serving: Any) -> Iterator[Service]:
+def running(folder: Path, media: Path | None = None, storage: StorageConfig | None = None, port: int = 0, **serving: Any) -> Iterator[Service]:
     """A service over a deployment in `folder`; everything is closed afterwards."""
     settings = msgspec.convert({"data_dir": str(folder), "serving": {"media": str(media or folder / "media")} | serving}, Settings)
     system = open_reelrank(msgspec.structs.replace(settings, storage=storage or settings.storage))
     there = threading.Event()
     services = system.services
-    server = Server(create_app(services), port=0, shutdown_s=2, ready=lambda _url: there.set(), connections=services.connections)
+    server = Server(create_app(services), port=port, shutdown_s=2, ready=lambda _url: there.set(), connections=services.connections)
     thread = threading.Thread(target=server.serve_until_stopped)
     thread.start()
     try:

@@ -75,7 +75,7 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
             say = partial(progress.console.print, markup=False, soft_wrap=True)
             threading.Thread(target=training_news.follow, args=(last_runs, say, stopping), name="training-news", daemon=True).start()
             if world is not None:
-                threading.Thread(target=_go_on, args=(world, stopping), name="living-world", daemon=True).start()
+                threading.Thread(target=world.go_on, args=(stopping.wait,), name="living-world", daemon=True).start()
             if kind == "kuairand" and settings.roles.train:
                 threading.Thread(target=_train, args=(path, settings, stopping, progress), name="training", daemon=True).start()
             stopping.wait()
@@ -244,14 +244,3 @@ def _train(log: Path, settings: "Settings", stopping: threading.Event, progress:
                 return
         if system.last_runs.last(name) == before:  # else that says what came of it
             progress.console.print(f"the {model.replace('-', ' ')} was not trained: the end of {told.name} says why")
-
-
-def _go_on(world: "LivingWorld", stopping: threading.Event) -> None:
-    """Lets a world live until everything stops; requests that fail because it does are no news."""
-    from reelrank.simulation.client import FeedError
-
-    try:
-        world.go_on(stopping.wait)
-    except FeedError:
-        if not stopping.is_set():
-            raise

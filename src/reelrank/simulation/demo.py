@@ -1,11 +1,13 @@
 """Brings a running Reelrank to life over its HTTP API: a small world with its films, a folder of clips, or a real log."""
 
 import itertools
+import logging
 import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +18,7 @@ from reelrank.domain.video import Video
 from reelrank.films.film import render_all
 from reelrank.simulation import kuairand
 from reelrank.simulation.behavior import Person
-from reelrank.simulation.client import FeedClient
+from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.simulation.clip_folder import Skipped, read_clips
 from reelrank.simulation.kuairand import KuaiRand
 from reelrank.simulation.past import past_events
@@ -24,9 +26,12 @@ from reelrank.simulation.replay import bodies_of, post_log
 from reelrank.simulation.visit import Visit
 from reelrank.simulation.world import World
 
+logger = logging.getLogger(__name__)
+
 OPENING = 36  # films drawn before the page opens
 _GROUP = 12  # films published together afterwards
 _VISIT_EVERY_S = 4.0
+_AGAIN_S = 1.0  # after the feed was away
 _VISITS_BETWEEN = 20  # two groups of films that are drawn: slates and what came of them, for models to learn from
 
 
@@ -53,6 +58,7 @@ class LivingWorld:
         for event in past_events(world, rng, until=world.now):
             if not isinstance(event, VideoPublished | VideoRemoved | History):
                 self._past[getattr(event, "video_id", "") or ""].append(event)
+        self._begun: set[str] = set()  # videos whose publication has begun
         self._films = render_all(world.videos, media)
 
     def open(self, progress: Progress, films: int = OPENING) -> None:
@@ -65,16 +71,30 @@ class LivingWorld:
         self._publish(first, progress)
 
     def go_on(self, stopping: Callable[[float], bool]) -> None:
-        """Draws the other films, and people watch meanwhile; then visits follow each other. `stopping` waits that many seconds and says whether to end."""
+        """Draws the other films, and people watch meanwhile; then visits follow each other. `stopping` waits that many seconds and says whether to end.
+
+        While the feed is away nobody can watch: people come back to it, and films wait until they can be published.
+        """
         visits = self._visits()
         while group := list(itertools.islice(self._films, _GROUP)):
-            self._publish(group)
+            while not self._done(partial(self._publish, group)):
+                if stopping(_AGAIN_S):
+                    return
             for visit in itertools.islice(visits, _VISITS_BETWEEN):
                 if stopping(0.0):
                     return
-                visit.run(at_most=30)
+                self._done(partial(visit.run, at_most=30))
         while not stopping(_VISIT_EVERY_S):
-            next(visits).run(at_most=30)
+            self._done(partial(next(visits).run, at_most=30))
+
+    def _done(self, what: Callable[[], object]) -> bool:
+        """Whether the feed was there for it."""
+        try:
+            what()
+        except FeedError as problem:
+            logger.info("somebody found the feed away: %s", problem)
+            return False
+        return True
 
     def _visits(self) -> Iterator[Visit]:
         """Visits without end, more of those who come often."""
@@ -86,14 +106,18 @@ class LivingWorld:
             yield Visit(Person(traits), self._client, self.world.traits, rng, f"visit-{began}-{number}")
 
     def _publish(self, videos: Sequence[Video], progress: Progress | None = None) -> None:
-        videos = [video for video in videos if not self._client.knows(video.video_id)]
+        """Puts those that an earlier run has not published into the catalogue, with their past. One that failed half-way can be done again."""
+        videos = [video for video in videos if video.video_id in self._begun or not self._client.knows(video.video_id)]
+        self._begun.update(video.video_id for video in videos)
         publish_videos(self._client, videos)
-        past = [event for video in videos for event in self._past.pop(video.video_id, ())]
+        past = [event for video in videos for event in self._past[video.video_id]]
         if progress is None:
             self._client.post_events(past)
-            return
-        with progress.task("telling what people did with them", len(past)) as advance:
-            post_log(self._client, list(bodies_of(past)), advance)
+        else:
+            with progress.task("telling what people did with them", len(past)) as advance:
+                post_log(self._client, list(bodies_of(past)), advance)
+        for video in videos:
+            del self._past[video.video_id]
 
 
 def publish_videos(client: FeedClient, videos: Iterable[Video]) -> None:
