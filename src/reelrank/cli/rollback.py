@@ -18,11 +18,10 @@ from reelrank.cli.report import tell_json
 def rollback(name: str, version: str, data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Make an earlier version of the artifact NAME live again: ranker, two_tower, graph, item_to_item, similar_users."""
     from reelrank.storage.event_log import StorageError
-    from reelrank.training.publish import roll_back
 
     with installation(config, data_dir) as system:
         try:
-            before, after = roll_back(system.artifacts, name, version)
+            before, after = system.artifacts.roll_back(name, version)
         except StorageError as problem:
             raise click.ClickException(str(problem)) from None  # nothing is away: there is none
         left = system.artifacts.versions(name)
