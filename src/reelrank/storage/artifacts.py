@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -145,7 +145,7 @@ class ArtifactStore:
         return live, earlier[0]
 
     @contextmanager
-    def _swapping(self, name: str) -> Iterator[None]:
+    def _swapping(self, name: str) -> Generator[None]:
         """One at a time, in whatever process, changes what is live."""
         with (self.root / name / _LOCK).open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go when the file is closed or the process dies

@@ -84,7 +84,7 @@ class Retraining:
     def publish(self, name: str, candidate: Path, about: About, anyway: bool = False) -> Verdict:
         """Publishes the files in the folder `candidate` if the gates let it, judged by what nobody has learned from."""
         if name != RANKER:
-            raise ExamplesError(f"no gates for {name!r}; known: {RANKER}")
+            raise ExamplesError(f"only {RANKER} is published from a folder, not {name!r}; train and index publish the others")
         judge = RankerJudge(held_out_of(self.examples(least=1).training_set, self.config.gate))
         told: About = {**self._ends().about(), **about, ROWS_FROM: self._log.end(MODEL_ROWS, 0)}
         return publish(self.artifacts, name, candidate, judge, self._clock, told, self.config.gate, anyway)
