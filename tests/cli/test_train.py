@@ -39,14 +39,6 @@ def test_a_bad_version_is_rolled_back_with_one_command(system: Reelrank, run: Ru
     assert system.artifacts.current("ranker").manifest.version == two
     told = run("rollback", "ranker", "--version", three)
     assert f"ranker: {three} is live again, in place of {two}" in told.stdout
-    system.artifacts.publish("two_tower", 1.0, lambda folder: (folder / "a").touch())
-    for spelling in ("two-tower", "two_tower"):
-        only = run("rollback", spelling)
-        assert only.returncode == 1 and "nothing is kept of 'two_tower' that was live before 0000" in only.stderr
-    none = run("rollback", "graph")
-    assert none.returncode == 1 and "no version of 'graph'; there are versions of: ranker, two_tower" in none.stderr
-    unknown = run("rollback", "ranger")
-    assert unknown.returncode == 2 and "no model 'ranger'; known: ranker, two_tower, graph, item_to_item, similar_users" in unknown.stderr
 
 
 def test_with_nothing_to_learn_from_or_to_judge_by_it_says_so(run: Run, tmp_path: Path) -> None:
