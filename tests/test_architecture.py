@@ -31,6 +31,7 @@ VERBS = [
     "lake",
     "index",
     "train",
+    "models",
     "publish",
     "rollback",
     "keys",

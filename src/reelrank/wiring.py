@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reelrank.candidates.build_index import IndexBuilder
-from reelrank.candidates.co_watched import CoWatchedSource, CoWatches, item_to_item
+from reelrank.candidates.co_watched import ITEM_TO_ITEM, CoWatchedSource, CoWatches, item_to_item
 from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
-from reelrank.candidates.graph_neighbours import GraphNeighboursSource, graph_vectors
-from reelrank.candidates.nearest import NearestSource, Towers, two_tower
-from reelrank.candidates.similar_users import Engagements, SimilarUsersSource, similar_users
+from reelrank.candidates.graph_neighbours import GRAPH, GraphNeighboursSource, graph_vectors
+from reelrank.candidates.nearest import TWO_TOWER, NearestSource, Towers, two_tower
+from reelrank.candidates.similar_users import SIMILAR_USERS, Engagements, SimilarUsersSource, similar_users
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
 from reelrank.config import ConfigError, Settings, StorageConfig
 from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
@@ -33,7 +33,7 @@ from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
 from reelrank.models.graph_vectors import GraphVectors
-from reelrank.ranking.ranker_scorer import RankerScorer, published_ranker
+from reelrank.ranking.ranker_scorer import RANKER, RankerScorer, published_ranker
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.hot_swap import HotSwap
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from reelrank.training.train_role import TrainRole
 
 MIN_SECRET_CHARS = 32
+MODELS = (RANKER, TWO_TOWER, GRAPH, ITEM_TO_ITEM, SIMILAR_USERS)  # whatever is learned elsewhere than where it is used
 
 
 class Reelrank:
@@ -228,7 +229,7 @@ class Reelrank:
 
     @property
     def models(self) -> list[Published[Any]]:
-        """Whatever is learned elsewhere and followed here."""
+        """Whatever is learned elsewhere and followed here, in the order of MODELS."""
         return [self.ranker, self.two_tower, self.graph, self.item_to_item, self.similar_users]
 
     @cached_property

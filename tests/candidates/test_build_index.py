@@ -6,6 +6,7 @@ from candidates.small_app import HOUR, SmallApp
 from reelrank.candidates import co_watched, similar_users
 from reelrank.candidates.build_index import IndexBuilder, IndexConfig
 from reelrank.candidates.co_watched import CoWatches
+from reelrank.storage.artifacts import PARENT
 
 
 def test_both_artifacts_are_published_with_their_figures(two_circles: SmallApp) -> None:
@@ -17,7 +18,7 @@ def test_both_artifacts_are_published_with_their_figures(two_circles: SmallApp) 
         two_circles.artifacts.verify(artifact)
         about = artifact.manifest.about
         assert (about["users"], about["videos"]) == (16, 12)
-        assert set(about) == {"offsets", "users", "videos", "pairs", "seconds"}
+        assert set(about) == {"offsets", "users", "videos", "pairs", "seconds", PARENT}
         assert artifact.manifest.made_at == two_circles.clock.now()
 
 

@@ -23,12 +23,49 @@ def reelrank(*words: str, env: dict[str, str] | None = None) -> subprocess.Compl
 
 def test_help_names_the_verbs_in_the_order_of_the_loop():
     text = reelrank("--help").stdout
-    verbs = ["up", "serve", "stream", "lake", "index", "keys", "dead-letters", "replay", "audit", "evaluate", "bench", "doctor"]
+    verbs = [
+        "up",
+        "serve",
+        "stream",
+        "lake",
+        "index",
+        "train",
+        "models",
+        "publish",
+        "rollback",
+        "keys",
+        "dead-letters",
+        "replay",
+        "audit",
+        "evaluate",
+        "bench",
+        "doctor",
+    ]
     places = [text.index(f"\n  {verb} ") for verb in verbs]
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("verb", ["up", "serve", "stream", "lake", "index", "keys", "dead-letters", "replay", "audit", "evaluate", "bench", "doctor"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "up",
+        "serve",
+        "stream",
+        "lake",
+        "index",
+        "train",
+        "models",
+        "publish",
+        "rollback",
+        "keys",
+        "dead-letters",
+        "replay",
+        "audit",
+        "evaluate",
+        "bench",
+        "doctor",
+    ],
+)
 def test_every_verb_explains_itself(verb: str):
     done = reelrank(verb, "--help")
     assert done.returncode == 0 and "Usage:" in done.stdout

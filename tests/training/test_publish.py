@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelrank.domain.clock import ManualClock
 from reelrank.evaluation.paired import auc_shares
-from reelrank.storage.artifacts import ArtifactStore
-from reelrank.storage.event_log import StorageError
-from reelrank.training.publish import FEATURES, PARENT, PARITY, GateConfig, Judged, Unfit, Verdict, newest, predicted, publish, roll_back
+from reelrank.storage.artifacts import PARENT, ArtifactStore
+from reelrank.training.publish import FEATURES, PARITY, GateConfig, Judged, Unfit, Verdict, newest, predicted, publish
 
 USERS = np.repeat(np.arange(60), 20)
 OUTCOMES = np.random.default_rng(0).random(len(USERS)) < 0.4
@@ -33,7 +33,7 @@ def judge(folder: Path) -> Judged:
 
 
 def published(artifacts: ArtifactStore, folder: Path, at: float, **more: object) -> Verdict:
-    return publish(artifacts, "ranker", folder, judge, at, **more)
+    return publish(artifacts, "ranker", folder, judge, ManualClock(at), **more)
 
 
 def test_the_first_sound_candidate_is_published(artifacts: ArtifactStore, tmp_path: Path) -> None:
@@ -104,15 +104,56 @@ def test_with_too_few_users_to_compare_what_is_live_stays(artifacts: ArtifactSto
     assert "60 users in 1200 held-out examples; 61 are needed" in verdict.reasons[0]
 
 
-def test_rolling_back_makes_the_version_before_live_and_from_there_the_one_before(artifacts: ArtifactStore, tmp_path: Path) -> None:
-    one, two, three = (published(artifacts, candidate(tmp_path, signal), signal).version for signal in (1.0, 2.0, 3.0))
-    assert roll_back(artifacts, "ranker") == (three, two)
-    assert roll_back(artifacts, "ranker") == (two, one)
-    with pytest.raises(StorageError, match="no version of 'ranker' older than"):
-        roll_back(artifacts, "ranker")
-    assert roll_back(artifacts, "ranker", three) == (one, three)
-    with pytest.raises(StorageError, match="no version 'none'"):
-        roll_back(artifacts, "ranker", "none")
+def test_what_becomes_live_while_a_candidate_is_judged_is_what_it_must_be_better_than(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    published(artifacts, candidate(tmp_path, 0.1), 1.0)
+    others: list[Verdict] = []
+
+    def meanwhile(folder: Path) -> Judged:
+        if not others and folder.parent.parent == artifacts.root:  # the live version is looked at, and in another process somebody publishes
+            others.append(published(artifacts, candidate(tmp_path, 3.0), 2.0))
+        return judge(folder)
+
+    verdict = publish(artifacts, "ranker", candidate(tmp_path, 1.0), meanwhile, ManualClock(3.0))
+    assert others[0].published and not verdict.published
+    assert verdict.against == others[0].version == artifacts.live("ranker")
+    assert verdict.differences["auc"].hi < 0
+
+
+def test_what_is_better_than_both_takes_the_place_of_the_one_that_overtook_it(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    first = published(artifacts, candidate(tmp_path, 0.1), 1.0)
+    second = published(artifacts, candidate(tmp_path, 1.0), 2.0)
+
+    def rolled_back(folder: Path) -> Judged:
+        if artifacts.live("ranker") == second.version:
+            artifacts.roll_back("ranker")
+        return judge(folder)
+
+    verdict = publish(artifacts, "ranker", candidate(tmp_path, 3.0), rolled_back, ManualClock(3.0))
+    assert verdict.published and verdict.against == first.version == artifacts.current("ranker").manifest.about[PARENT]
+
+
+def test_where_others_publish_all_the_while_it_gives_up_and_says_so(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    published(artifacts, candidate(tmp_path, 0.1), 1.0)
+
+    def restless(folder: Path) -> Judged:
+        if folder.parent.parent == artifacts.root:
+            artifacts.publish("ranker", 2.0, lambda draft: np.save(draft / "scores.npy", np.load(folder / "scores.npy")))
+        return judge(folder)
+
+    verdict = publish(artifacts, "ranker", candidate(tmp_path, 3.0), restless, ManualClock(3.0))
+    assert verdict.reasons == ("another version became live each of the 5 times that it was judged; publish it again",)
+
+
+def test_a_version_is_as_old_as_its_publication_however_long_it_was_judged(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    clock = ManualClock(1.0)
+
+    def slow(folder: Path) -> Judged:
+        clock.advance_to(400.0)
+        return judge(folder)
+
+    verdict = publish(artifacts, "ranker", candidate(tmp_path, 1.0), slow, clock)
+    assert artifacts.current("ranker").manifest.made_at == 400.0
+    assert verdict.version.startswith("000000000400000-")
 
 
 def test_the_newest_tenth_is_held_out(artifacts: ArtifactStore) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from reelrank.candidates.graph_neighbours import FILE, GRAPH
+from reelrank.domain.clock import ManualClock
 from reelrank.features.tokens import Action
 from reelrank.models.graph_vectors import GraphVectors, edges
 from reelrank.storage.artifacts import ArtifactStore
@@ -31,7 +32,7 @@ def circles(seed: int = 0) -> TrainingSet:
 
 def test_what_a_circle_watches_is_found_by_what_was_published(tmp_path: Path) -> None:
     artifacts = ArtifactStore(tmp_path / "artifacts")
-    verdict = retrain_graph(circles(), artifacts, tmp_path / "run", NOW, GateConfig(min_users=2))
+    verdict = retrain_graph(circles(), artifacts, tmp_path / "run", ManualClock(NOW), GateConfig(min_users=2))
     assert verdict.published and verdict.metrics["recall_at_50"] > 0.9
     model = GraphVectors.load(artifacts.current(GRAPH).folder / FILE)
     scores = model.scores(np.array([0, 2]), np.ones(2, dtype=np.float32))
@@ -40,8 +41,8 @@ def test_what_a_circle_watches_is_found_by_what_was_published(tmp_path: Path) ->
 
 def test_another_one_that_is_as_good_takes_its_place_and_names_it(tmp_path: Path) -> None:
     artifacts = ArtifactStore(tmp_path / "artifacts")
-    first = retrain_graph(circles(), artifacts, tmp_path / "first", NOW, GateConfig(min_users=2))
-    second = retrain_graph(circles(), artifacts, tmp_path / "second", NOW + 1, GateConfig(min_users=2))
+    first = retrain_graph(circles(), artifacts, tmp_path / "first", ManualClock(NOW), GateConfig(min_users=2))
+    second = retrain_graph(circles(), artifacts, tmp_path / "second", ManualClock(NOW + 1), GateConfig(min_users=2))
     assert second.published and second.against == first.version
 
 
@@ -50,3 +51,9 @@ def test_what_is_hidden_is_no_edge_and_a_like_adds_to_a_watch() -> None:
     owner, rows, amounts = edges(np.array([0, 0, 0, 0, 1]), np.array([7, 7, 8, 8, 7]), actions)
     assert (owner.tolist(), rows.tolist()) == ([0, 1], [7, 7])
     assert amounts[0] > 1 > amounts[1] > 0
+
+
+def test_it_is_as_old_as_its_publication_and_not_as_the_beginning_of_its_training(tmp_path: Path) -> None:
+    artifacts, clock = ArtifactStore(tmp_path / "artifacts"), ManualClock(NOW)
+    retrain_graph(circles(), artifacts, tmp_path / "run", clock, GateConfig(min_users=2), on_progress=lambda _: clock.advance_to(NOW + 420))
+    assert artifacts.current(GRAPH).manifest.made_at == NOW + 420

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reelrank.domain.clock import ManualClock
 from reelrank.models.sessions import RankerSession
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.training.judge_ranker import RankerJudge, parity
@@ -20,7 +21,7 @@ GATE = GateConfig(min_users=5)
 def test_a_ranker_is_trained_judged_and_published_and_a_worse_one_refused(tmp_path: Path) -> None:
     data, artifacts = world(3_000), ArtifactStore(tmp_path / "artifacts")
     steps: list[int] = []
-    first = retrain_ranker(data, artifacts, tmp_path / "one", NOW, SETTINGS, GATE, {"offsets": "1,2"}, on_progress=steps.append)
+    first = retrain_ranker(data, artifacts, tmp_path / "one", ManualClock(NOW), SETTINGS, GATE, {"offsets": "1,2"}, on_progress=steps.append)
     assert first.published, first
     assert first.metrics["auc_long_view"] > 0.7
     assert len(steps) > 50
@@ -36,7 +37,7 @@ def test_a_ranker_is_trained_judged_and_published_and_a_worse_one_refused(tmp_pa
     shuffled = replace(data, examples=replace(data.examples, labels=np.random.default_rng(0).permutation(data.examples.labels)))
     lost = np.flatnonzero(reserved(data))
     shuffled.examples.labels[lost] = data.examples.labels[lost]
-    second = retrain_ranker(shuffled, artifacts, tmp_path / "two", NOW + 1, SETTINGS, GATE)
+    second = retrain_ranker(shuffled, artifacts, tmp_path / "two", ManualClock(NOW + 1), SETTINGS, GATE)
     assert not second.published
     assert all("worse by more than the noise" in reason for reason in second.reasons), second
     assert any(reason.startswith("likelihood is -0.") for reason in second.reasons), second
@@ -45,10 +46,10 @@ def test_a_ranker_is_trained_judged_and_published_and_a_worse_one_refused(tmp_pa
 
 def test_what_can_not_be_loaded_is_unfit(tmp_path: Path) -> None:
     data, artifacts = world(800), ArtifactStore(tmp_path / "artifacts")
-    retrain_ranker(data, artifacts, tmp_path / "one", NOW, SETTINGS, GATE)
+    retrain_ranker(data, artifacts, tmp_path / "one", ManualClock(NOW), SETTINGS, GATE)
     folder = artifacts.current(RANKER).folder
     assert parity(folder, data) < 1e-4
     (folder / "candidates.onnx").write_bytes(b"no graph")
-    again = retrain_ranker(data, artifacts, tmp_path / "two", NOW + 1, SETTINGS, GATE)
+    again = retrain_ranker(data, artifacts, tmp_path / "two", ManualClock(NOW + 1), SETTINGS, GATE)
     assert again.published  # whatever can't be judged gives way
     assert RankerJudge(data)(artifacts.current(RANKER).folder).measures.keys() >= {"auc_click", "likelihood", "watch_nearness_s"}

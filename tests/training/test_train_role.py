@@ -21,7 +21,7 @@ from reelrank.training.examples import ExamplesError
 from reelrank.training.log_examples import LogExamples
 from reelrank.training.online import Positions
 from reelrank.training.online_config import OnlineConfig, TrainConfig
-from reelrank.training.publish import GateConfig, roll_back
+from reelrank.training.publish import GateConfig
 from reelrank.training.retrain import Retraining
 from reelrank.training.retrain_ranker import RANKER
 from reelrank.training.train_role import TrainRole, TrainStatus
@@ -178,7 +178,7 @@ def test_after_a_rollback_it_learns_on_top_of_the_version_that_is_live_again(dep
         wait(lambda: role.status.base == second.version)
         deployment.visit()
         wait(lambda: role.status.learned > 0 and swap.step() == 0 and swap.rows > 0)
-        roll_back(deployment.artifacts, RANKER)
+        deployment.artifacts.roll_back(RANKER)
         wait(lambda: role.status.base == first.version)
         wait(lambda: swap.step() == 0)
         assert live.version == first.version

@@ -86,7 +86,7 @@ class IndexBuilder:
         if users < self._config.min_users:
             return f"index: {users} users have watched something; {self._config.min_users} are needed"
         now = self._clock.now()
-        return f"index: {users} users; {self._publish_item_to_item(histories, now, offsets)}; {self._publish_similar_users(histories, now, offsets)}"
+        return f"index: {users} users; {self._publish_item_to_item(histories, now, offsets)}; {self._publish_similar_users(histories, offsets)}"
 
     def _publish_item_to_item(self, histories: _Histories, now: float, offsets: str) -> str:
         began = time.perf_counter()
@@ -99,10 +99,10 @@ class IndexBuilder:
         pairs = len(model.together.weights) + len(model.after.weights)
         about: dict[str, str | int | float] = {"offsets": offsets, "users": len(histories.engaged), "videos": len(together.videos)}
         about |= {"pairs": pairs, "seconds": seconds}
-        self._artifacts.publish(co_watched.ITEM_TO_ITEM, now, model.save, about)
+        self._artifacts.publish(co_watched.ITEM_TO_ITEM, self._clock.now(), model.save, about)
         return f"{pairs} pairs of {len(together.videos)} videos in {seconds:.1f} s"
 
-    def _publish_similar_users(self, histories: _Histories, now: float, offsets: str) -> str:
+    def _publish_similar_users(self, histories: _Histories, offsets: str) -> str:
         began = time.perf_counter()
         lists = similar_users.collect(histories.engaged, histories.moments, self._config.posting)
         seconds = round(time.perf_counter() - began, 3)
@@ -112,7 +112,7 @@ class IndexBuilder:
         def write(folder: Path) -> None:
             lists.save(folder / similar_users.FILE)
 
-        self._artifacts.publish(similar_users.SIMILAR_USERS, now, write, about)
+        self._artifacts.publish(similar_users.SIMILAR_USERS, self._clock.now(), write, about)
         return f"{len(lists.engaged)} engagements with {len(lists.videos)} videos"
 
 

@@ -12,12 +12,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # in the order of the loop; the help of each verb stands here so that `reelrank --help` loads nothing else
 VERBS: dict[str, tuple[str, str]] = {
-    "up": ("up", "Run everything on this machine: the feed, the stream, the lake and the index."),
+    "up": ("up", "Run everything on this machine: the feed, the stream, the lake, the index and the training."),
     "serve": ("serve", "Play one role: answer feeds, collect events, show the page."),
     "stream": ("stream", "Play one role: fold the event log into the online store."),
     "lake": ("lake", "Play one role: join what was served with what came of it, copy the log to the lake."),
     "index": ("index", "Play one role: rebuild what recall reads from what people watched."),
     "train": ("train", "Play one role: learn while people watch, and train the models anew from the lake."),
+    "models": ("models", "Show what is live of each model, and what came of its last training."),
     "publish": ("publish", "Make a candidate live, if it passes the gates."),
     "rollback": ("rollback", "Make an earlier version live again."),
     "keys": ("keys", "Make, list and revoke API keys."),

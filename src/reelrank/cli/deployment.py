@@ -41,6 +41,15 @@ def installation(config: Path | None, data_dir: Path | None, part: Part = "event
         yield system
 
 
+def model_named(name: str) -> str:
+    """The model that is called so, with - or _ between its words; else a clean end that names those there are."""
+    from reelrank.wiring import MODELS
+
+    if (found := name.replace("-", "_")) not in MODELS:
+        raise click.BadParameter(f"no model {name!r}; known: {', '.join(MODELS)}", param_hint="NAME")
+    return found
+
+
 def _settings_of(config: Path | None, data_dir: Path | None, part: Part) -> "Settings":
     import msgspec
 

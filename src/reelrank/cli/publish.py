@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 @click.command
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option("--anyway", is_flag=True, help="Publish it even if it is worse than what is live.")
+@click.option("--anyway", is_flag=True, help="Publish it even if it is worse than what is live, never if it is unsound.")
 @data_dir_option
 @config_option
 @json_option
 def publish(name: str, folder: Path, anyway: bool, data_dir: Path | None, config: Path | None, as_json: bool) -> None:
-    """Make the files in FOLDER the live version of NAME, unless they are unsound, or worse than what is live by more than the noise."""
+    """Make the files in FOLDER the live version of NAME, unless they are unsound, or worse than what is live by more than the noise.
+
+    NAME is ranker, the only one that is published from a folder; train and index publish the others.
+    """
     with installation(config, data_dir) as system:
-        verdict = system.retraining.publish(name, folder, {}, anyway)
+        verdict = system.retraining.publish(name.replace("-", "_"), folder, {}, anyway)
     tell_verdict(verdict, as_json)
 
 

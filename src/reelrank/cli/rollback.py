@@ -4,25 +4,25 @@ from pathlib import Path
 
 import click
 
-from reelrank.cli.deployment import installation
+from reelrank.cli.deployment import installation, model_named
 from reelrank.cli.options import config_option, data_dir_option, json_option
 from reelrank.cli.report import tell_json
 
 
 @click.command
 @click.argument("name")
-@click.option("--version", default="", help="This one; without it, the newest that is older than the live one.")
+@click.option("--version", default="", help="This one; without it, the one that was live before.")
 @data_dir_option
 @config_option
 @json_option
 def rollback(name: str, version: str, data_dir: Path | None, config: Path | None, as_json: bool) -> None:
-    """Make an earlier version of the artifact NAME live again: ranker, two_tower, graph, item_to_item, similar_users."""
+    """Make the version that was live before live again, of the model NAME: ranker, two-tower, graph, item-to-item or similar-users."""
     from reelrank.storage.event_log import StorageError
-    from reelrank.training.publish import roll_back
 
+    name = model_named(name)
     with installation(config, data_dir) as system:
         try:
-            before, after = roll_back(system.artifacts, name, version)
+            before, after = system.artifacts.roll_back(name, version)
         except StorageError as problem:
             raise click.ClickException(str(problem)) from None  # nothing is away: there is none
         left = system.artifacts.versions(name)

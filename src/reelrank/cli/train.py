@@ -34,7 +34,7 @@ def _model(name: str, about: str) -> None:
     @train.command(name, help=about)
     @click.option("--data", metavar="kuairand=FOLDER", help="Learn from this log instead of the lake; its videos must be those of the catalogue.")
     @click.option("--seed", type=int, default=0, show_default=True, help="Makes what is left to chance.")
-    @click.option("--anyway", is_flag=True, help="Publish it even if it is worse than what is live.")
+    @click.option("--anyway", is_flag=True, help="Publish it even if it is worse than what is live, never if it is unsound.")
     @data_dir_option
     @config_option
     @json_option

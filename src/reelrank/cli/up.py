@@ -39,7 +39,7 @@ _KINDS = ("kuairand", "clips")
 @click.option("--roles", metavar="ROLE[=N],…", help="Run these instead of the [roles] configured, such as serve,stream=3.")
 @config_option
 def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, seed: int, servers: bool, roles: str | None, config: Path | None) -> None:
-    """Run everything on this machine: the feed, the stream, the lake and the index, restarted when they die.
+    """Run everything on this machine: the feed, the stream, the lake, the index and the training, restarted when they die.
 
     What was brought in stays in the data folder: the next start goes on where this one ended.
     """
@@ -71,9 +71,9 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
             stopping = stop_signal()  # from here on it ends when it is asked to, and says so
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
-            last_runs = open_reelrank(settings).last_runs
+            artifacts = open_reelrank(settings).artifacts
             say = partial(progress.console.print, markup=False, soft_wrap=True)
-            threading.Thread(target=training_news.follow, args=(last_runs, say, stopping), name="training-news", daemon=True).start()
+            threading.Thread(target=training_news.follow, args=(artifacts, say, stopping), name="training-news", daemon=True).start()
             if world is not None:
                 threading.Thread(target=world.go_on, args=(stopping.wait,), name="living-world", daemon=True).start()
             if kind == "kuairand" and settings.roles.train:

@@ -41,7 +41,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     quota: dict[str, Count] = msgspec.field(default_factory=lambda: dict(_QUOTA))  # how many candidates each source may propose
     value: dict[str, Weight] = msgspec.field(
         default_factory=lambda: dict(_VALUE)
-    )  # score = sum of weight x prediction, by head; heads that nobody predicts count for nothing
+    )  # score = logarithm of the sum of weight x prediction, by head, plus lifts; heads that nobody predicts count for nothing
     ranked: Annotated[int, Meta(ge=1, le=10_000)] = 500  # so many of the best by the light score go to the ranker
     taste_weight: Weight = 1.0
     freshness_weight: Weight = 0.15

@@ -12,15 +12,15 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from reelrank.domain.arrays import Rows
+from reelrank.domain.clock import Clock
 from reelrank.evaluation.paired import Interval, interval
 from reelrank.features.definitions import FEATURES_VERSION
-from reelrank.storage.artifacts import Artifact, ArtifactStore
-from reelrank.storage.event_log import StorageError
+from reelrank.storage.artifacts import Artifact, ArtifactStore, Overtaken
 
 About = Mapping[str, str | int | float]
 FEATURES = "features_version"  # in `about`: which features a model reads
 PARITY = "parity"  # in `about`: the largest difference between the network and what was exported of it
-PARENT = "parent"  # in the manifest: the version that this one took the place of
+_JUDGED_AT_MOST = 5  # times, if what is live changes all the while
 
 
 class GateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,49 +76,40 @@ def publish(
     name: str,
     candidate: Path,
     judge: Judge,
-    now: float,
+    clock: Clock,
     about: About | None = None,
     config: GateConfig | None = None,
     anyway: bool = False,
 ) -> Verdict:
-    """Publishes the files in the folder `candidate` at the moment `now` (UTC seconds), unless a gate refuses them; says what it did, with numbers.
+    """Publishes the files in the folder `candidate`, unless a gate refuses them; says what it did, with numbers.
 
     The gates: the features are this release's (`about[FEATURES]`), the export equals the network (`about[PARITY]`), no
     array and no prediction holds nan or infinity, and no measure is worse than that of the live version by more than the
-    noise. `anyway` lets through what is merely worse, never what is unsound.
+    noise. `anyway` lets through what is merely worse, never what is unsound. If another version becomes live meanwhile,
+    whoever publishes it, the candidate is compared with that one: nothing is replaced that it was not judged against.
     """
     config, about = config or GateConfig(), about or {}
-    current = artifacts.current(name)
-    verdict = Verdict(name=name, against="" if current is None else current.manifest.version)
+    verdict = Verdict(name=name, against=artifacts.live(name))
     if reasons := unsound(candidate, about, config):
         return msgspec.structs.replace(verdict, reasons=reasons)
     try:
         judged = _finite(judge(candidate))
     except Unfit as problem:
         return msgspec.structs.replace(verdict, reasons=(str(problem),))
-    verdict = msgspec.structs.replace(verdict, metrics=_means(judged))
-    if current is not None and not anyway:
-        verdict = _compared(verdict, judged, judge, current, config)
-        if verdict.reasons:
-            return verdict
-    known: dict[str, str | int | float] = {**about, **verdict.metrics, "held_out": len(judged.users), PARENT: verdict.against}
-    published = artifacts.publish(name, now, lambda folder: _copy(candidate, folder), known)
-    return msgspec.structs.replace(verdict, version=published.manifest.version)
-
-
-def roll_back(artifacts: ArtifactStore, name: str, version: str = "") -> tuple[str, str]:
-    """Makes `version` live again, or without one the newest that is older than the live one; returns the versions before and after.
-
-    Raises StorageError if there is none.
-    """
-    current = artifacts.current(name)
-    before = "" if current is None else current.manifest.version
-    earlier = [other for other in artifacts.versions(name) if not before or other < before]
-    if not version and not earlier:
-        raise StorageError(f"no version of {name!r} older than {before or 'the live one'}; there are: {', '.join(artifacts.versions(name)) or 'none'}")
-    after = version or earlier[-1]
-    artifacts.roll_back(name, after)
-    return before, after
+    known: dict[str, str | int | float] = {**about, **_means(judged), "held_out": len(judged.users)}
+    for _ in range(_JUDGED_AT_MOST):
+        verdict = Verdict(name=name, against=artifacts.live(name), metrics=_means(judged))
+        current = artifacts.version(name, verdict.against)
+        if current is not None and not anyway:
+            verdict = _compared(verdict, judged, judge, current, config)
+            if verdict.reasons:
+                return verdict
+        try:
+            published = artifacts.publish(name, clock.now(), lambda folder: _copy(candidate, folder), known, in_place_of=verdict.against)
+        except Overtaken:
+            continue
+        return msgspec.structs.replace(verdict, version=published.manifest.version)
+    return msgspec.structs.replace(verdict, reasons=(f"another version became live each of the {_JUDGED_AT_MOST} times that it was judged; publish it again",))
 
 
 def unsound(candidate: Path, about: About, config: GateConfig) -> tuple[str, ...]:

@@ -84,10 +84,10 @@ class Retraining:
     def publish(self, name: str, candidate: Path, about: About, anyway: bool = False) -> Verdict:
         """Publishes the files in the folder `candidate` if the gates let it, judged by what nobody has learned from."""
         if name != RANKER:
-            raise ExamplesError(f"no gates for {name!r}; known: {RANKER}")
+            raise ExamplesError(f"only {RANKER} is published from a folder, not {name!r}; train and index publish the others")
         judge = RankerJudge(held_out_of(self.examples(least=1).training_set, self.config.gate))
         told: About = {**self._ends().about(), **about, ROWS_FROM: self._log.end(MODEL_ROWS, 0)}
-        return publish(self.artifacts, name, candidate, judge, self._clock.now(), told, self.config.gate, anyway)
+        return publish(self.artifacts, name, candidate, judge, self._clock, told, self.config.gate, anyway)
 
     def examples(self, least: int | None = None) -> FromLake:
         """What there is to learn from."""
@@ -106,10 +106,10 @@ class Retraining:
         plan = RunPlan(seed=seed, settings=msgspec.json.encode(learned_by).decode(), given=0 if data is None else len(data.examples))
         with interrupted(self._runs / name, plan, now, data) or begin(self._runs / name, plan, now, *self._to_learn(data)) as run:
             if name == TWO_TOWER:
-                return retrain_two_tower(run.training_set, self.artifacts, run.folder, now, config.gate, seed, on_progress, anyway)
+                return retrain_two_tower(run.training_set, self.artifacts, run.folder, self._clock, config.gate, seed, on_progress, anyway)
             if name == GRAPH:
-                return retrain_graph(run.training_set, self.artifacts, run.folder, now, config.gate, seed, on_progress, anyway)
-            return retrain_ranker(run.training_set, self.artifacts, run.folder, now, config.ranker, config.gate, run.about, seed, on_progress, anyway)
+                return retrain_graph(run.training_set, self.artifacts, run.folder, self._clock, config.gate, seed, on_progress, anyway)
+            return retrain_ranker(run.training_set, self.artifacts, run.folder, self._clock, config.ranker, config.gate, run.about, seed, on_progress, anyway)
 
     def _to_learn(self, data: TrainingSet | None) -> tuple[TrainingSet, About]:
         """What a new run learns from, and where in the log those go on who learn on top of it."""

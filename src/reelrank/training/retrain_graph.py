@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from reelrank.candidates.graph_neighbours import FILE, GRAPH
+from reelrank.domain.clock import Clock
 from reelrank.features.tokens import Tokens
 from reelrank.models.graph_vectors import GraphVectors, edges
 from reelrank.storage.artifacts import ArtifactStore
@@ -19,7 +20,7 @@ from reelrank.training.video_content import content_of
 
 
 def retrain_graph(
-    training_set: TrainingSet, artifacts: ArtifactStore, run: Path, now: float, gate: GateConfig | None = None, seed: int = 0,
+    training_set: TrainingSet, artifacts: ArtifactStore, run: Path, clock: Clock, gate: GateConfig | None = None, seed: int = 0,
     on_progress: Callable[[int], None] = lambda _: None, anyway: bool = False,
 ) -> Verdict:  # fmt: skip
     """Learns from what was known before the newest tenth of all watches, and judges candidate and live version by who watched what in it."""
@@ -36,7 +37,7 @@ def retrain_graph(
     trained.vectors.save(candidate / FILE)
     (candidate / "shape.json").write_bytes(msgspec.json.format(msgspec.json.encode(trained.shape)))
     about = {"data_until": validate_from, "users": len(training_set.user_ids)}
-    return publish(artifacts, GRAPH, candidate, GraphJudge(later), now, about, gate, anyway)
+    return publish(artifacts, GRAPH, candidate, GraphJudge(later), clock, about, gate, anyway)
 
 
 class GraphJudge:

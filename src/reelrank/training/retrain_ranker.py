@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reelrank.domain.clock import Clock
 from reelrank.features.definitions import FEATURES_VERSION
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.models.sessions import RankerSession
@@ -24,7 +25,7 @@ RANKER = "ranker"
 
 
 def retrain_ranker(
-    training_set: TrainingSet, artifacts: ArtifactStore, run: Path, now: float, settings: RankerSettings | None = None, gate: GateConfig | None = None,
+    training_set: TrainingSet, artifacts: ArtifactStore, run: Path, clock: Clock, settings: RankerSettings | None = None, gate: GateConfig | None = None,
     about: About | None = None, seed: int = 0, on_progress: OnProgress = lambda _: None, anyway: bool = False,
 ) -> Verdict:  # fmt: skip
     """Trains on all examples but the reserved ones, by which the candidate is judged; the run is kept in the folder `run`.
@@ -54,7 +55,7 @@ def retrain_ranker(
         "data_until": float(learned.examples.served_at.max()),
         "epochs": chosen.epochs,
     }
-    return publish(artifacts, RANKER, candidate, RankerJudge(held_out), now, told, gate, anyway)
+    return publish(artifacts, RANKER, candidate, RankerJudge(held_out), clock, told, gate, anyway)
 
 
 def held_out_of(training_set: TrainingSet, gate: GateConfig) -> TrainingSet:

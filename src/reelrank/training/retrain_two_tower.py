@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reelrank.domain.clock import Clock
 from reelrank.models.ranker_inputs import VideoTraits
 from reelrank.models.tower_session import TowerSession
 from reelrank.storage.artifacts import ArtifactStore
@@ -21,7 +22,7 @@ _AT = 100  # the length of the lists that are judged: what a source proposes
 
 
 def retrain_two_tower(
-    training_set: TrainingSet, artifacts: ArtifactStore, run: Path, now: float, gate: GateConfig | None = None, seed: int = 0,
+    training_set: TrainingSet, artifacts: ArtifactStore, run: Path, clock: Clock, gate: GateConfig | None = None, seed: int = 0,
     on_progress: Callable[[int], None] = lambda _: None, anyway: bool = False, training: TwoTowerTraining | None = None,
 ) -> Verdict:  # fmt: skip
     """Trains on what was known before the newest tenth of all watches, and judges candidate and live version by who watched what in it."""
@@ -36,7 +37,7 @@ def retrain_two_tower(
     export(towers, training.window, candidate)
     judge = TowerJudge(LaterWatches.of(training_set.tokens, validate_from), traits_of(training_set))
     about = {"data_until": validate_from, "users": len(training_set.user_ids)}
-    return publish(artifacts, TWO_TOWER, candidate, judge, now, about, gate, anyway)
+    return publish(artifacts, TWO_TOWER, candidate, judge, clock, about, gate, anyway)
 
 
 class TowerJudge:
