@@ -54,9 +54,9 @@ class ArtifactStore:
     ) -> Artifact:
         """Lets `write` fill a folder, seals it with a manifest and makes it current in one step; `made_at` is now (UTC seconds).
 
-        A reader sees the version before or this one, never a part. Of the others `keep - 1` stay: first those that were live before this one, the last of
-        them first, then the newest. With `in_place_of`, the
-        name of a version or empty for none, raises Overtaken if something else is live, and changes nothing.
+        A reader sees the version before or this one, never a part. Of the others `keep - 1` stay: first those that were live before
+        this one, the last of them first, then the newest. With `in_place_of`, the name of a version or empty for none, raises
+        Overtaken if something else is live, and changes nothing.
         """
         home = self.root / name
         home.mkdir(parents=True, exist_ok=True)
