@@ -55,3 +55,10 @@ def test_the_same_seed_gives_the_same_numbers(world: Path) -> None:
 def test_a_model_that_nobody_knows_is_named(world: Path) -> None:
     with pytest.raises(SequencesError, match="no model 'gru'; known: reelrank, sasrec"):
         leave_one_out.evaluate(world, ["gru"])
+
+
+def test_nobody_finds_what_the_history_holds_and_nothing_is_chosen_by_it(tmp_path: Path) -> None:
+    (tmp_path / "again.txt").write_text("".join(f"{user} a b c b a c b a\n" for user in range(4)))
+    answer = leave_one_out.evaluate(tmp_path / "again.txt", settings=SMALL)
+    assert {of["recall_at_10"]["mean"] for of in answer["models"].values()} == {0.0}
+    assert set(answer["models"]["reelrank"]["chosen"][0]["validation_ndcg_at_10"].values()) == {0.0}

@@ -45,6 +45,12 @@ def test_a_target_is_ranked_among_what_the_history_does_not_hold(folder: Path) -
     assert ndcg(backwards, data.split(1)) == pytest.approx((1 + 0.5) / 2)
 
 
+def test_a_target_that_the_history_holds_is_never_found(tmp_path: Path) -> None:
+    (tmp_path / "again.txt").write_text("1 a b b b\n2 b a a a\n")
+    data = read(tmp_path / "again.txt")
+    assert ndcg(lambda _, some: np.ones((some.stop - some.start, 2), dtype=np.float32), data.split(1)) == 0.0
+
+
 def test_attributes_beside_the_file_are_the_tags_of_its_items(folder: Path) -> None:
     (folder / "item_attributes.json").write_text('{"a": [3, 7], "d": [1], "unheard": [9, 9, 9]}')
     data = read(folder / "sequences.txt")
