@@ -37,6 +37,14 @@ def test_a_study_reads_the_data_that_are_named(verb: str, write: Callable[[Path]
     assert json.loads(done.stdout.splitlines()[-1])["models"].keys() == {"popular"}
 
 
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"1 a b\n", b"1 \xff b c d\n", b"1 a b c\n"])
+def test_a_file_of_sequences_that_can_not_be_studied_is_an_error_with_its_name(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_bytes(content)
+    done = evaluate("sequences", "--data", str(tmp_path / "bad.txt"))
+    assert (done.exit_code, type(done.exception)) == (1, SystemExit)
+    assert str(tmp_path / "bad.txt") in done.stderr
+
+
 def test_data_that_are_missing_are_named() -> None:
     assert "Missing option '--data'" in evaluate("sequences").stderr
     assert "say where gowalla is" in evaluate("gowalla").stderr

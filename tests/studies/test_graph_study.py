@@ -60,9 +60,10 @@ def test_what_is_known_is_never_a_hit_even_where_nothing_else_is_left(tmp_path: 
 
 def test_who_was_never_seen_is_offered_the_first_videos_and_finds_no_others(tmp_path: Path) -> None:
     users, videos = np.nonzero(watched_by(40, of_circles(2, 20), np.random.default_rng(0)))
-    nobody, first = np.full(20, 1_000), np.arange(20)  # all of item_knn's scores are equal, so the first columns are listed
+    first = np.arange(20)  # all of item_knn's scores are equal, so the first columns are listed
     written(tmp_path, train=(users, videos), validation=(users, (videos + 20) % 40))
-    found = [evaluate(written(tmp_path, test=(nobody, wanted)), models=["item_knn"]) for wanted in (first, first + 20, first + 1_000)]
+    asked = (first, first + 20, np.arange(1_000, 1_040))
+    found = [evaluate(written(tmp_path, test=(np.full(len(wanted), 1_000), wanted)), models=["item_knn"]) for wanted in asked]
     assert [told["models"]["item_knn"]["recall_at_20"]["mean"] for told in found] == [1.0, 0.0, 0.0]
 
 

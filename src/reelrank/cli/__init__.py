@@ -36,6 +36,7 @@ _TO_MEND = {
     "KeyProblem",
     "PortTaken",
     "RoleFailed",
+    "SequencesError",
     "StorageError",
 }  # by name: --help should not load their modules
 

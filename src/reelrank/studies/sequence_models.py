@@ -132,7 +132,7 @@ FITS: dict[str, Callable[[Job], Fitted]] = {
     "item_knn": item_knn,
     "popular": popular,
 }
-UNSEEDED = {"item_knn", "popular"}  # nothing in them is drawn
+UNSEEDED = {"item_knn", "popular"}  # nothing in them is drawn, and no order is learned
 
 
 def as_tokens(rows: Rows, indptr: Rows) -> Tokens:
