@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from circles import of_circles, watched_by
+from reelrank.simulation.kuairand import DataError
 from reelrank.studies.graph import MODELS, evaluate
 from studies.pair_files import write_split
 
@@ -65,6 +66,18 @@ def test_who_was_never_seen_is_offered_the_first_videos_and_finds_no_others(tmp_
     asked = (first, first + 20, np.arange(1_000, 1_040))
     found = [evaluate(written(tmp_path, test=(np.full(len(wanted), 1_000), wanted)), models=["item_knn"]) for wanted in asked]
     assert [told["models"]["item_knn"]["recall_at_20"]["mean"] for told in found] == [1.0, 0.0, 0.0]
+
+
+def test_a_pair_of_each_leaves_nothing_to_choose_by(tmp_path: Path) -> None:
+    everybody = np.arange(30)
+    with pytest.raises(DataError, match=r"of the 30 training pairs .* none could be held out.*give a validation\.parquet"):
+        evaluate(written(tmp_path, train=(everybody, everybody), test=(everybody, (everybody + 1) % 30)), models=["item_knn"])
+
+
+def test_a_single_user_is_measured_and_makes_no_difference(tmp_path: Path) -> None:
+    alone = np.zeros(10, dtype=np.int64)
+    folder = written(tmp_path, train=(alone, np.arange(10)), validation=(alone, np.arange(10, 20)), test=(alone, np.arange(20, 30)))
+    assert evaluate(folder, models=["popular", "reelrank"])["ahead_of"] == {}
 
 
 def test_a_model_that_nobody_knows_is_refused(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class KuaiRand:
         path = self._path(name)
         if not path.is_file():
             raise DataError(f"no file {path}: give the folder that holds videos.parquet, history.parquet and impressions.parquet")
-        table = pl.read_parquet(path)
+        table = read_table(path)
         missing = [column for column in _COLUMNS[name] if column not in table.columns]
         if missing:
             raise DataError(f"{path} has no column {', '.join(missing)}; it has: {', '.join(table.columns)}")
@@ -139,6 +139,14 @@ class KuaiRand:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.parquet"
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A Parquet file. Raises DataError if it is none, or broken."""
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise DataError(f"{path} can't be read as Parquet: {problem}; copy or write it again") from problem
 
 
 def served_at(exposures: Exposures, place: int) -> Served:
