@@ -104,8 +104,8 @@ def _vectors(path: Path) -> NDArray[np.float32]:
     """(videos, d) of a file of finite numbers."""
     try:
         vectors = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as problem:  # a pickle could run anything
-        raise DataError(f"{path} is no plain NumPy array: {problem}; write it by numpy.save as numbers") from problem
+    except (ValueError, OSError, EOFError) as problem:
+        raise DataError(f"{path} is cut off, or no plain NumPy array; pickles are never loaded, so write numbers by numpy.save") from problem
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number) or np.iscomplexobj(vectors):
         found = f"{vectors.dtype} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else "an archive of several"
         raise DataError(f"{path} holds {found}; it takes numbers (videos, d), a row for each video")
