@@ -15,6 +15,30 @@ def test_the_best_columns_come_first_and_of_equals_the_earlier() -> None:
     assert retrieval.top(scores, 9).shape == (2, 4)
 
 
+def test_of_equals_at_the_end_of_the_list_the_earlier_are_taken() -> None:
+    assert retrieval.top(np.zeros((1, 40)), 20).tolist() == [list(range(20))]
+    scores = np.zeros((2, 1_040), dtype=np.float32)
+    scores[0, [700, 5]] = 2, 1
+    assert retrieval.top(scores, 4).tolist() == [[700, 5, 0, 1], [0, 1, 2, 3]]
+
+
+@given(arrays(np.float64, (4, 30), elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0])), st.integers(0, 31))
+def test_a_list_is_the_begin_of_all_columns_in_stable_order(scores: np.ndarray, k: int) -> None:
+    np.testing.assert_array_equal(retrieval.top(scores, k), np.argsort(-scores, axis=1, kind="stable")[:, :k])
+
+
+def test_what_may_not_be_listed_leaves_empty_places() -> None:
+    scores = np.full((2, 8), -np.inf)
+    scores[0, [3, 6]] = 1, 2
+    assert retrieval.top(scores, 4).tolist() == [[6, 3, -1, -1], [-1, -1, -1, -1]]
+
+
+def test_a_target_that_may_not_be_listed_is_at_no_place() -> None:
+    places = retrieval.places(np.array([[-np.inf, -np.inf, 1.0]]), np.array([0]))
+    assert places.tolist() == [np.inf]
+    assert retrieval.recall_of_places(places, 10).tolist() == retrieval.ndcg_of_places(places, 10).tolist() == [0.0]
+
+
 def test_recall_ndcg_and_hit_of_lists_known_by_hand() -> None:
     lists = np.array([[4, 2, 7], [1, 0, 3], [5, 6, -1]])
     indptr, relevant = np.array([0, 2, 3, 4]), np.array([2, 9, 8, 5])

@@ -93,6 +93,22 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         KuaiRand(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["impressions", "videos"])
+def test_a_file_without_rows_or_that_is_no_parquet_is_named(name: str, tmp_path: Path) -> None:
+    write(tmp_path, [shown(5, 1, at_s=0)])
+    path = tmp_path / f"{name}.parquet"
+    pl.read_parquet(path).clear().write_parquet(path)
+    with pytest.raises(DataError, match=rf"{name}\.parquet has no rows; give the whole data set"):
+        KuaiRand(tmp_path)
+    path.write_bytes(b"user_id,video_id\n5,1\n")
+    with pytest.raises(DataError, match=rf"{name}\.parquet can't be read as Parquet"):
+        KuaiRand(tmp_path)
+
+
+def test_a_log_says_its_first_and_its_last_day(tmp_path: Path) -> None:
+    assert write(tmp_path, [shown(5, 1, at_s=0, date=20220427), shown(5, 1, at_s=9, date=20220425)]).days() == (20220425, 20220427)
+
+
 def test_a_video_that_is_shown_and_not_known_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="shows video 77"):
         write(tmp_path, [shown(5, 77, at_s=0)]).exposures()

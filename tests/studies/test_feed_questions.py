@@ -58,6 +58,20 @@ def test_days_on_which_nobody_found_something_new_are_refused(tmp_path: Path):
         split(data, 20220426, 20220426)
 
 
+@pytest.mark.parametrize(
+    ("test_from", "test_until", "what"),
+    [
+        (20230101, 20230102, "from 20230101 until 20230102 to ask for"),
+        (20220426, 20220425, "from 20220426 until 20220425 to ask for"),
+        (20220425, 20220426, "before 20220425 to know"),
+    ],
+)
+def test_days_that_the_log_does_not_have_are_refused_with_those_it_has(test_from: int, test_until: int, what: str, tmp_path: Path):
+    data = write(tmp_path, [shown(5, 0, 0.0), shown(5, 1, DAY_S, date=20220426, long_view=1)])
+    with pytest.raises(DataError, match=f"no exposures {what}: the log has the days from 20220425 to 20220426"):
+        split(data, test_from, test_until)
+
+
 def test_the_days_before_are_as_many():
     assert days_before(20220505, 20220506) == (20220503, 20220504)
     assert days_before(20220501, 20220501) == (20220430, 20220430)

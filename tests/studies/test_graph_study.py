@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from circles import of_circles, watched_by
+from reelrank.simulation.kuairand import DataError
 from reelrank.studies.graph import MODELS, evaluate
 from studies.pair_files import write_split
 
@@ -42,6 +44,40 @@ def test_without_a_validation_file_pairs_are_held_out_for_the_choice(tmp_path: P
     assert told["pairs"]["validation"] is None
     assert told["ahead_of"] == {}
     assert told["fitted_on"] == "train"
+
+
+def written(folder: Path, **parts: tuple[np.ndarray, np.ndarray]) -> Path:
+    """A data set of these pairs (users, videos)."""
+    for name, (users, videos) in parts.items():
+        pl.DataFrame({"user": users, "video": videos}).write_parquet(folder / f"{name}.parquet")
+    return folder
+
+
+def test_what_is_known_is_never_a_hit_even_where_nothing_else_is_left(tmp_path: Path) -> None:
+    everything = np.divmod(np.arange(100), 10)
+    told = evaluate(written(tmp_path, train=everything, validation=everything, test=everything), models=["popular", "item_knn", "reelrank"])
+    assert {of["recall_at_20"]["mean"] for of in told["models"].values()} == {0.0}
+
+
+def test_who_was_never_seen_is_offered_the_first_videos_and_finds_no_others(tmp_path: Path) -> None:
+    users, videos = np.nonzero(watched_by(40, of_circles(2, 20), np.random.default_rng(0)))
+    first = np.arange(20)  # all of item_knn's scores are equal, so the first columns are listed
+    written(tmp_path, train=(users, videos), validation=(users, (videos + 20) % 40))
+    asked = (first, first + 20, np.arange(1_000, 1_040))
+    found = [evaluate(written(tmp_path, test=(np.full(len(wanted), 1_000), wanted)), models=["item_knn"]) for wanted in asked]
+    assert [told["models"]["item_knn"]["recall_at_20"]["mean"] for told in found] == [1.0, 0.0, 0.0]
+
+
+def test_a_pair_of_each_leaves_nothing_to_choose_by(tmp_path: Path) -> None:
+    everybody = np.arange(30)
+    with pytest.raises(DataError, match=r"of the 30 training pairs .* none could be held out.*give a validation\.parquet"):
+        evaluate(written(tmp_path, train=(everybody, everybody), test=(everybody, (everybody + 1) % 30)), models=["item_knn"])
+
+
+def test_a_single_user_is_measured_and_makes_no_difference(tmp_path: Path) -> None:
+    alone = np.zeros(10, dtype=np.int64)
+    folder = written(tmp_path, train=(alone, np.arange(10)), validation=(alone, np.arange(10, 20)), test=(alone, np.arange(20, 30)))
+    assert evaluate(folder, models=["popular", "reelrank"])["ahead_of"] == {}
 
 
 def test_a_model_that_nobody_knows_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from reelrank.simulation.kuairand import DataError
 from reelrank.studies.kuairand_feed import COUNT, evaluate
 from studies.made_log import DAYS
 
@@ -23,3 +26,10 @@ def test_the_same_log_gives_the_same_numbers(log_folder: Path):
     first, again = (evaluate(log_folder, DAYS[-1], DAYS[-1], peers=False) for _ in range(2))
     for name in (f"recall_at_{COUNT}", f"ndcg_at_{COUNT}", f"hit_at_{COUNT}", "distinct_videos"):
         assert first[name] == again[name]
+
+
+def test_days_that_leave_the_peers_nothing_to_choose_by_are_refused_before_anything_is_replayed(log_folder: Path):
+    told: list[int] = []
+    with pytest.raises(DataError, match=f"no exposures before {DAYS[0]} to know: the log has the days from {DAYS[0]} to {DAYS[-1]}"):
+        evaluate(log_folder, DAYS[1], DAYS[1], told.append)
+    assert told == []

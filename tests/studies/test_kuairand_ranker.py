@@ -1,5 +1,6 @@
 """The protocol: what is learned, chosen by and judged never overlaps, and our ranker is judged by what it serves."""
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from reelrank.models.sessions import RankerSession
-from reelrank.studies import peer_lightgbm
+from reelrank.simulation.kuairand import DataError
+from reelrank.studies import peer_lightgbm, streaming
 from reelrank.studies.kuairand_ranker import OURS, PEERS, Peer, Split, evaluate, fit_predict
 from reelrank.studies.peer_lightgbm import PeerMissing
 from studies.made_log import DAYS, circles
@@ -25,6 +27,32 @@ def test_two_days_before_the_test_are_the_validation() -> None:
 def test_a_test_in_the_first_days_of_a_month_is_chosen_for_in_the_month_before() -> None:
     days = np.array([20220428, 20220429, 20220430, 20220501])
     assert days[Split.of(days, 20220501, 20220501).validation].tolist() == [20220429, 20220430]
+
+
+LOGGED = "the log has the days from 20220425 to 20220428; give other test days"
+
+
+@pytest.mark.parametrize(
+    ("test_from", "test_until", "what"),
+    [
+        (20230101, 20230102, "from 20230101 until 20230102 to judge"),
+        (20200101, 20200102, "from 20200101 until 20200102 to judge"),
+        (20220428, 20220427, "from 20220428 until 20220427 to judge"),
+        (20220427, 20220427, "before 20220425 to learn from"),
+    ],
+)
+@pytest.mark.parametrize("study", [partial(evaluate, models=None, seeds=1), streaming.evaluate])
+def test_days_that_the_log_does_not_have_are_refused_before_examples_are_made(study, test_from: int, test_until: int, what: str, log_folder, tmp_path) -> None:
+    with pytest.raises(DataError, match=f"no exposures {what}: {LOGGED}"):
+        study(log_folder, tmp_path / "cache", test_from=test_from, test_until=test_until)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_days_without_a_choice_before_them_are_refused() -> None:
+    with pytest.raises(
+        DataError, match="no exposures from 20220510 until the day before 20220512 to choose by: the log has the days from 20220501 to 20220512"
+    ):
+        Split.of(np.array([20220501, 20220512]), 20220512, 20220512)
 
 
 def test_our_ranker_is_chosen_refitted_calibrated_exported_and_asked(tmp_path) -> None:

@@ -55,3 +55,22 @@ def test_the_same_seed_gives_the_same_numbers(world: Path) -> None:
 def test_a_model_that_nobody_knows_is_named(world: Path) -> None:
     with pytest.raises(SequencesError, match="no model 'gru'; known: reelrank, sasrec"):
         leave_one_out.evaluate(world, ["gru"])
+
+
+def test_nobody_finds_what_the_history_holds_and_nothing_is_chosen_by_it(tmp_path: Path) -> None:
+    (tmp_path / "again.txt").write_text("".join(f"{user} a b c b a c b a\n" for user in range(4)))
+    answer = leave_one_out.evaluate(tmp_path / "again.txt", settings=SMALL)
+    assert {of["recall_at_10"]["mean"] for of in answer["models"].values()} == {0.0}
+    assert set(answer["models"]["reelrank"]["chosen"][0]["validation_ndcg_at_10"].values()) == {0.0}
+
+
+def test_three_items_of_each_tell_nothing_of_an_order_and_the_models_of_order_say_so(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("1 a b c\n2 b c d\n")
+    with pytest.raises(SequencesError, match=r"no user of .*short\.txt has more than 3 items.* tells sasrec_bce what follows what.*--models item_knn,popular"):
+        leave_one_out.evaluate(tmp_path / "short.txt", ["popular", "sasrec_bce"], settings=SMALL)
+    assert leave_one_out.evaluate(tmp_path / "short.txt", ["popular", "item_knn"])["size"]["users"] == 2
+
+
+def test_a_single_user_is_measured_and_makes_no_difference(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("1 a b c d e f\n")
+    assert leave_one_out.evaluate(tmp_path / "one.txt", ["popular", "reelrank"], settings=SMALL)["differences"] == {}

@@ -37,6 +37,7 @@ _TO_MEND = {
     "KeyProblem",
     "PortTaken",
     "RoleFailed",
+    "SequencesError",
     "StorageError",
 }  # by name: --help should not load their modules
 

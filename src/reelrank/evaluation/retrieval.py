@@ -11,11 +11,26 @@ Bools = NDArray[np.bool_]
 
 
 def top(scores: NDArray[np.floating], k: int) -> Rows:
-    """The k best columns of each row of (n, m), best first: (n, min(k, m)). Of equal scores the earlier column comes first."""
+    """The k best columns of each row of (n, m), best first: (n, min(k, m)). Of equal scores the earlier column comes first.
+
+    What has the score -inf is not listed: where fewer than k columns are left, the last places are empty, -1.
+    """
     k = min(k, scores.shape[1])
-    some = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1) if k else np.empty((len(scores), 0), dtype=np.int64)
-    order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(some, order, axis=1).astype(np.int64)
+    some = np.argpartition(-scores, k - 1, axis=1)[:, :k] if k else np.empty((len(scores), 0), dtype=np.int64)
+    worst = np.take_along_axis(scores, some, axis=1).min(axis=1, keepdims=True, initial=np.inf)
+    tied = np.flatnonzero(np.count_nonzero(scores >= worst, axis=1) > k)  # a partition takes any of those that are equal to the last
+    some[tied] = _first_of_equals(scores[tied], worst[tied], k)
+    some = np.sort(some, axis=1)
+    best = np.take_along_axis(scores, some, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    return np.take_along_axis(np.where(np.isneginf(best), -1, some), order, axis=1).astype(np.int64)
+
+
+def _first_of_equals(scores: NDArray[np.floating], worst: NDArray[np.floating], k: int) -> Rows:
+    """The k columns of each row that are better than `worst` (n, 1) or, as far as there is room, equal to it and first: (n, k)."""
+    better, equal = scores > worst, scores == worst
+    room = k - np.count_nonzero(better, axis=1, keepdims=True)
+    return np.nonzero(better | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= room)))[1].reshape(len(scores), k)
 
 
 def found(lists: Rows, indptr: Rows, relevant: Rows) -> Bools:
@@ -52,10 +67,11 @@ def places(scores: NDArray[np.floating], targets: Rows) -> Floats:
     """The place from 0 of one target (n,) per row of `scores` (n, m): (n,). Among equals it stands in their middle.
 
     A model that gives everything the same score has found nothing; counting only what is strictly better would call
-    that a hit.
+    that a hit. A target with the score -inf is not listed: its place is inf.
     """
     own = np.take_along_axis(scores, targets[:, None], axis=1)
-    return (scores > own).sum(axis=1) + ((scores == own).sum(axis=1) - 1) / 2
+    among = (scores > own).sum(axis=1) + ((scores == own).sum(axis=1) - 1) / 2
+    return np.where(np.isneginf(own[:, 0]), np.inf, among)
 
 
 def recall_of_places(places: Floats, k: int) -> Floats:

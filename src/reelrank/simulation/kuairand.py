@@ -1,6 +1,6 @@
 """KuaiRand-Pure, a short-video platform's public log, as our videos and events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -95,6 +95,11 @@ class KuaiRand:
             for line in self._tables["history"].sort("last_time_ms", "user_id").iter_rows(named=True)
         ]
 
+    def days(self) -> tuple[int, int]:
+        """The first and the last, as 20220425."""
+        dates = _numbers(self._tables["impressions"]["date"])
+        return int(dates.min()), int(dates.max())
+
     def exposures(self, from_day: int | None = None, until_day: int | None = None, limit: int | None = None, last: int | None = None) -> Exposures:
         """What was shown from `from_day` to `until_day` (as 20220425, both included): all, the first `limit` or the `last` so many."""
         table = self._tables["impressions"].with_row_index("row").sort("time_ms", "row")
@@ -131,14 +136,31 @@ class KuaiRand:
         path = self._path(name)
         if not path.is_file():
             raise DataError(f"no file {path}: give the folder that holds videos.parquet, history.parquet and impressions.parquet")
-        table = pl.read_parquet(path)
+        table = read_table(path)
         missing = [column for column in _COLUMNS[name] if column not in table.columns]
         if missing:
             raise DataError(f"{path} has no column {', '.join(missing)}; it has: {', '.join(table.columns)}")
+        if table.is_empty() and name != "history":
+            raise DataError(f"{path} has no rows; give the whole data set")
         return table.select(_COLUMNS[name])
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.parquet"
+
+
+def refuse_empty(parts: Mapping[str, int], days: tuple[int, int]) -> None:
+    """Raises DataError for the first of the `parts` that a log is cut into, by name, that has no exposure; `days` are its first and last."""
+    for name, count in parts.items():
+        if count == 0:
+            raise DataError(f"no exposures {name}: the log has the days from {days[0]} to {days[1]}; give other test days (--test-from, --test-until)")
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A Parquet file. Raises DataError if it is none, or broken."""
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise DataError(f"{path} can't be read as Parquet: {problem}; copy or write it again") from problem
 
 
 def served_at(exposures: Exposures, place: int) -> Served:

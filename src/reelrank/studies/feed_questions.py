@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.evaluation import retrieval
-from reelrank.simulation.kuairand import BEIJING, DataError, Exposures, KuaiRand
+from reelrank.simulation.kuairand import BEIJING, DataError, Exposures, KuaiRand, refuse_empty
 
 Ints = NDArray[np.int64]
 
@@ -59,8 +59,12 @@ def questions(known: Exposures, future: Exposures, video_ids: NDArray[np.str_], 
 
 
 def split(data: KuaiRand, test_from: int, test_until: int) -> tuple[Exposures, FeedQuestions]:
-    """What is known before the day `test_from`, and what is asked of it until `test_until` (as 20220505, both included)."""
+    """What is known before the day `test_from`, and what is asked of it until `test_until` (as 20220505, both included).
+
+    Raises DataError if the log has nothing of either.
+    """
     known, future = data.exposures(until_day=test_from - 1), data.exposures(test_from, test_until)
+    refuse_empty({f"from {test_from} until {test_until} to ask for": len(future), f"before {test_from} to know": len(known)}, data.days())
     return known, questions(known, future, np.array([video.video_id for video in data.videos()]), test_from)
 
 

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from reelrank.evaluation.retrieval import paired_interval
 from reelrank.models.edges import size
+from reelrank.simulation.kuairand import DataError
 from reelrank.studies import pair_peers, pairs
 from reelrank.studies.pair_peers import PEERS, Fit
 from reelrank.studies.pairs import PairSet
@@ -30,7 +31,8 @@ def evaluate(
     All choices are made on the validation pairs, or where the folder has none, on training pairs that are held out. Then
     all models are fitted on everything that is known before the test; without `refit`, on the training pairs alone, as
     in most papers. The differences to our model are paired by user, with 95 % intervals, on the first seed.
-    `on_progress` hears 1 for each setting that was measured. Raises ValueError for a model that nobody knows.
+    `on_progress` hears 1 for each setting that was measured. Raises ValueError for a model that nobody knows, DataError for
+    files that say nothing. A single user makes no difference.
     """
     unknown = [name for name in models if name not in MODELS]
     if unknown:
@@ -58,7 +60,7 @@ def evaluate(
         "seeds": seeds,
         "fitted_on": "train" if final is data.train else "train and validation",
         "models": told,
-        "ahead_of": _ahead(first) if OURS in first else {},
+        "ahead_of": _ahead(first) if OURS in first and len(users) > 1 else {},
     }
 
 
@@ -75,7 +77,10 @@ def _fit(name: str, data: PairSet, final: csr_array, seed: int, on_progress: Cal
 def _held_out(data: PairSet, seed: int) -> Fold:
     """As large a share of each user's training pairs as the test took of all: a choice should be asked what the test will ask."""
     share = data.test.nnz / (data.train.nnz + data.test.nnz)
-    return Fold(*pairs.held_out(data.train, share, np.random.default_rng(seed)))
+    left, out = pairs.held_out(data.train, share, np.random.default_rng(seed))
+    if out.nnz == 0:
+        raise DataError(f"of the {data.train.nnz} training pairs of {data.name} none could be held out, as nobody loses the last: give a validation.parquet")
+    return Fold(left, out)
 
 
 def _blocks(users: NDArray[np.int64]) -> list[NDArray[np.int64]]:

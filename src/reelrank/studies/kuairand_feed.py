@@ -31,9 +31,11 @@ def evaluate(
 
     Everybody knows the log up to the day before, nothing later. `pairs_in_base_history` were watched before the log began: our feed shows
     nothing twice, so it can't find them. `on_progress` is told how many more exposures were seen, slates made and peers fitted.
+    Raises DataError for days that the log does not have, or for which the peers find no days before them to choose by.
     """
     data = KuaiRand(folder)
     known, asked = split(data, test_from, test_until)
+    of_peers = peer_feed.compare(data, test_from, test_until, COUNT, seed, on_progress) if peers else {}  # first, as it may refuse the days
     clock = ManualClock()
     with scratch_reelrank(clock) as system:
         began = time.perf_counter()
@@ -50,7 +52,7 @@ def evaluate(
     return {
         "dataset": "kuairand",
         **asked.judged(lists),
-        "peers": peer_feed.compare(data, test_from, test_until, COUNT, seed, on_progress) if peers else {},
+        "peers": of_peers,
         "users": len(asked.user_ids),
         "pairs": len(asked.relevant),
         "pairs_in_base_history": lost,

@@ -17,7 +17,7 @@ from reelrank.evaluation.prediction import auc, user_days
 from reelrank.evaluation.watch_error import xauc_shares
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.models.sessions import RankerSession
-from reelrank.simulation.kuairand import BEIJING, Exposures
+from reelrank.simulation.kuairand import BEIJING, Exposures, KuaiRand, refuse_empty
 from reelrank.studies import peer_lightgbm, peer_networks
 from reelrank.studies.kuairand_examples import examples_of
 from reelrank.studies.peer_lightgbm import PeerMissing
@@ -65,10 +65,21 @@ class Split:
 
     @classmethod
     def of(cls, days: NDArray[np.int64], test_from: int, test_until: int) -> "Split":
-        """The days from `test_from` to `test_until` (as 20220505, both included) are judged; the two before them are the validation."""
-        chosen_from = datetime.strptime(str(test_from), "%Y%m%d").replace(tzinfo=BEIJING) - timedelta(days=VALIDATION_DAYS)
-        train, known = days < int(chosen_from.strftime("%Y%m%d")), days < test_from
-        return cls(train, known & ~train, ~known & (days <= test_until))
+        """The days from `test_from` to `test_until` (as 20220505, both included) are judged; the two before them are the validation.
+
+        Raises DataError if there is nothing to judge, to choose by or to learn from.
+        """
+        before = datetime.strptime(str(test_from), "%Y%m%d").replace(tzinfo=BEIJING) - timedelta(days=VALIDATION_DAYS)
+        chosen_from = int(before.strftime("%Y%m%d"))
+        train, known = days < chosen_from, days < test_from
+        split = cls(train, known & ~train, ~known & (days <= test_until))
+        parts = {
+            f"from {test_from} until {test_until} to judge": int(split.test.sum()),
+            f"before {chosen_from} to learn from": int(split.train.sum()),
+            f"from {chosen_from} until the day before {test_from} to choose by": int(split.validation.sum()),
+        }
+        refuse_empty(parts, (int(days.min()), int(days.max())))
+        return split
 
 
 def evaluate(
@@ -78,14 +89,14 @@ def evaluate(
     """Scores MODELS on the exposures of the test days (as 20220505), each trained by so many seeds. All choices are made before them.
 
     With `models` only those, and PeerMissing is raised before anything is trained if one of them can't run here. Without, such
-    peers are left out; so is whoever fails later. `skipped` says who and why.
+    peers are left out; so is whoever fails later. `skipped` says who and why. Raises DataError for days that the log does not have.
     """
     names = models or (OURS, *PEERS)
     skipped = _missing(names)
     if models and skipped:
         raise PeerMissing("; ".join(f"{name}: {reason}" for name, reason in skipped.items()))
+    split = Split.of(KuaiRand(folder).exposures().days, test_from, test_until)  # refuses days before minutes are spent on examples
     data, exposures = examples_of(folder, cache, on_progress)
-    split = Split.of(exposures.days, test_from, test_until)
     test = _Test(data, exposures, split.test)
     shares: dict[str, list[Shares]] = {name: [] for name in names}
     ours: list[Predictions] = []

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.evaluation import retrieval
-from reelrank.studies.sequence_data import K, SequencesError, places, read
+from reelrank.studies.sequence_data import SHORTEST, K, SequencesError, places, read
 from reelrank.studies.sequence_models import FITS, UNSEEDED, Job, SequenceSettings
 
 Report = Callable[[int], None]
@@ -34,12 +34,20 @@ def evaluate(
     """Recall@10 and NDCG@10 on the test items of `path`, for each model over the seeds 0 … `seeds` - 1, and how reelrank differs from each.
 
     `differences` are paired by user, reelrank minus the other, both averaged over their seeds: mean and 95 % interval.
-    `on_progress` is told of every step and trial. Raises SequencesError for models nobody knows.
+    `on_progress` is told of every step and trial. Raises SequencesError for models nobody knows, and for sequences too short to learn an
+    order from. A single user makes no difference.
     """
     if unknown := [name for name in models if name not in MODELS]:
         raise SequencesError(f"no model {unknown[0]!r}; known: {', '.join(MODELS)}")
     settings = settings or SequenceSettings()
     data = read(path)
+    ordered = [name for name in models if name not in UNSEEDED]
+    if ordered and np.diff(data.start).max() <= SHORTEST:
+        unordered = ",".join(name for name in MODELS if name in UNSEEDED)
+        raise SequencesError(
+            f"no user of {path} has more than {SHORTEST} items, and two of each are kept for the choice and the test: nothing tells {', '.join(ordered)} what "
+            f"follows what; give longer sequences, or --models {unordered}"
+        )
     test = data.split(1)
     answers: dict[str, dict[str, Any]] = {}
     by_user: dict[str, dict[str, NDArray[np.float64]]] = {}
@@ -59,7 +67,9 @@ def evaluate(
         "size": {"users": data.users, "items": len(data.items), "interactions": len(data.rows)},
         "protocol": "leave one out; all items ranked that the history does not hold; learned from what comes before the validation item",
         "models": answers,
-        "differences": {name: _difference(by_user["reelrank"], by_user[name]) for name in models if name != "reelrank" and "reelrank" in models},
+        "differences": {
+            name: _difference(by_user["reelrank"], by_user[name]) for name in models if name != "reelrank" and "reelrank" in models and data.users > 1
+        },
         "settings": msgspec.to_builtins(settings) | {"seeds": seeds},
     }
 

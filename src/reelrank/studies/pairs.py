@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from reelrank.domain.arrays import Rows
 from reelrank.models.edges import owners, size
-from reelrank.simulation.kuairand import DataError
+from reelrank.simulation.kuairand import DataError, read_table
 
 _FEATURES = "_features.npy"
 
@@ -34,18 +34,27 @@ class PairSet:
 def load(folder: Path) -> PairSet:
     """Reads train.parquet, test.parquet, validation.parquet if there is one, and every `*_features.npy`.
 
-    Raises DataError if a file or a column is missing, or content has another number of videos.
+    Users are numbered densely, in their order, and so are videos, unless content has a row for each: then their numbers are its rows.
+    Raises DataError if a file or a column is missing, broken or empty, or content has another number of videos.
     """
-    tables = {part: _pairs(folder / f"{part}.parquet") for part in ("train", "test")}
-    if (folder / "validation.parquet").is_file():
-        tables["validation"] = _pairs(folder / "validation.parquet")
-    content = {path.name.removesuffix(_FEATURES): np.load(path).astype(np.float32) for path in sorted(folder.glob(f"*{_FEATURES}"))}
-    users, videos = (max(int(table[:, column].max(initial=-1)) for table in tables.values()) + 1 for column in (0, 1))
-    videos = max([videos, *(len(vectors) for vectors in content.values())])
-    for kind, vectors in content.items():
-        if len(vectors) != videos:
-            raise DataError(f"{folder / (kind + _FEATURES)} describes {len(vectors)} videos, the other files know {videos}")
-    matrices = {part: matrix(table[:, 0], table[:, 1], (users, videos)) for part, table in tables.items()}
+    parts = ["train", "test", *(["validation"] if (folder / "validation.parquet").is_file() else [])]
+    tables = {part: _pairs(folder / f"{part}.parquet") for part in parts}
+    content = {path.name.removesuffix(_FEATURES): _vectors(path) for path in sorted(folder.glob(f"*{_FEATURES}"))}
+    users, owner = np.unique(np.concatenate([table[:, 0] for table in tables.values()]), return_inverse=True)
+    column = np.concatenate([table[:, 1] for table in tables.values()])
+    if content:
+        videos = max(int(column.max()) + 1, *(len(vectors) for vectors in content.values()))
+        for kind, vectors in content.items():
+            if len(vectors) != videos:
+                raise DataError(f"{folder / (kind + _FEATURES)} describes {len(vectors)} videos, the other files know {videos}")
+    else:
+        known, column = np.unique(column, return_inverse=True)
+        videos = len(known)
+    matrices: dict[str, csr_array] = {}
+    begin = 0
+    for part, table in tables.items():
+        some = slice(begin, begin := begin + len(table))
+        matrices[part] = matrix(owner[some], column[some], (len(users), videos))
     return PairSet(folder.resolve().name, matrices["train"], matrices.get("validation"), matrices["test"], content)
 
 
@@ -72,11 +81,35 @@ def _pairs(path: Path) -> Rows:
     """(n, 2) of a file with `user` and `video` or `item`."""
     if not path.is_file():
         raise DataError(f"no file {path}: give the folder that holds train.parquet and test.parquet")
-    table = pl.read_parquet(path)
+    table = read_table(path)
     video = next((name for name in ("video", "item") if name in table.columns), None)
     if video is None or "user" not in table.columns:
         raise DataError(f"{path} needs the columns user and video (or item); it has: {', '.join(table.columns)}")
-    pairs = table.select(pl.col("user", video).cast(pl.Int64)).to_numpy()
-    if pairs.min(initial=0) < 0:
-        raise DataError(f"{path} has the number {pairs.min()}; users and videos are numbered from 0")
-    return pairs
+    if table.is_empty():
+        raise DataError(f"{path} has no pairs; give it some" + (", or delete it: then training pairs are held out" if path.stem == "validation" else ""))
+    return np.stack([_numbers(path, table[name]) for name in ("user", video)], axis=1)
+
+
+def _numbers(path: Path, column: pl.Series) -> Rows:
+    """What a column numbers, (n,)."""
+    if not column.dtype.is_numeric():
+        raise DataError(f"{path}: the column {column.name} holds {column.dtype}, like {column[0]!r}; users and videos are whole numbers from 0, so number them")
+    numbers = column.cast(pl.Int64, strict=False)
+    if len(wrong := ((numbers < 0) | (numbers != column)).fill_null(True).arg_true()):
+        raise DataError(f"{path}: {column.name} is {column[wrong[0]]} in row {wrong[0]}; users and videos are whole numbers from 0")
+    return numbers.to_numpy()
+
+
+def _vectors(path: Path) -> NDArray[np.float32]:
+    """(videos, d) of a file of finite numbers."""
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as problem:
+        raise DataError(f"{path} is cut off, or no plain NumPy array; pickles are never loaded, so write numbers by numpy.save") from problem
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number) or np.iscomplexobj(vectors):
+        found = f"{vectors.dtype} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else "an archive of several"
+        raise DataError(f"{path} holds {found}; it takes numbers (videos, d), a row for each video")
+    vectors = vectors.astype(np.float32)
+    if len(wrong := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
+        raise DataError(f"{path} has a number that is not finite in row {wrong[0]}; a video without content has zeros")
+    return vectors

@@ -1,6 +1,6 @@
 """Sequences of items, cut for leave-one-out: the last item of each user is the test, the one before it the validation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Dataset:
     """The sequences of one file. Items are numbered 0 … m-1 in the order of their names, which says nothing."""
 
     name: str
-    items: NDArray[np.str_]  # (m,)
+    items: NDArray[np.object_]  # (m,) names, as str: an array of texts would drop a zero at their end
     rows: Rows  # (n,)
     start: Rows  # (U + 1,)
     features: VideoFeatures
@@ -74,18 +74,21 @@ class Dataset:
 def read(path: Path) -> Dataset:
     """Reads a file of the S3-Rec form, or `sequences.txt` in a folder; `item_attributes.json` beside it is taken if there.
 
-    Users with fewer than three items are left out. Raises SequencesError if there is none left.
+    Users with fewer than three items are left out. Raises SequencesError if there is none left, or a file is not of that form.
     """
     file = path / "sequences.txt" if path.is_dir() else path
     if not file.is_file():
         raise SequencesError(f"no sequences in {path}: it takes a file with a line `user item item …` for each user, or a folder with it as sequences.txt")
-    lines = [line.split()[1:] for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [[item.decode() for item in line.split()[1:]] for line in _lines(file)]
     kept = [line for line in lines if len(line) >= SHORTEST]
     if not kept:
         raise SequencesError(f"none of the {len(lines)} lines of {file} has {SHORTEST} items; each is `user item item …`, oldest first")
-    items, rows = np.unique(np.concatenate([np.array(line) for line in kept]), return_inverse=True)
+    items = sorted({item for line in kept for item in line})
+    numbers = {item: number for number, item in enumerate(items)}
+    rows = np.array([numbers[item] for line in kept for item in line], dtype=np.int64)
     start = np.concatenate([[0], np.cumsum([len(line) for line in kept])])
-    return Dataset(file.parent.name if file.name == "sequences.txt" else file.stem, items, rows, start, _features(file.parent / "item_attributes.json", items))
+    name, features = file.parent.name if file.name == "sequences.txt" else file.stem, _features(file.parent / "item_attributes.json", items)
+    return Dataset(name, np.array(items, dtype=np.object_), rows, start, features)
 
 
 def places(scorer: Scorer, split: Split) -> NDArray[np.float64]:
@@ -103,14 +106,29 @@ def ndcg(scorer: Scorer, split: Split) -> float:
     return float(retrieval.ndcg_of_places(places(scorer, split), K).mean())
 
 
-def _features(file: Path, items: NDArray[np.str_]) -> VideoFeatures:
-    """The attributes {item: [numbers]} as tags, if there are any."""
+def _lines(file: Path) -> list[bytes]:
+    """The lines of a file of text, as bytes: of these only what ASCII calls white parts anything, and a name may hold any other space."""
+    content = file.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise SequencesError(f"line {line} of {file} has the byte {content[problem.start]:#04x}, which is not UTF-8; convert the file to UTF-8") from problem
+    return content.splitlines()
+
+
+def _features(file: Path, items: Sequence[str]) -> VideoFeatures:
+    """The attributes {item: [numbers]} as tags, if there are any; they are numbered anew from 1, so that tables are as long as there are tags."""
     features = VideoFeatures.unknown(len(items))
     if not file.is_file():
         return features
-    given = msgspec.json.decode(file.read_bytes(), type=dict[str, list[int]])
-    tags = np.full((len(items), max((len(numbers) for numbers in given.values()), default=0)), -1)
-    for row, item in enumerate(items):
-        numbers = given.get(str(item), [])
-        tags[row, : len(numbers)] = numbers
+    try:
+        given = msgspec.json.decode(file.read_bytes(), type=dict[str, list[int]])
+    except msgspec.DecodeError as problem:
+        raise SequencesError(f"{file} is not {{item: [numbers of its attributes]}}: {problem}; mend it, or take it away to go without") from problem
+    tagged = [given.get(item, []) for item in items]
+    numbers = {tag: number for number, tag in enumerate(sorted({tag for tags in tagged for tag in tags}), start=1)}
+    tags = np.full((len(items), max(len(tags) for tags in tagged)), -1)
+    for row, own in enumerate(tagged):
+        tags[row, : len(own)] = [numbers[tag] for tag in own]
     return VideoFeatures(features.author, features.sound, tags, features.content)

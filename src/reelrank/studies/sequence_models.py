@@ -132,7 +132,7 @@ FITS: dict[str, Callable[[Job], Fitted]] = {
     "item_knn": item_knn,
     "popular": popular,
 }
-UNSEEDED = {"item_knn", "popular"}  # nothing in them is drawn
+UNSEEDED = {"item_knn", "popular"}  # nothing in them is drawn, and no order is learned
 
 
 def as_tokens(rows: Rows, indptr: Rows) -> Tokens:
@@ -193,11 +193,13 @@ def _mixture(tower: Scorer, counted: Scorer, alike: Scorer, valid: Split) -> tup
 
     gains = {(likeness, share): 0.0 for likeness in _LIKENESSES for share in _SHARES}
     for some in valid.blocks():
-        logits = tower_says(valid, some)
+        logits, held = tower_says(valid, some), valid.held(some)
         for likeness in _LIKENESSES:
             said = counts_say(valid, some, likeness)
             for share in _SHARES:
-                found = retrieval.places(share * logits + (1 - share) * said, valid.target[some])
+                mixed = share * logits + (1 - share) * said
+                mixed[held] = -np.inf
+                found = retrieval.places(mixed, valid.target[some])
                 gains[likeness, share] += float(retrieval.ndcg_of_places(found, K).sum())
     likeness, share = max(gains, key=lambda pair: gains[pair])
 

@@ -19,6 +19,7 @@ from reelrank.domain.arrays import Rows
 from reelrank.evaluation.paired import auc_shares, interval
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.models.shifts import Shifts
+from reelrank.simulation.kuairand import KuaiRand
 from reelrank.studies.kuairand_examples import examples_of
 from reelrank.studies.kuairand_ranker import Split
 from reelrank.training.examples import TrainingSet
@@ -47,8 +48,8 @@ def evaluate(
 
     The validation days choose the epochs and the learning rates, each on a ranker that has not seen them.
     """
-    data, exposures = examples_of(folder, cache, on_progress)
-    split = Split.of(exposures.days, test_from, test_until)
+    split = Split.of(KuaiRand(folder).exposures().days, test_from, test_until)  # refuses days before minutes are spent on examples
+    data, _ = examples_of(folder, cache, on_progress)
     some = {name: _some(data, getattr(split, name)) for name in ("train", "validation", "test")}
     known = _some(data, split.train | split.validation)
     with TemporaryDirectory() as scratch:
