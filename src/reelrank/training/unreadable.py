@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import torch
-
 
 class Unreadable(Exception):
     """A file, or all of a folder, is damaged or missing; the message names it and says why."""
@@ -30,6 +28,8 @@ def reading(path: Path) -> Iterator[None]:
 
 def load_tensors(path: Path) -> Any:
     """What `torch.save` wrote there: tensors in plain containers, nothing of it is ever run. Raises Unreadable, also if bits of it have flipped."""
+    import torch  # who publishes or rolls back needs none of it
+
     with reading(path):
         with ZipFile(path) as parts:
             if damaged := parts.testzip():  # torch does not look at checksums
