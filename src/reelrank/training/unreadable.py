@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+_LONGEST = 300  # letters of what a reader says: torch goes on for a page
+
 
 class Unreadable(Exception):
     """A file, or all of a folder, is damaged or missing; the message names it and says why."""
@@ -22,7 +24,7 @@ def reading(path: Path) -> Iterator[None]:
     except Unreadable:
         raise
     except Exception as problem:
-        said = str(problem).partition("\n")[0]  # torch goes on for a page
+        said = " ".join(str(problem).split())[:_LONGEST]
         raise Unreadable(f"{path} can't be read: {type(problem).__name__}{said and f': {said}'}") from problem
 
 
