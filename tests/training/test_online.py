@@ -1,9 +1,10 @@
 """Online learning: every example once, predicted before it is learned, nothing lost or repeated by a kill, nothing poisonous learned."""
 
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,8 @@ from reelrank.training.online import Online, Positions
 from reelrank.training.online_config import LearnerConfig, OnlineConfig
 from reelrank.training.online_learner import LostItself
 from reelrank.training.quarantine import QuarantineConfig
+from reelrank.training.unreadable import Unreadable
+from training.damage import cut, emptied, pickled
 from training.small_online import CONFIG, VIDEOS, SmallModel, append, example, same, seen, weights
 
 
@@ -122,6 +125,47 @@ def test_a_checkpoint_of_before_users_had_rows_is_gone_on_from(log: EmbeddedEven
     tables = resumed.learner.model.tables
     assert resumed.learned == first.learned
     assert (len(tables["video"]), len(tables[USER])) == (VIDEOS, 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        *(("learner.pt", damage) for damage in (cut, emptied, pickled, Path.unlink)),
+        *(("state.json", damage) for damage in (cut, Path.unlink)),
+        *((f"video/{name}", Path.unlink) for name in ("weights.npy", "table.json")),
+    ],
+)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_gone_on_from(
+    log: EmbeddedEventLog, tmp_path: Path, file: str, damage: Callable[[Path], object]
+) -> None:
+    append(log, [example(number) for number in range(100)])
+    one = online(log, tmp_path / "online")
+    for _ in range(2):
+        one.step()
+        one.checkpoint()
+    older, newest = sorted((tmp_path / "online" / "checkpoints").iterdir())
+    damage(newest / file)
+    with pytest.raises(Unreadable, match=re.escape(str(newest / file.partition("/")[0]))):
+        online(log, tmp_path / "online")
+    resumed = online(log, tmp_path / "online")
+    assert resumed.resumed
+    assert 0 < resumed.learned < one.learned
+    damage(older / file)
+    with pytest.raises(Unreadable):
+        online(log, tmp_path / "online")
+    begun = online(log, tmp_path / "online")
+    assert not begun.resumed
+    assert same(caught_up(begun), caught_up(one))
+
+
+def test_a_checkpoint_that_is_no_folder_is_let_go(log: EmbeddedEventLog, tmp_path: Path) -> None:
+    online(log, tmp_path / "online")
+    (newest,) = (tmp_path / "online" / "checkpoints").iterdir()
+    shutil.rmtree(newest)
+    newest.write_text("no folder")
+    with pytest.raises(Unreadable, match="NotADirectoryError"):
+        online(log, tmp_path / "online")
+    online(log, tmp_path / "online").checkpoint()
 
 
 def test_killed_twenty_times_it_ends_with_the_same_weights_bit_by_bit(tmp_path: Path) -> None:

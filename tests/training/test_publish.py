@@ -1,5 +1,6 @@
 """Publishing through gates, and back again: on artifacts whose worth is known."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from reelrank.domain.clock import ManualClock
 from reelrank.evaluation.paired import auc_shares
 from reelrank.storage.artifacts import PARENT, ArtifactStore
 from reelrank.training.publish import FEATURES, PARITY, GateConfig, Judged, Unfit, Verdict, newest, predicted, publish
+from training.damage import cut, emptied, flipped, pickled
 
 USERS = np.repeat(np.arange(60), 20)
 OUTCOMES = np.random.default_rng(0).random(len(USERS)) < 0.4
@@ -86,6 +88,25 @@ def test_what_is_unsound_is_refused_whatever_it_is_worth(artifacts: ArtifactStor
     (tmp_path / "empty").mkdir()
     assert "is empty" in published(artifacts, tmp_path / "empty", 2.0).reasons[0]
     assert artifacts.versions("ranker") == [first.version]
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, flipped, pickled])
+def test_an_array_that_can_not_be_read_is_refused_by_its_name(artifacts: ArtifactStore, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    good = candidate(tmp_path, 2.0)
+    np.save(good / "more.npy", np.arange(10))
+    damage(good / "more.npy")
+    (reason,) = published(artifacts, good, 1.0).reasons
+    assert f"{good / 'more.npy'} can't be read: " in reason
+
+
+def test_what_is_only_called_an_array_is_refused(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    good = candidate(tmp_path, 2.0)
+    (good / "folder.npy").mkdir()
+    (good / "nowhere.npy").symlink_to(tmp_path / "not there")
+    (good / "text.npy").write_text("hello")
+    assert [reason.partition(" can't be read")[0] for reason in published(artifacts, good, 1.0).reasons] == [
+        str(good / name) for name in ("folder.npy", "nowhere.npy", "text.npy")
+    ]
 
 
 def test_a_model_that_predicts_no_number_is_unfit(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """The graph of a deployment: learned from engagements, judged by what came later, published through the gates."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from reelrank.candidates.graph_neighbours import FILE, GRAPH
 from reelrank.domain.clock import ManualClock
 from reelrank.features.tokens import Action
 from reelrank.models.graph_vectors import GraphVectors, edges
 from reelrank.storage.artifacts import ArtifactStore
-from reelrank.training.examples import TrainingSet
+from reelrank.training.examples import ExamplesError, TrainingSet
 from reelrank.training.publish import GateConfig
 from reelrank.training.retrain_graph import retrain_graph
 from training import bare
@@ -44,6 +46,15 @@ def test_another_one_that_is_as_good_takes_its_place_and_names_it(tmp_path: Path
     first = retrain_graph(circles(), artifacts, tmp_path / "first", ManualClock(NOW), GateConfig(min_users=2))
     second = retrain_graph(circles(), artifacts, tmp_path / "second", ManualClock(NOW + 1), GateConfig(min_users=2))
     assert second.published and second.against == first.version
+
+
+def test_where_nobody_watched_anything_later_it_says_so(tmp_path: Path) -> None:
+    data = circles()
+    early = data.tokens._replace(occurred_at=np.full(len(data.tokens.video), NOW))
+    clicked = early._replace(actions=np.full(len(early.video), Action.CLICK, dtype=np.uint8))
+    for tokens in (early.before(np.zeros(PEOPLE)), clicked):
+        with pytest.raises(ExamplesError, match=r"nothing can be judged|a graph can't be judged"):
+            retrain_graph(replace(data, tokens=tokens), ArtifactStore(tmp_path / "artifacts"), tmp_path / "run", NOW)
 
 
 def test_what_is_hidden_is_no_edge_and_a_like_adds_to_a_watch() -> None:

@@ -1,10 +1,13 @@
 """The train role in a small deployment: from the lake to a live ranker, on with what happens, and back when it is told to."""
 
+import logging
+import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -12,11 +15,13 @@ import pytest
 from features.slate_log import visits
 from features.slates import NOW
 from reelrank.domain.clock import ManualClock
+from reelrank.domain.example import Example
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.ranking.ranker_scorer import published_ranker
 from reelrank.serving.hot_swap import HotSwap
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.last_runs import How, LastRun, LastRuns
+from reelrank.training import train_role
 from reelrank.training.examples import ExamplesError
 from reelrank.training.log_examples import LogExamples
 from reelrank.training.online import Positions
@@ -25,6 +30,7 @@ from reelrank.training.publish import GateConfig
 from reelrank.training.retrain import Retraining
 from reelrank.training.retrain_ranker import RANKER
 from reelrank.training.train_role import TrainRole, TrainStatus
+from training.damage import cut, emptied, pickled
 from training.told_lake import ToldLake
 
 SMALL = RankerSettings(
@@ -87,6 +93,14 @@ def wait(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def of_errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def under_way(deployment: Deployment) -> list[Path]:
+    return list((deployment.folder / "runs" / RANKER).glob("*/under-way.json"))
 
 
 def test_with_too_few_examples_it_says_how_many_are_needed(deployment: Deployment) -> None:
@@ -163,6 +177,84 @@ def test_a_training_that_fails_ends_neither_the_role_nor_what_it_learns_online(d
     assert (failed.version, failed.reasons) == ("", ())
     assert ":" in failed.problem
     assert deployment.artifacts.current(RANKER) is None
+
+
+def test_damaged_checkpoints_are_told_and_learning_goes_on_without_them(deployment: Deployment, caplog: pytest.LogCaptureFixture) -> None:
+    deployment.visit()
+    deployment.retraining().retrain(RANKER)
+    role = deployment.role()
+    with learning(role):
+        deployment.visit()
+        wait(lambda: role.status.learned > 100 and role.status.waiting == 0)
+    kept = sorted((deployment.folder / "train" / "online" / "checkpoints").iterdir())
+    cut(kept[-1] / "learner.pt")
+    emptied(kept[0] / "state.json")
+    again = deployment.role()
+    with learning(again):
+        wait(lambda: again.status.learned == role.status.learned)  # all of it once more, from the live version on
+    assert [str(path) in told.getMessage() for path, told in zip(kept[::-1], of_errors(caplog), strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, pickled])
+def test_a_live_version_that_can_not_be_learned_on_from_is_told_once_and_the_next_one_is_learned_on(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_role, "_LOOK_S", 0.02)
+    deployment.visit()
+    deployment.retraining().retrain(RANKER)
+    sound = shutil.copytree(deployment.artifacts.current(RANKER).folder, deployment.folder / "sound")
+    damage(deployment.artifacts.current(RANKER).folder / "network.pt")
+    role = deployment.role()
+    with learning(role):
+        wait(lambda: of_errors(caplog))
+        time.sleep(0.2)
+        deployment.clock.advance_to(NOW + 20_000)
+        assert deployment.retraining().publish(RANKER, sound, {}).published
+        wait(lambda: role.status.base == deployment.artifacts.current(RANKER).manifest.version)
+    (told,) = of_errors(caplog)
+    assert "network.pt can't be read" in told.getMessage()
+
+
+def test_a_live_version_with_garbage_for_positions_is_not_learned_on(deployment: Deployment, caplog: pytest.LogCaptureFixture) -> None:
+    deployment.artifacts.publish(RANKER, NOW, lambda folder: (folder / "file").touch(), {"positions": "garbage"})
+    with learning(deployment.role()):
+        wait(lambda: of_errors(caplog))
+    assert "manifest.json can't be read: DecodeError" in of_errors(caplog)[0].getMessage()
+
+
+def test_a_candidate_that_can_not_be_learned_on_from_is_refused_by_the_name_of_the_file(deployment: Deployment) -> None:
+    deployment.visit()
+    first = deployment.retraining().retrain(RANKER)
+    for file, damage in (("network.pt", Path.unlink), ("network.pt", cut), ("rows-user.npy", Path.unlink), ("places-video.npy", cut)):
+        candidate = deployment.folder / "candidate"
+        shutil.copytree(deployment.artifacts.current(RANKER).folder, candidate)
+        damage(candidate / file)
+        verdict = deployment.retraining().publish(RANKER, candidate, {}, anyway=True)
+        assert not verdict.published
+        assert file in verdict.reasons[0]
+        assert verdict.against == first.version == deployment.artifacts.current(RANKER).manifest.version
+        shutil.rmtree(candidate)
+
+
+def test_when_learning_fails_while_a_model_is_trained_the_role_ends_and_the_training_goes_on_the_next_time(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment.visit()
+    deployment.retraining().retrain(RANKER)
+    forever = msgspec.structs.replace(CONFIG, ranker_every_s=1.0, ranker=msgspec.structs.replace(SMALL, epochs=100_000))
+    deployment.clock.advance_to(NOW + 20_000)
+
+    def broken(_: Sequence[Example]) -> NoReturn:
+        wait(lambda: bool(under_way(deployment)))
+        raise RuntimeError("no such thing")
+
+    role = TrainRole(deployment.world.log, broken, deployment.retraining(forever), deployment.clock, deployment.folder / "train")
+    deployment.visit()
+    with pytest.raises(RuntimeError, match="no such thing"):
+        role.follow(lambda: False)
+    assert "learning online failed" in of_errors(caplog)[0].getMessage()
+    assert deployment.last().outcome == "published"
+    assert under_way(deployment)
 
 
 def test_after_a_rollback_it_learns_on_top_of_the_version_that_is_live_again(deployment: Deployment) -> None:

@@ -1,9 +1,10 @@
 """What the ranker reads, as arrays: tokens, lags and buckets; the same for the network that learns and for the session that serves."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from reelrank.domain.arrays import Column, Floats, Rows
@@ -18,29 +19,32 @@ _COMPLETION_EDGES = np.array([0.03, 0.1, 0.25, 0.5, 0.8, 0.97, 1.2, 2.0])
 _BITS = np.array([int(action) for action in Action], dtype=np.uint8)
 STRONG = int(Action.LONG_VIEW | Action.LIKE | Action.SHARE | Action.COMMENT)  # what is remembered for longer than the rest
 
+_Some = Annotated[int, Meta(ge=1)]
+_NoneOrSome = Annotated[int, Meta(ge=0)]
+
 
 class RankerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How large the network is, what it reads and how it learns."""
 
-    width: int = 32  # of a video's vector and of every layer
-    attention_heads: int = 4
-    layers: int = 1  # how often a candidate looks at the history; from the second on, the history has looked at itself
-    window: int = 128  # tokens that are read
-    strong: int = 64  # and so many long views, likes, shares and comments from before those
-    experts: int = 4
-    hidden: int = 96  # of each expert
-    bins: int = 8  # of the piecewise-linear encoding of a dense input
-    encoded: int = 4  # numbers that it makes of each dense input; 0 goes without it
-    thresholds: int = 48  # of the watch time
+    width: _Some = 32  # of a video's vector and of every layer
+    attention_heads: _Some = 4
+    layers: _Some = 1  # how often a candidate looks at the history; from the second on, the history has looked at itself
+    window: _Some = 128  # tokens that are read
+    strong: _NoneOrSome = 64  # and so many long views, likes, shares and comments from before those
+    experts: _Some = 4
+    hidden: _Some = 96  # of each expert
+    bins: _Some = 8  # of the piecewise-linear encoding of a dense input
+    encoded: _NoneOrSome = 4  # numbers that it makes of each dense input; 0 goes without it
+    thresholds: _Some = 48  # of the watch time
     spread: float = 0.05  # of untrained rows
     co_watched: float = 0.4  # how far apart videos begin that different people watch; 0 begins without
     dropout: float = 0.2
     blur: float = 0.2  # spread of what is added to the dense inputs while it learns, so that they don't give users away
     id_dropout: float = 0.1  # how often a video is shown without its own row, as if it had just been uploaded
-    admit_after: int = 3  # occurrences before an id gets a row of its own
-    pretrain_epochs: int = 2
+    admit_after: _Some = 3  # occurrences before an id gets a row of its own
+    pretrain_epochs: _NoneOrSome = 2
     epochs: int = 4
-    batch_rows: int = 48
+    batch_rows: _Some = 48
     learning_rate: float = 2e-3
     id_rate: float = 0.03  # times that is the rate of rows of ids that have learned from the history before: they are what overfits
     weight_decay: float = 0.05

@@ -11,7 +11,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from reelrank.domain.arrays import Column, Rows
-from reelrank.features.definitions import FEATURES_VERSION
+from reelrank.domain.candidate import HEADS
+from reelrank.features.definitions import COLUMN, FEATURES_VERSION
 from reelrank.features.tokens import Tokens
 from reelrank.models.dense_inputs import DenseInputs
 from reelrank.models.id_tables import Changes
@@ -49,6 +50,22 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     calibration: dict[str, tuple[float, float]]  # head -> scale and shift of its logit
     about: dict[str, Any]
 
+    @classmethod
+    def load(cls, folder: Path) -> "Manifest":
+        """That of the artifact in `folder`. Raises SessionError if it is not of this release."""
+        path = folder / "ranker.json"
+        found = msgspec.json.decode(path.read_bytes(), type=cls)
+        if found.format != FORMAT or found.features_version != FEATURES_VERSION:
+            raise SessionError(
+                f"the ranker in {folder} has format {found.format} and features of version {found.features_version}; "
+                f"this release has {FORMAT} and {FEATURES_VERSION}: train it again"
+            )
+        if found.features != tuple(COLUMN):
+            raise SessionError(f"{path} lists other features than those of version {FEATURES_VERSION}: export it again")
+        if strange := set(found.heads) - set(HEADS):
+            raise SessionError(f"{path} has heads that this release does not know: {', '.join(sorted(strange))}; known: {', '.join(HEADS)}")
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedHistory:
@@ -73,12 +90,7 @@ class RankerSession:
 
     def __init__(self, folder: Path) -> None:
         """Raises SessionError if the artifact is not of this release."""
-        self.manifest = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Manifest)
-        if self.manifest.format != FORMAT or self.manifest.features_version != FEATURES_VERSION:
-            raise SessionError(
-                f"the ranker in {folder} has format {self.manifest.format} and features of version {self.manifest.features_version}; "
-                f"this release has {FORMAT} and {FEATURES_VERSION}: train it again"
-            )
+        self.manifest = Manifest.load(folder)
         self.tables = VideoTables(TableArrays.load(folder))
         self._dense = DenseInputs.load(folder / "dense.npz")
         self._history, self._candidates = _graph(folder / "history.onnx"), _graph(folder / "candidates.onnx")

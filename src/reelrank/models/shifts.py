@@ -34,10 +34,11 @@ class Shifts(NamedTuple):
     @classmethod
     def load(cls, folder: Path) -> "Shifts":
         """Reads what `save` wrote, memory-mapped: a page is copied when something in it changes."""
-        everyone = _mapped(folder / f"rows-{HEAD}.npy")
-        if not (folder / f"rows-{USER}.npy").exists():  # an artifact from before users had rows
-            return cls.none(everyone.shape[1])._replace(everyone=everyone)
-        return cls(everyone, _mapped(folder / f"keys-{USER}.npy"), _mapped(folder / f"rows-{USER}.npy"))
+        everyone, keys, users = folder / f"rows-{HEAD}.npy", folder / f"keys-{USER}.npy", folder / f"rows-{USER}.npy"
+        if not keys.exists() and not users.exists():  # an artifact from before users had rows
+            shift = mapped(everyone)
+            return cls.none(shift.shape[1])._replace(everyone=shift)
+        return cls(mapped(everyone), mapped(keys), mapped(users))
 
     def save(self, folder: Path) -> None:
         """Writes them as .npy files into the folder of an artifact."""
@@ -53,5 +54,9 @@ def user_keys(user_ids: Sequence[str]) -> Keys:
     return np.where(keys == NO_KEY, 0, keys)
 
 
-def _mapped(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="c").view(np.ndarray)
+def mapped(path: Path) -> np.ndarray:
+    """The array of a .npy file, of which a page is copied when something in it changes. Raises OSError, or ValueError, which names the file."""
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+    except (ValueError, EOFError) as problem:
+        raise ValueError(f"{path} holds no array, or not all of it: {problem}") from problem

@@ -10,7 +10,7 @@ from reelrank.domain.arrays import Column, Floats, Rows
 from reelrank.models.live_tables import KeyedTable, LiveTable, LiveTables
 from reelrank.models.ranker_inputs import VideoTraits
 from reelrank.models.row_index import NO_KEY, Keys
-from reelrank.models.shifts import HEAD, USER, Shifts
+from reelrank.models.shifts import HEAD, USER, Shifts, mapped
 
 UNSEEN = 0  # the row of whatever has none of its own
 LENGTHS = 12  # buckets of the duration
@@ -53,9 +53,14 @@ class TableArrays(NamedTuple):
 
     @classmethod
     def load(cls, folder: Path) -> "TableArrays":
-        """Reads what `save` wrote, memory-mapped: a page is copied when something in it changes."""
-        admitted = Admitted(**{name: _mapped(folder / f"places-{name}.npy") for name in _ADMITTED})
-        return cls(admitted, {name: _mapped(folder / f"rows-{name}.npy") for name in NAMES}, np.load(folder / "content.npy"), Shifts.load(folder))
+        """Reads what `save` wrote, memory-mapped: a page is copied when something in it changes. Raises OSError, or ValueError, which names the file."""
+        admitted = Admitted(**{name: mapped(folder / f"places-{name}.npy") for name in _ADMITTED})
+        rows = {name: mapped(folder / f"rows-{name}.npy") for name in NAMES}
+        for name in _ADMITTED:
+            places, there = getattr(admitted, name), len(rows[name])
+            if places.dtype.kind != "i" or places.min(initial=0) < 0 or places.max(initial=0) >= there:
+                raise ValueError(f"{folder / f'places-{name}.npy'} holds places that are none of the {there} in rows-{name}.npy")
+        return cls(admitted, rows, mapped(folder / "content.npy"), Shifts.load(folder))
 
     def save(self, folder: Path) -> None:
         """Writes places and rows as .npy files into a folder that exists."""
@@ -131,7 +136,3 @@ def rows_of(admitted: Admitted) -> dict[str, int]:
 def _ids_of(rows: Rows, traits: VideoTraits) -> dict[str, Rows]:
     """What each video is looked up by in the tables that have one row for it."""
     return {"video": rows, "author": traits.author[rows], "sound": traits.sound[rows], "length": length_buckets(traits.duration_s[rows])}
-
-
-def _mapped(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="c").view(np.ndarray)

@@ -21,5 +21,5 @@ class ArrayRecord:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads what `save` wrote. Raises OSError, KeyError or ValueError where a file lacks an array, or is none of these."""
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # handed a path, load would leave a damaged file open
             return cls(**{field.name: arrays[field.name] for field in fields(cls)})

@@ -41,6 +41,12 @@ class Checkpoints:
         """Removes all of them."""
         shutil.rmtree(self._root, ignore_errors=True)
 
+    def forget_latest(self) -> None:
+        """Removes the newest one, if there is any: the one before counts from now on."""
+        latest = self.latest()
+        if latest is not None:
+            shutil.rmtree(latest) if latest.is_dir() else latest.unlink()
+
     def _folders(self) -> list[Path]:
         return sorted(path for path in self._root.iterdir() if path.name.isdecimal()) if self._root.exists() else []
 

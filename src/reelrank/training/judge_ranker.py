@@ -6,12 +6,11 @@ import numpy as np
 
 from reelrank.evaluation.paired import auc_shares, log_likelihoods
 from reelrank.models.sessions import RankerSession
-from reelrank.models.shifts import user_keys
 from reelrank.training.examples import TrainingSet
+from reelrank.training.online_ranker import OnlineRanker
 from reelrank.training.publish import Judged, Unfit, predicted
-from reelrank.training.ranker_data import RankerData
-from reelrank.training.ranker_weights import load_trained
 from reelrank.training.score_examples import score_examples
+from reelrank.training.unreadable import reading
 
 _COMMON = 50  # outcomes of either kind, from which on a head is measured by itself
 _COMPARED = 500  # examples on which network and export are compared
@@ -47,9 +46,8 @@ class RankerJudge:
 
 
 def parity(folder: Path, seen: TrainingSet) -> float:
-    """The largest difference between the logits of the network and of what was exported of it, over some of the examples."""
+    """The largest difference between the logits of who learns on and of who serves, over some of the examples. Raises Unreadable if either can't."""
     some = TrainingSet(seen.examples.take(np.arange(min(len(seen.examples), _COMPARED))), seen.tokens, seen.traits, seen.user_ids)
-    trained, _ = load_trained(folder)
-    session = RankerSession(folder)
-    network = RankerData(some, trained).predict_all()[0] + session.tables.shift(user_keys(some.user_ids.tolist())[some.examples.user])
-    return float(np.abs(network - score_examples(session, some)[0]).max(initial=0.0))
+    with reading(folder):
+        learned, served = OnlineRanker.load(folder, now=0.0).predict(some), score_examples(RankerSession(folder), some)[0]
+    return float(np.abs(learned - served).max(initial=0.0))

@@ -19,6 +19,7 @@ from reelrank.training.online_config import OnlineConfig
 from reelrank.training.online_learner import OnlineLearner, OnlineModel
 from reelrank.training.progressive import Hour, Progressive
 from reelrank.training.quarantine import EXPLODED, Quarantine, QuarantineState
+from reelrank.training.unreadable import Unreadable, reading
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Positions(msgspec.Struct, frozen=True):
 
     @classmethod
     def told(cls, about: Mapping[str, str | int | float]) -> "Positions | None":
-        """From a manifest; None if it says nothing of them."""
+        """From a manifest; None if it says nothing of them. Raises msgspec.DecodeError for what they can't be."""
         told = about.get(_POSITIONS)
         return msgspec.json.decode(told, type=cls) if isinstance(told, str) else None
 
@@ -75,7 +76,10 @@ class Online:
     """
 
     def __init__(self, log: EventLog, seen: Seen, model: OnlineModel, base: str, begin: "Positions", folder: Path, config: OnlineConfig | None = None) -> None:
-        """Goes on from the newest checkpoint in `folder` if it belongs to `base`, else begins with the examples at `begin`."""
+        """Goes on from the newest checkpoint in `folder` if it belongs to `base`, else begins with the examples at `begin`.
+
+        Raises Unreadable if that checkpoint is damaged. It is forgotten then: try again, with the `model` as it was, from the one before it.
+        """
         self.config = config or OnlineConfig()
         self.learner = OnlineLearner(model, self.config.learner)
         self._log = log
@@ -195,11 +199,17 @@ class Online:
         latest = self._checkpoints.latest()
         if latest is None:
             return False
-        state = msgspec.json.decode((latest / "state.json").read_bytes(), type=_State)
+        try:
+            with reading(latest / "state.json"):
+                state = msgspec.json.decode((latest / "state.json").read_bytes(), type=_State)
+            if state.base == self.base:
+                self.learner.restore(latest)
+        except Unreadable:
+            self._checkpoints.forget_latest()
+            raise
         if state.base != self.base:
             logger.info("learning begins anew on top of %s; what was learned on top of %s since it was published is let go", self.base, state.base)
             return False
-        self.learner.restore(latest)
         self._offsets, self._origins, self._turn = state.offsets, Origins(state.origins), state.turn
         self._sequence, self.learned, self.learned_until = state.sequence, state.learned, state.learned_until
         self.quarantine.state, self.progressive = state.quarantine, Progressive(hours=state.progressive)

@@ -16,6 +16,7 @@ from reelrank.models.row_optimizer import RowAdagrad
 from reelrank.models.shifts import USER
 from reelrank.training.examples import TrainingSet
 from reelrank.training.online_config import LearnerConfig
+from reelrank.training.unreadable import load_tensors, reading
 
 _LOSSES = 101  # whose median says what is normal
 _FEW_LOSSES = 20  # before so many nothing is known
@@ -120,17 +121,19 @@ class OnlineLearner:
         torch.save(state, folder / "learner.pt")
 
     def restore(self, folder: Path) -> None:
-        """Goes on as if nothing had been between this and `save`."""
+        """Goes on as if nothing had been between this and `save`. Raises Unreadable if that is damaged; then neither learner nor model are of use any more."""
         for name, table in self.model.tables.items():
             if not (folder / name).exists():  # a checkpoint of before there was such a table
                 continue
-            restored = IdTable.load(folder / name)
+            with reading(folder / name):
+                restored = IdTable.load(folder / name)
             table.__dict__.update(restored.__dict__)  # the model and the optimizer hold the table itself
-        state = torch.load(folder / "learner.pt", weights_only=True)
-        self.model.dense.load_state_dict(state["dense"])
-        self._dense.load_state_dict(state["adamw"])
-        self._losses = deque(state["losses"], maxlen=_LOSSES)
-        self._left_out, self.batches = state["left_out"], state["batches"]
+        with reading(folder / "learner.pt"):
+            state = load_tensors(folder / "learner.pt")
+            self.model.dense.load_state_dict(state["dense"])
+            self._dense.load_state_dict(state["adamw"])
+            self._losses = deque(state["losses"], maxlen=_LOSSES)
+            self._left_out, self.batches = state["left_out"], state["batches"]
         self._sent = {name: table.edition for name, table in self.model.tables.items()}
 
     def _step(self, losses: Tensor) -> None:

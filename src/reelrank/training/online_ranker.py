@@ -25,6 +25,7 @@ from reelrank.training.publish import FEATURES
 from reelrank.training.ranker_batches import Batch, Batches
 from reelrank.training.ranker_data import Trained, traits_of
 from reelrank.training.ranker_weights import load_trained, save_weights
+from reelrank.training.unreadable import reading
 
 Gather = Callable[[str, Rows], Tensor]  # name of a table, rows (...,) -> what stands in them (..., width)
 
@@ -57,8 +58,9 @@ class OnlineRanker:
 
     @classmethod
     def load(cls, folder: Path, now: float) -> "OnlineRanker":
-        """The ranker of an artifact, to go on from at the moment `now` (UTC seconds)."""
-        return cls(*load_trained(folder), Shifts.load(folder), now)
+        """The ranker of an artifact, to go on from at the moment `now` (UTC seconds). Raises Unreadable if it can't be learned on from."""
+        with reading(folder):
+            return cls(*load_trained(folder), Shifts.load(folder), now)
 
     def answer(self, seen: TrainingSet, rows: Mapping[str, RowAdagrad]) -> Answers:
         self._admit(seen, rows.keys())

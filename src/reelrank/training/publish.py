@@ -16,6 +16,7 @@ from reelrank.domain.clock import Clock
 from reelrank.evaluation.paired import Interval, interval
 from reelrank.features.definitions import FEATURES_VERSION
 from reelrank.storage.artifacts import Artifact, ArtifactStore, Overtaken
+from reelrank.training.unreadable import Unreadable, reading
 
 About = Mapping[str, str | int | float]
 FEATURES = "features_version"  # in `about`: which features a model reads
@@ -122,7 +123,13 @@ def unsound(candidate: Path, about: About, config: GateConfig) -> tuple[str, ...
     if not any(candidate.iterdir()):
         reasons.append(f"{candidate} is empty")
     for path in sorted(candidate.glob("*.npy")):
-        if broken := _not_finite(np.load(path, mmap_mode="r")):
+        try:
+            with reading(path):
+                broken = _not_finite(np.load(path, mmap_mode="r", allow_pickle=False))
+        except Unreadable as problem:
+            reasons.append(str(problem))
+            continue
+        if broken:
             reasons.append(f"{path.name} holds {broken:,} values that are no finite numbers")
     return tuple(reasons)
 

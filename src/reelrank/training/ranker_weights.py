@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 
@@ -12,6 +11,7 @@ from reelrank.models.sessions import Manifest
 from reelrank.models.video_tables import NAMES, TableArrays, rows_of
 from reelrank.training.calibration import Calibration
 from reelrank.training.ranker_data import Trained
+from reelrank.training.unreadable import load_tensors, reading
 
 _FILE = "network.pt"
 
@@ -22,15 +22,18 @@ def save_weights(trained: Trained, folder: Path) -> None:
 
 
 def load_trained(folder: Path) -> tuple[Trained, dict[str, Calibration]]:
-    """The ranker of an artifact, and how its heads are calibrated. Raises OSError if its weights were not kept."""
-    manifest = msgspec.json.decode((folder / "ranker.json").read_bytes(), type=Manifest)
-    state = torch.load(folder / _FILE, weights_only=True)
-    with np.load(folder / "dense.npz", allow_pickle=False) as dense:
-        inputs = DenseInputs(dense["values"], dense["scores"])
-    admitted, rows, content, _ = TableArrays.load(folder)
-    knots = torch.zeros(len(manifest.features), manifest.settings.bins + 1)
-    ranker = Ranker(manifest.settings, manifest.heads, knots, torch.zeros_like(state["watch_time.thresholds_s"]))
-    ranker.load_state_dict(state)
+    """The ranker of an artifact, and how its heads are calibrated. Raises Unreadable, which names the file that is damaged or was not kept."""
+    with reading(folder / "ranker.json"):
+        manifest = Manifest.load(folder)
+    with reading(folder / "dense.npz"):
+        inputs = DenseInputs.load(folder / "dense.npz")
+    with reading(folder):
+        admitted, rows, content, _ = TableArrays.load(folder)
+    with reading(folder / _FILE):
+        state = load_tensors(folder / _FILE)
+        knots = torch.zeros(len(manifest.features), manifest.settings.bins + 1)
+        ranker = Ranker(manifest.settings, manifest.heads, knots, torch.zeros_like(state["watch_time.thresholds_s"]))
+        ranker.load_state_dict(state)
     vectors = VideoVectors(rows_of(admitted), len(content), manifest.settings.width)
     with torch.no_grad():
         for name in NAMES:

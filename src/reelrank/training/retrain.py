@@ -16,16 +16,17 @@ from reelrank.storage.event_log import EXAMPLES, MODEL_ROWS, EventLog, StorageEr
 from reelrank.storage.lake import Lake
 from reelrank.storage.last_runs import How, LastRun, LastRuns
 from reelrank.training.examples import ExamplesError, TrainingSet
-from reelrank.training.judge_ranker import RankerJudge
+from reelrank.training.judge_ranker import RankerJudge, parity
 from reelrank.training.lake_examples import FromLake, from_lake
 from reelrank.training.log_examples import reserved
 from reelrank.training.online import Positions
 from reelrank.training.online_config import TrainConfig
-from reelrank.training.publish import About, Verdict, publish
+from reelrank.training.publish import PARITY, About, Verdict, publish
 from reelrank.training.retrain_graph import retrain_graph
 from reelrank.training.retrain_ranker import RANKER, held_out_of, retrain_ranker
 from reelrank.training.retrain_two_tower import TWO_TOWER, retrain_two_tower
 from reelrank.training.run_folders import RunPlan, begin, interrupted
+from reelrank.training.unreadable import Unreadable
 
 OnProgress = Callable[[int], None]
 
@@ -85,9 +86,12 @@ class Retraining:
         """Publishes the files in the folder `candidate` if the gates let it, judged by what nobody has learned from."""
         if name != RANKER:
             raise ExamplesError(f"only {RANKER} is published from a folder, not {name!r}; train and index publish the others")
-        judge = RankerJudge(held_out_of(self.examples(least=1).training_set, self.config.gate))
-        told: About = {**self._ends().about(), **about, ROWS_FROM: self._log.end(MODEL_ROWS, 0)}
-        return publish(self.artifacts, name, candidate, judge, self._clock, told, self.config.gate, anyway)
+        held_out = held_out_of(self.examples(least=1).training_set, self.config.gate)
+        try:
+            told: About = {**self._ends().about(), **about, PARITY: parity(candidate, held_out), ROWS_FROM: self._log.end(MODEL_ROWS, 0)}
+        except Unreadable as problem:  # what can't be learned on from must not go live, however well it would serve
+            return Verdict(name=name, against=self.artifacts.live(name), reasons=(str(problem),))
+        return publish(self.artifacts, name, candidate, RankerJudge(held_out), self._clock, told, self.config.gate, anyway)
 
     def examples(self, least: int | None = None) -> FromLake:
         """What there is to learn from."""

@@ -26,6 +26,8 @@ def retrain_graph(
     """Learns from what was known before the newest tenth of all watches, and judges candidate and live version by who watched what in it."""
     validate_from = judged_from(training_set.tokens)
     later = LaterWatches.of(training_set.tokens, validate_from)
+    if len(later.user) == 0:
+        raise ExamplesError(f"nobody watched a new video long after {validate_from:.0f}, so a graph can't be judged; gather more watches")
     traits = training_set.traits
     try:
         trained = train(*_edges_of(later.before), len(traits), content_of(traits), seed, on_progress)

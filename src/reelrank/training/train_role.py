@@ -24,6 +24,7 @@ from reelrank.training.online_ranker import OnlineRanker
 from reelrank.training.retrain import Retraining
 from reelrank.training.retrain_ranker import RANKER
 from reelrank.training.retrain_two_tower import TWO_TOWER
+from reelrank.training.unreadable import Unreadable, reading
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +62,18 @@ class TrainRole:
         self._clock = clock
         self._folder = folder
         self._publishing = threading.Lock()
+        self._refused = ""  # the live version that can't be learned on from
         self._status_file = folder / STATUS_FILE
 
     def follow(self, stopping: Callable[[], bool]) -> None:
         """Works until `stopping` says so, and stands back behind whoever serves on this machine."""
         os.nice(self._config.nice)
         with SideBySide({"retrain": self._retrain_when_due}) as retraining:
-            self.learn(lambda: stopping() or retraining.ended.is_set())
+            try:
+                self.learn(lambda: stopping() or retraining.ended.is_set())
+            except Exception:
+                logger.exception("learning online failed; this role ends, whatever it trains goes on when it is started again")
+                raise
 
     def learn(self, stopping: Callable[[], bool]) -> None:
         """Learns online until `stopping` says so. Only one process of a deployment does at a time, the others stand by."""
@@ -107,15 +113,22 @@ class TrainRole:
         current = self._artifacts.current(RANKER)
         if current is None or (online is not None and online.base == current.manifest.version):
             return online
+        version = current.manifest.version
         try:
+            with reading(current.folder / "manifest.json"):
+                told = Positions.told(current.manifest.about)
             model = OnlineRanker.load(current.folder, self._clock.now())
-        except (OSError, ValueError, RuntimeError) as problem:
-            logger.error("%s can't be learned on from: %s", current.folder, problem)
+        except Unreadable as problem:
+            if self._refused != version:
+                logger.error("nothing can be learned on top of %s, roll back or publish another version: %s", version, problem)
+            self._refused = version  # it is looked at again, for somebody may mend it, but told once
             return None
-        begin = Positions.told(current.manifest.about) or Positions(
-            {partition: self._log.end(EXAMPLES, partition) for partition in range(self._log.partitions)}
-        )
-        return Online(self._log, self._seen, model, current.manifest.version, begin, self._folder / "online", self._config.online)
+        begin = told or Positions({partition: self._log.end(EXAMPLES, partition) for partition in range(self._log.partitions)})
+        try:
+            return Online(self._log, self._seen, model, version, begin, self._folder / "online", self._config.online)
+        except Unreadable as problem:
+            logger.error("learning goes on from an older checkpoint if there is one, else from %s: %s", version, problem)
+            return None
 
     def _pass_on(self, online: Online, due: "_Due") -> None:
         config = self._config.online
@@ -161,16 +174,23 @@ class TrainRole:
             self._log.forget(MODEL_ROWS, 0, int(current.manifest.about[ROWS_FROM]))
 
     def _retrain_when_due(self, ended: threading.Event) -> None:
-        """Each model when it is due; the first time as soon as there is enough to learn from."""
+        """Each model when it is due; the first time as soon as there is enough to learn from. A training ends with the role, and goes on the next time."""
+
+        def on_progress(_: int) -> None:
+            if ended.is_set():
+                raise _Interrupted
+
         every = {RANKER: self._config.ranker_every_s, TWO_TOWER: self._config.two_tower_every_s, GRAPH: self._config.graph_every_s}
         tried_at = dict.fromkeys(every, -_AGAIN_S)
         while not ended.wait(_LOOK_S):
             for name, every_s in every.items():
-                if every_s == 0 or not self._is_due(name, every_s) or time.monotonic() - tried_at[name] < _AGAIN_S:
+                if ended.is_set() or every_s == 0 or not self._is_due(name, every_s) or time.monotonic() - tried_at[name] < _AGAIN_S:
                     continue
                 try:
                     with self._publishing:
-                        logger.info("%s", self._retraining.retrain(name))
+                        logger.info("%s", self._retraining.retrain(name, on_progress=on_progress))
+                except _Interrupted:
+                    return
                 except (ExamplesError, StorageError) as problem:
                     tried_at[name] = time.monotonic()
                     logger.info("%s is not trained yet: %s", name, problem)
@@ -193,6 +213,10 @@ class TrainRole:
         draft = self._status_file.with_suffix(".draft")
         draft.write_bytes(msgspec.json.encode(status))
         draft.replace(self._status_file)
+
+
+class _Interrupted(BaseException):
+    """The role ends while a model is trained. As with a kill, that run is neither a failed one nor over."""
 
 
 class _Due:
