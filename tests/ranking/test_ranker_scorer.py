@@ -106,13 +106,13 @@ def test_a_ranker_with_features_of_another_release_is_refused_and_the_feed_goes_
 
 
 def test_a_ranker_that_predicts_what_is_no_number_is_left_out_and_the_answer_says_so(app: SmallApp) -> None:
+    app.system.feed.params = msgspec.structs.replace(app.system.feed.params, served_again_after_s=0.0)  # both slates at one moment
     light, _ = slate_of(app, "w")
     publish(app)
     session = app.system.ranker.value
     assert session is not None
     with session.tables.live.held() as tables:
         tables["video"].weights[:] = float("nan")
-    app.clock.advance_to(LATER + 400.0)
     slate, served = slate_of(app, "w")
     assert (slate.degraded, slate.ranked_by, RANKER in served.models) == (["the ranker is away"], "quality_taste", False)
     assert order(slate) == order(light)

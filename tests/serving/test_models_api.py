@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from reelrank.candidates import similar_users
+from reelrank.storage.artifacts import PARENT
 from reelrank.storage.last_runs import LastRun, LastRuns
 from serving.running_service import Service, running, within
 
@@ -32,7 +33,7 @@ def test_a_published_model_is_told_with_its_numbers_and_since_when_it_is_used(se
     within(lambda: service.get("/v1/models").json()["models"])
     answer = service.get("/v1/models").json()
     (model,) = answer["models"]
-    assert (model["name"], model["version"], model["created_at"], model["about"]) == ("similar_users", version, 1_750_000_000.0, ABOUT)
+    assert (model["name"], model["version"], model["created_at"], model["about"]) == ("similar_users", version, 1_750_000_000.0, {**ABOUT, PARENT: ""})
     assert before - 1 <= model["since"] <= answer["now"]
     newer = publish(service, made_at=1_750_000_100.0)
     within(lambda: service.get("/v1/models").json()["models"][0]["version"] == newer)
