@@ -15,14 +15,6 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def system(open_system: Callable[..., Reelrank]) -> Reelrank:
-    """An installation in which nothing has happened yet."""
-    made = open_system()
-    assert made.log.end("events", 0) == 0
-    return made
-
-
-@pytest.fixture
 def run(system: Reelrank) -> Run:
     def _run(*words: str) -> str:
         done = CliRunner().invoke(models, [*words, "--data-dir", system.settings.data_dir], catch_exceptions=False)

@@ -13,14 +13,6 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def system(open_system: Callable[..., Reelrank]) -> Reelrank:
-    """An installation in which nothing has happened yet."""
-    made = open_system()
-    assert made.log.end("events", 0) == 0
-    return made
-
-
-@pytest.fixture
 def rollback(system: Reelrank) -> Run:
     return lambda *words: CliRunner().invoke(main, ["rollback", *words, "--data-dir", system.settings.data_dir])
 

@@ -17,55 +17,37 @@ from reelrank.wiring import open_reelrank
 VIDEO = {"video_id": "late", "author_id": "a", "duration_s": 10.0, "uploaded_at": NOW}
 
 
+VERBS = [
+    "up",
+    "serve",
+    "stream",
+    "lake",
+    "index",
+    "train",
+    "models",
+    "publish",
+    "rollback",
+    "keys",
+    "dead-letters",
+    "replay",
+    "audit",
+    "evaluate",
+    "bench",
+    "doctor",
+]  # as the loop turns
+
+
 def reelrank(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "reelrank.cli", *words], capture_output=True, text=True, timeout=60, env={**os.environ, **(env or {})})
 
 
 def test_help_names_the_verbs_in_the_order_of_the_loop():
     text = reelrank("--help").stdout
-    verbs = [
-        "up",
-        "serve",
-        "stream",
-        "lake",
-        "index",
-        "train",
-        "models",
-        "publish",
-        "rollback",
-        "keys",
-        "dead-letters",
-        "replay",
-        "audit",
-        "evaluate",
-        "bench",
-        "doctor",
-    ]
-    places = [text.index(f"\n  {verb} ") for verb in verbs]
+    places = [text.index(f"\n  {verb} ") for verb in VERBS]
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        "up",
-        "serve",
-        "stream",
-        "lake",
-        "index",
-        "train",
-        "models",
-        "publish",
-        "rollback",
-        "keys",
-        "dead-letters",
-        "replay",
-        "audit",
-        "evaluate",
-        "bench",
-        "doctor",
-    ],
-)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb: str):
     done = reelrank(verb, "--help")
     assert done.returncode == 0 and "Usage:" in done.stdout
