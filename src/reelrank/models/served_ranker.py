@@ -62,7 +62,7 @@ class ServedCandidates(nn.Module):
         Of candidates `vectors` (b, c, d) and dense inputs `own` (F, b * c); of requests `surface` (b, 1), `shared` (F, b), and buckets
         `ranks` and `ages` (b, 1, s).
         """
-        rows = len(surface)
+        rows = surface.shape[0]
         shown = self.surfaces(surface)  # (b, 1, d)
         asking = (vectors + shown).flatten(0, 1)
         for look, key, value in zip(self.looks, keys, values, strict=True):

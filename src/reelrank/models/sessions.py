@@ -96,6 +96,7 @@ class RankerSession:
     def __init__(self, folder: Path) -> None:
         """Raises SessionError if the artifact is not of this release."""
         self.manifest = Manifest.load(folder)
+        self.updates = 0  # of rows, since it was loaded
         self.tables = VideoTables(TableArrays.load(folder))
         dense = DenseInputs.load(folder / "dense.npz")
         self._shared, self._own = (_columns(self.manifest, shared) for shared in (True, False))
@@ -139,7 +140,7 @@ class RankerSession:
         ranks, ages = rank_buckets(history.count - 1 - history.place), age_buckets(now - history.occurred_at)
         at = np.array([surface])
         logits, watch_s = self._score(user_keys((user_id,)), history.keys, history.values, videos[None], at, features[None], ranks[None], ages[None], traits)
-        return self.predictions(logits.T, watch_s)
+        return self.predictions(logits, watch_s)
 
     def encode_rows(self, tokens: TokenInputs, ranks: Rows | None, traits: VideoTraits, past: tuple[Floats, Floats] | None = None) -> tuple[Floats, Floats]:
         """Keys and values (l, b, h, s, d / h) of tokens (b, s), which see each other by `ranks` (b, s, past + s) if there are layers for it."""
@@ -173,13 +174,15 @@ class RankerSession:
     def apply(self, update: Mapping[str, Changes]) -> None:
         """Takes over rows that were learned since this was published, all at once. Raises ValueError if they are not of this ranker."""
         self.tables.live.apply(update)
+        self.updates += 1
 
     def _taken_over(self, kept: EncodedHistory, marks: Rows, place: Rows) -> tuple[Floats, Floats, Rows | None, Rows]:
         """Keys and values to go on from, which of these and of what is encoded next belong where (None: all, in order), and what is left to encode."""
         every = np.arange(len(marks))
         if self.manifest.settings.layers > 1:
             same = min(_alike(marks, kept.marks), _alike(place - place[:1], kept.place - kept.place[:1]))
-            return kept.keys[..., :same, :], kept.values[..., :same, :], None, every[same:]
+            keys, values = (np.ascontiguousarray(of[..., :same, :]) for of in (kept.keys, kept.values))
+            return keys, values, None, every[same:]
         if np.array_equal(marks, kept.marks):
             return kept.keys, kept.values, None, every[:0]
         if len(kept) == 0:

@@ -51,50 +51,6 @@ def arrays_of(trained: Trained, shifts: Shifts) -> TableArrays:
     return TableArrays(trained.admitted, rows, none if content is None else content.weight.detach().numpy().T.copy(), shifts)
 
 
-_HISTORY_AXES, ("keys", "values"))
-    _graph(ServedCandidates(ranker, SHARED), _candidates_example(ranker), folder / "candidates.onnx", _CANDIDATES_AXES, ("logits", "watch_s"))
-    arrays_of(trained, shifts or Shifts.none(len(trained.heads))).save(folder)
-    trained.dense.save(folder / "dense.npz")
-    manifest = Manifest(
-        format=FORMAT,
-        features_version=FEATURES_VERSION,
-        features=tuple(COLUMN),
-        shared=tuple(FEATURES[place].name for place in SHARED),
-        heads=trained.heads,
-        settings=trained.settings,
-        calibration={head: (of.scale, of.shift) for head, of in calibration.items()},
-        about={**trained.metrics, **about},
-    )
-    (folder / "ranker.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))  # last: it seals the folder
-
-
-def arrays_of(trained: Trained, shifts: Shifts) -> TableArrays:
-    """The learned rows as NumPy arrays of their own."""
-    rows = {name: table.get_parameter("weight").detach().numpy().copy() for name, table in trained.vectors.tables.items()}
-    content = trained.vectors.content
-    none = np.zeros((0, trained.settings.width), dtype=np.float32)
-    return TableArrays(trained.admitted, rows, none if content is None else content.weight.detach().numpy().T.copy(), shifts)
-
-
-class _History(nn.Module):
-    def __init__(self, ranker: Ranker) -> None:
-        super().__init__()
-        self.ranker = ranker
-
-    def forward(self, vectors: Tensor, actions: Tensor, buckets: Tensor, ranks: Tensor, past_keys: Tensor, past_values: Tensor) -> Encoded:
-        return self.ranker.encode(TokenTensors(vectors, actions, buckets), ranks, Encoded(past_keys, past_values))
-
-
-class _Candidates(nn.Module):
-    def __init__(self, ranker: Ranker) -> None:
-        super().__init__()
-        self.ranker = ranker
-
-    def forward(self, vectors: Tensor, surface: Tensor, dense: Tensor, ranks: Tensor, ages: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        logits, watch = self.ranker(CandidateTensors(vectors, surface, dense, ranks, ages), Encoded(keys, values))
-        return logits, self.ranker.watch_time.seconds(watch)
-
-
 _HISTORY_AXES = {
     "vectors": {0: "b", 1: "s"},
     "actions": {0: "b", 1: "s"},
