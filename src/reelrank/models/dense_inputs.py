@@ -56,7 +56,7 @@ class Curves(NamedTuple):
         while step:
             line += (self.begin.take(line + step) <= known) * step
             step //= 2
-        told = self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line)
+        told = np.asarray(self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line), dtype=np.float32)
         unknown = np.isnan(told)
         if unknown.any():
             told[unknown] = 0.0
