@@ -264,6 +264,7 @@ class Reelrank:
             config=self.settings.feed,
             ranker=ranker,
             refreshables=[board, nearest, neighbours, co_watched, similar, following, fresh, ranker],
+            models=self.models,
         )
         self._open.callback(feed.close)
         return feed
