@@ -40,6 +40,8 @@ class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     sources_deadline_s: Annotated[float, Meta(ge=0)] = 0.25
     source_threads: Annotated[int, Meta(ge=1)] = 4
     page_mib: Annotated[float, Meta(ge=0)] = 64.0  # for what was ranked and waits for its user's next request; 0 keeps nothing
+    kept_histories_mib: Annotated[int, Meta(ge=0)] = 256  # of the histories that the ranker has encoded; 0 keeps none
+    kept_histories_stale_s: Annotated[float, Meta(ge=0)] = 30.0  # within which they follow rows that are learned while they are kept
 
 
 class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
 from reelrank.models.graph_vectors import GraphVectors
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer, published_ranker
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.hot_swap import HotSwap
@@ -191,6 +192,10 @@ class Reelrank:
         return published_ranker(self.artifacts)
 
     @cached_property
+    def histories(self) -> KeptHistories:
+        return KeptHistories(self.settings.feed.kept_histories_mib * 2**20, self.settings.feed.kept_histories_stale_s)
+
+    @cached_property
     def two_tower(self) -> Published[Towers]:
         return two_tower(self.artifacts, self.columns)
 
@@ -239,7 +244,7 @@ class Reelrank:
         board = self.trending
         co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
         nearest, neighbours = NearestSource(self.two_tower, self.columns), GraphNeighboursSource(self.graph)
-        ranker = RankerScorer(self.ranker, self.columns)
+        ranker = RankerScorer(self.ranker, self.columns, self.histories)
         following = FollowingSource(self.columns)
         fresh = FreshSource(self.columns, self.reader, self.clock)
         feed = Feed(
@@ -287,6 +292,7 @@ class Reelrank:
             train_status=self.train_folder / "status.json",
             last_runs=self.last_runs,
             hot_swap=self.hot_swap,
+            histories=self.histories,
             media_root=Path(self.settings.data_dir) / serving.media,
             config=serving,
             metrics=metrics,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed, events, overload, stream, freshness, train. Most run a system of its own in a temporary folder."""
+    """Measure this machine: reaction, faults, feed, ranker, events, overload, stream, freshness, train. Most run a system of its own in a temporary folder."""
 
 
 @bench.command
@@ -68,6 +68,20 @@ def feed(videos: int | None, users: int, rate: float, seconds: float, connection
     with TerminalProgress().task("feeds", round(rate * seconds)) as on_progress:
         numbers = measure(videos, users, rate, seconds, connections, count, seed, on_progress)
     tell("Feeds under load", numbers, as_json)
+
+
+@bench.command
+@click.option("--candidates", type=click.IntRange(min=1), default=500, show_default=True, help="Videos that are scored for one request.")
+@click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="How often, ten scorings in each.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the networks and the request.")
+@json_option
+def ranker(candidates: int, rounds: int, seed: int, as_json: bool) -> None:
+    """How long the ranker takes for one request."""
+    from reelrank.benchmarks.ranker_speed import measure, rounds_in_all
+
+    with TerminalProgress().task("scorings", rounds_in_all(rounds)) as on_progress:
+        numbers = measure(candidates, rounds, seed, on_progress)
+    tell("One request's candidates through the ranker", numbers, as_json)
 
 
 @bench.command

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector as MetricsCollector
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.ranking.page_cache import PageCache
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.admission import REASONS, Connections, Door
 from reelrank.serving.hot_swap import HotSwap
@@ -65,6 +66,10 @@ class Metrics:
     def follow_rows(self, hot_swap: HotSwap[Any]) -> None:
         """Asks this how far it is with the rows that are learned elsewhere, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _rows(hot_swap)))
+
+    def follow_histories(self, histories: KeptHistories) -> None:
+        """Asks these how many had to be encoded, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _histories(histories)))
 
     def follow_training(self, status: Path) -> None:
         """Reads how far the role train of this machine is with learning online, whenever the metrics are read."""
@@ -151,6 +156,15 @@ def _rows(hot_swap: HotSwap[Any]) -> Iterator[Metric]:
     yield GaugeMetricFamily("reelrank_ranker_rows", "Rows of the live ranker that were learned since it was published", value=hot_swap.rows)
     yield GaugeMetricFamily("reelrank_ranker_learned_until_seconds", "When the newest outcome behind these rows was known", value=hot_swap.learned_until)
     yield CounterMetricFamily("reelrank_ranker_updates_refused", "Updates of rows that could not be applied", value=hot_swap.refused)
+
+
+def _histories(histories: KeptHistories) -> Iterator[Metric]:
+    asked = CounterMetricFamily("reelrank_ranker_histories", "Histories that the ranker read, by what of them had to be encoded", labels=["encoded"])
+    for encoded, count in (("nothing", histories.taken_over), ("new", histories.grown), ("all", histories.encoded)):
+        asked.add_metric([encoded], count)
+    yield asked
+    yield GaugeMetricFamily("reelrank_ranker_histories_kept", "Histories that are kept encoded", value=len(histories))
+    yield GaugeMetricFamily("reelrank_ranker_histories_bytes", "Bytes that these take", value=histories.nbytes)
 
 
 def _training(status: Path) -> Iterator[Metric]:
