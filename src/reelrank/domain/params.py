@@ -13,6 +13,7 @@ Weight = Annotated[float, Meta(ge=-1_000, le=1_000)]
 _QUOTA = {
     "nearest": 200,
     "graph_neighbours": 100,
+    "similar_content": 100,
     "co_watched": 200,
     "similar_users": 150,
     "following": 60,
