@@ -285,6 +285,7 @@ class Reelrank:
             last_runs=self.last_runs,
             hot_swap=self.hot_swap,
             media_root=Path(self.settings.data_dir) / serving.media,
+            clock_shift_s=self.settings.clock_shift_s,
             config=serving,
             metrics=metrics,
             authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,
