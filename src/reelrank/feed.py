@@ -24,7 +24,7 @@ from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHy
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
 from reelrank.ranking.selectors import CappedSelector
-from reelrank.ranking.served_log import ServedLog, new_request_id
+from reelrank.ranking.served_log import ServedLog, new_request_id, seed_in
 from reelrank.ranking.shown import ShownScorer, as_scored
 from reelrank.storage.event_log import StorageError, partition_of
 
@@ -48,6 +48,7 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     context: Context = Context()
     seed: int | None = None  # the same state and the same seed give the same slate
     exploration: bool = True
+    asked_as: str = ""  # the request's own id: a repeat as of the same moment gets the slate of the same name, which counts once
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ class Feed:
     def recommend(self, request: FeedRequest, now: float) -> Slate:
         """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
         trace = RequestTrace()
-        rng = np.random.default_rng(request.seed)
+        request_id = self.name_slate(request.user_id, now, request.asked_as)
+        rng = np.random.default_rng(seed_in(request_id) if request.asked_as and request.seed is None else request.seed)
         with trace.stage("user"):
             user = self._user(request.user_id, trace)
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
@@ -138,7 +140,6 @@ class Feed:
         candidates = self._ranked(query, candidates, trace)
         placement = runner.select(query, self._selector, candidates, trace)
 
-        request_id = self.name_slate(user.user_id, now)  # a seed repeats the slate, never its name
         chosen = candidates.take(placement.places)
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
@@ -162,9 +163,9 @@ class Feed:
         """What has the last word on the order of slates that are made now."""
         return RANKER if self._ranker is not None and self._ranker.live else self._light_scorer.name
 
-    def name_slate(self, user_id: str, now: float) -> str:
-        """A request id for something that is shown to a user."""
-        return new_request_id(user_id, now, self._partitions, self._secret)
+    def name_slate(self, user_id: str, now: float, asked_as: str = "") -> str:
+        """A request id for something that is shown to a user; the same one for what they ask for as the same again."""
+        return new_request_id(user_id, now, self._partitions, self._secret, asked_as)
 
     def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates that another policy chose, with features, predictions and offsets as this feed reads them at `moments` (UTC seconds)."""

@@ -146,6 +146,11 @@ class Supervisor:
         if self.replicas:
             self._wait_ready(ready_within_s)
 
+    @property
+    def replica_urls(self) -> list[str]:
+        """Where each replica answers by itself."""
+        return [_url(one.host, one.port) for one in self.replicas]
+
     def pid(self, role: str) -> int:
         """The process of this name right now."""
         return self._roles[role].process.pid
@@ -159,22 +164,18 @@ class Supervisor:
 
         Raises RoleFailed when one does not come back; the others are left as they are.
         """
-        for place, replica in enumerate(self.replicas):
-            if place and self._stopping.wait(_SEEN_S):
+        patience_s = self.settings.serving.drain_s + self.settings.serving.shutdown_s + _GRACE_S
+        for replica in self.replicas:
+            self._wait_all_ready(replica, ready_within_s)
+            if self._stopping.wait(_SEEN_S):
                 return
             role = self._roles[replica.name]
             before, began = role.process, time.monotonic()
             before.terminate()
-            while before.poll() is None and not self._stopping.is_set():
-                if time.monotonic() - began > self.settings.serving.drain_s + self.settings.serving.shutdown_s + _GRACE_S:
+            while role.process is before and not self._stopping.wait(0.02):
+                if time.monotonic() - began > patience_s and before.poll() is None:
                     before.kill()
-                time.sleep(0.02)
-            while role.process is before or not is_ready(_url(replica.host, replica.port)):
-                if self._stopping.is_set():
-                    return
-                if time.monotonic() - began > ready_within_s:
-                    raise RoleFailed(f"{replica.name} did not come back within {ready_within_s:.0f} s; the end of its log:\n{role.last_lines()}")
-                time.sleep(0.05)
+            self._wait_all_ready(replica, ready_within_s)
 
     def restarts(self, role: str) -> int:
         """How often a role had to be started again."""
@@ -198,6 +199,15 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 role.process.kill()
                 role.process.wait()
+
+    def _wait_all_ready(self, about: Replica, within_s: float) -> None:
+        """Returns once every replica is ready, or everything ends."""
+        deadline = time.monotonic() + within_s
+        while not (self._stopping.is_set() or all(map(is_ready, self.replica_urls))):
+            if time.monotonic() > deadline:
+                last = self.last_lines(about.name)
+                raise RoleFailed(f"while {about.name} was restarted not every replica was ready for {within_s:.0f} s; the end of its log:\n{last}")
+            time.sleep(0.05)
 
     def _started(self, name: str) -> _Role:
         if name == PROXY:
@@ -245,7 +255,7 @@ class Supervisor:
     def _wait_ready(self, within_s: float) -> None:
         deadline = time.monotonic() + within_s
         replicas = [self._roles[one.name] for one in self.replicas]
-        urls = [self.url, *(_url(one.host, one.port) for one in self.replicas)]
+        urls = [self.url, *self.replica_urls]
         while time.monotonic() < deadline:
             if any(role.restarts > 2 and not role.waits for role in (*replicas, *([self._roles[PROXY]] if PROXY in self._roles else []))):
                 break
