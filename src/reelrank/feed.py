@@ -25,7 +25,7 @@ from reelrank.ranking.page_cache import Page, PageCache
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
 from reelrank.ranking.selectors import CappedSelector
-from reelrank.ranking.served_log import ServedLog, new_request_id
+from reelrank.ranking.served_log import ServedLog, new_request_id, seed_in
 from reelrank.ranking.shown import ShownScorer, as_scored
 from reelrank.storage.event_log import StorageError, partition_of
 
@@ -52,6 +52,7 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     context: Context = Context()
     seed: int | None = None  # the same state and the same seed give the same slate
     exploration: bool = True
+    asked_as: str = ""  # the request's own id: a repeat as of the same moment gets the slate of the same name, which counts once
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ class Feed:
     def recommend(self, request: FeedRequest, now: float) -> Slate:
         """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
         trace = RequestTrace()
-        rng = np.random.default_rng(request.seed)
+        request_id = self.name_slate(request.user_id, now, request.asked_as)
+        rng = np.random.default_rng(seed_in(request_id) if request.asked_as and request.seed is None else request.seed)
         with trace.stage("user"):
             user = self._user(request.user_id, trace)
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
@@ -149,7 +151,7 @@ class Feed:
 
         page = self.pages.good(query, {model.name: model.version for model in self._models}) if request.seed is None else None
         left = None if page is None else self._left_of(page, query, trace)
-        return self._slate(query, left or self._of_now(query, trace), trace)
+        return self._slate(request_id, query, left or self._of_now(query, trace), trace)
 
     def recover(self, request: FeedRequest, now: float) -> Slate | None:
         """What was ranked for a user before, however long ago that is: for when `recommend` fails. None where nothing waits."""
@@ -160,7 +162,7 @@ class Feed:
         trace.degrade("the feed failed and shows what was ranked before")
         query = Query(user=page.user, now=now, count=request.count, params=page.params, rng=np.random.default_rng(request.seed), context=page.context)
         left = self._left_of(page, query, trace)
-        return None if left is None else self._slate(query, left, trace)
+        return None if left is None else self._slate(self.name_slate(request.user_id, now, request.asked_as), query, left, trace)
 
     def _of_now(self, query: Query, trace: RequestTrace) -> Page:
         """Everything that may be shown, ranked."""
@@ -177,11 +179,10 @@ class Feed:
         candidates = runner.remove(query, [*self._filters, *self._preferences], page.candidates, trace)
         return page._replace(candidates=candidates) if len(candidates) >= query.count else None
 
-    def _slate(self, query: Query, page: Page, trace: RequestTrace) -> Slate:
+    def _slate(self, request_id: str, query: Query, page: Page, trace: RequestTrace) -> Slate:
         """Chooses and records; what is left waits for the next request."""
         user, candidates = query.user, page.candidates
         placement = runner.select(query, self._selector, candidates, trace)
-        request_id = self.name_slate(user.user_id, query.now)  # a seed repeats the slate, never its name
         chosen = candidates.take(placement.places)
         if not trace.degraded:
             left = np.ones(len(candidates), dtype=np.bool_)
@@ -210,9 +211,9 @@ class Feed:
         """What has the last word on the order of slates that are made now."""
         return RANKER if self._ranker is not None and self._ranker.live else self._light_scorer.name
 
-    def name_slate(self, user_id: str, now: float) -> str:
-        """A request id for something that is shown to a user."""
-        return new_request_id(user_id, now, self._partitions, self._secret)
+    def name_slate(self, user_id: str, now: float, asked_as: str = "") -> str:
+        """A request id for something that is shown to a user; the same one for what they ask for as the same again."""
+        return new_request_id(user_id, now, self._partitions, self._secret, asked_as)
 
     def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates that another policy chose, with features, predictions and offsets as this feed reads them at `moments` (UTC seconds)."""

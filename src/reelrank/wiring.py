@@ -315,6 +315,7 @@ class Reelrank:
             hot_swap=self.hot_swap,
             histories=self.histories,
             media_root=Path(self.settings.data_dir) / serving.media,
+            clock_shift_s=self.settings.clock_shift_s,
             config=serving,
             metrics=metrics,
             authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,

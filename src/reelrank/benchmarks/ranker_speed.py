@@ -111,7 +111,9 @@ def _shape(settings: RankerSettings, candidates: int, rounds: int, seed: int, on
         "speedup_over_reencoding": round(float(np.median(again)) * candidates / kept_s, 1),
         "tokens": len(history),
         "kept_bytes": history.nbytes,
-        "settings": {name: value for name, value in msgspec.to_builtins(settings).items() if name in ("layers", "width", "attention_heads", "experts", "hidden")},
+        "settings": {
+            name: value for name, value in msgspec.to_builtins(settings).items() if name in ("layers", "width", "attention_heads", "experts", "hidden")
+        },
     }
 
 
@@ -146,7 +148,9 @@ def _sgemm(folder: Path, rng: np.random.Generator) -> tuple[Callable[[], object]
     """A product of two square matrices in the runtime that serves, and its FLOPs."""
     one, other = rng.standard_normal((2, _MATRIX, _MATRIX), dtype=np.float32)
     kind = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [_MATRIX, _MATRIX]) for name in ("one", "product")]
-    graph = helper.make_graph([helper.make_node("MatMul", ["one", "other"], ["product"])], "sgemm", kind[:1], kind[1:], [numpy_helper.from_array(other, "other")])
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["one", "other"], ["product"])], "sgemm", kind[:1], kind[1:], [numpy_helper.from_array(other, "other")]
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     onnx.save(model, folder / "sgemm.onnx")
     options = onnxruntime.SessionOptions()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed, ranker, events, overload, stream, freshness, train. Most run a system of its own in a temporary folder."""
+    """Measure this machine: reaction, faults, feed, ranker, events, overload, failover, stream, freshness, train. Most run a system of its own."""
 
 
 @bench.command
@@ -116,6 +116,23 @@ def overload(seconds: float, door: "DoorName", batch: int, connections: int, vid
     with TerminalProgress().task("seconds", round(seconds)) as on_progress:
         numbers = measure(seconds, door, batch, connections, videos, seed, on_progress=on_progress)
     tell("Three times too much", numbers, as_json)
+
+
+@bench.command
+@click.option("--kills", type=click.IntRange(min=1), default=5, show_default=True, help="How often a replica is killed.")
+@click.option("--rate", type=click.FloatRange(min=1), help="Requests a second. Without it 70 % of what the replicas can do, which is measured first.")
+@click.option("--videos", type=click.IntRange(min=30), default=2_000, show_default=True, help="Videos in the generated world.")
+@click.option("--users", type=click.IntRange(min=10), default=500, show_default=True, help="People in the generated world.")
+@click.option("--connections", type=click.IntRange(min=1), default=64, show_default=True, help="Connections at most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world and the moments of the requests.")
+@json_option
+def failover(kills: int, rate: float | None, videos: int, users: int, connections: int, seed: int, as_json: bool) -> None:
+    """What whoever asks notices when replicas behind HAProxy are killed and restarted."""
+    from reelrank.benchmarks.failover import measure
+
+    with TerminalProgress().task("kills and a restart", kills + 1) as on_progress:
+        numbers = measure(kills, rate, videos, users, connections, seed=seed, on_progress=on_progress)
+    tell("Replicas killed and restarted under load", numbers, as_json)
 
 
 @bench.command

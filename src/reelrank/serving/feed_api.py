@@ -16,6 +16,7 @@ from reelrank.domain.video import Id, Video
 from reelrank.feed import FeedRequest, Slate, SlatePlace
 from reelrank.serving.answers import answer, query_of
 from reelrank.serving.auth import MediaSigner
+from reelrank.serving.request_moments import Asked, RequestMoments
 from reelrank.serving.services import Services
 from reelrank.storage.event_log import partition_of
 
@@ -98,22 +99,26 @@ class FeedApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._moments = RequestMoments(services.clock.now, services.clock_shift_s)
 
     async def get(self, request: Request) -> Response:
         """Makes a slate."""
         query = query_of(request, FeedQuery, {"user_id": "it says whose feed this is"})
+        asked = self._moments.of(query.user_id, request.headers)
         door = self._services.feed_door
         door.begin()
         try:
-            made = await asyncio.get_running_loop().run_in_executor(self._services.feed_threads, self._answer, query)
+            made = await asyncio.get_running_loop().run_in_executor(self._services.feed_threads, self._answer, query, asked)
         finally:
             door.finish()
         return answer(made, headers={"Cache-Control": "no-store"})
 
-    def _answer(self, query: FeedQuery) -> FeedAnswer:
+    def _answer(self, query: FeedQuery, asked: Asked) -> FeedAnswer:
         services = self._services
-        now = services.clock.now()
-        wish = FeedRequest(user_id=query.user_id, count=query.count, context=query.context, seed=query.seed, exploration=query.exploration == "on")
+        now = asked.at
+        wish = FeedRequest(
+            user_id=query.user_id, count=query.count, context=query.context, seed=query.seed, exploration=query.exploration == "on", asked_as=asked.id
+        )  # fmt: skip
         try:
             slate = services.feed.recommend(wish, now)
         except Exception:
@@ -123,7 +128,7 @@ class FeedApi:
                 return self._told(recovered, query)
             places = _unranked(services.fallback_rows(query.count))
             partition = partition_of(query.user_id, services.log.partitions)
-            request_id = services.feed.name_slate(query.user_id, now)  # what people do with it counts
+            request_id = services.feed.name_slate(query.user_id, now, asked.id)  # what people do with it counts
             return self._told(
                 Slate(request_id, query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], "", False, {}, places, {}), query
             )
