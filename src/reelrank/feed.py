@@ -184,7 +184,7 @@ class Feed:
         user, candidates = query.user, page.candidates
         placement = runner.select(query, self._selector, candidates, trace)
         chosen = candidates.take(placement.places)
-        if not trace.degraded:
+        if not trace.degraded or page.scored_at != query.now:
             left = np.ones(len(candidates), dtype=np.bool_)
             left[placement.places] = False
             self.pages.keep(page._replace(candidates=candidates.keep(left)))
