@@ -1,11 +1,9 @@
 """Models of a large app, of the published shapes: what they say is made up, what it costs to ask them is not."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from reelrank.candidates.graph_neighbours import FILE, GRAPH
+from reelrank.candidates.graph_neighbours import GRAPH
 from reelrank.candidates.nearest import TWO_TOWER
 from reelrank.domain.arrays import Floats
 from reelrank.domain.candidate import HEADS
@@ -41,11 +39,7 @@ def publish_models(system: Reelrank, seed: int = 0, settings: RankerSettings | N
     towers = _towers(traits)
     system.artifacts.publish(TWO_TOWER, now, lambda folder: export_towers(towers, _TOWER_WINDOW, folder))
     graph = _graph(columns, rng)
-
-    def write(folder: Path) -> None:
-        graph.save(folder / FILE)
-
-    system.artifacts.publish(GRAPH, now, write)
+    system.artifacts.publish(GRAPH, now, graph.write)
 
 
 def _examples(tokens: Tokens, now: float, rng: np.random.Generator) -> Examples:
