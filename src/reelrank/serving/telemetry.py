@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector as MetricsCollector
 
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
+from reelrank.ranking.page_cache import PageCache
 from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.admission import REASONS, Connections, Door
@@ -34,7 +35,7 @@ class Metrics:
         self._stage_s = Histogram("reelrank_feed_stage_seconds", "Time a stage of the feed took", ["stage"], buckets=_SECONDS, registry=self.registry)
         self._candidates = Histogram("reelrank_source_candidates", "Videos a source proposed", ["source"], buckets=_COUNTS, registry=self.registry)
         self._degraded = Counter("reelrank_feed_degraded", "Feeds answered without a part, by part and what was wrong", ["part"], registry=self.registry)
-        self.failed_feeds = Counter("reelrank_feed_failed", "Feeds that failed and showed what is popular", registry=self.registry)
+        self.failed_feeds = Counter("reelrank_feed_failed", "Feeds that failed and showed what was ranked before, or what is popular", registry=self.registry)
         self.unauthorized = Counter("reelrank_unauthorized", "Requests refused for want of a key, by what was wrong", ["reason"], registry=self.registry)
         self.unscored_slates = Counter("reelrank_unscored_slates", "Slates of other policies recorded without features", registry=self.registry)
 
@@ -57,6 +58,10 @@ class Metrics:
     def follow_doors(self, doors: Sequence[Door], connections: Connections, served_log: ServedLog) -> None:
         """Asks these how much is under way and how much had to be left out, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _under_way(doors, connections, served_log)))
+
+    def follow_pages(self, pages: PageCache) -> None:
+        """Asks this how often it had what a request wanted, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _kept(pages)))
 
     def follow_rows(self, hot_swap: HotSwap[Any]) -> None:
         """Asks this how far it is with the rows that are learned elsewhere, whenever the metrics are read."""
@@ -117,6 +122,14 @@ def _asked(log: EventLog, store: OnlineStore, columns: VideoColumns, collector: 
         pass  # away just now: its figures are, too
     yield from (accepted, refused, ends, folded)
     yield GaugeMetricFamily("reelrank_catalogue_videos", "Videos in the catalogue, removed ones included", value=columns.count)
+
+
+def _kept(pages: PageCache) -> Iterator[Metric]:
+    asked = CounterMetricFamily("reelrank_pages_asked", "Feed requests that looked for what was ranked before, by whether it was there", labels=["found"])
+    asked.add_metric(["yes"], pages.hits)
+    asked.add_metric(["no"], pages.misses)
+    yield asked
+    yield GaugeMetricFamily("reelrank_pages_bytes", "Memory of what waits for its user's next request", value=pages.bytes)
 
 
 def _under_way(doors: Sequence[Door], connections: Connections, served_log: ServedLog) -> Iterator[Metric]:
