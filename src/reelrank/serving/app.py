@@ -48,6 +48,8 @@ def create_app(services: Services) -> Starlette:
         services.metrics.follow_training(services.train_status)
     if services.last_runs is not None:
         services.metrics.follow_runs(services.last_runs)
+    if services.recall is not None:
+        services.metrics.follow_recall(services.recall)
     if services.hot_swap is not None:
         services.metrics.follow_rows(services.hot_swap)
     authenticator = services.authenticator
