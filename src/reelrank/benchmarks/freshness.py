@@ -3,8 +3,8 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 
 from reelrank.benchmarks.backends import Backend, settings_for
 from reelrank.benchmarks.event_load import Batches
-from reelrank.benchmarks.local_server import free_port
 from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.processes import CpuShare
 from reelrank.benchmarks.scratch import Scratch, TooSlow, scratch_system, second_replica
@@ -24,7 +23,6 @@ from reelrank.domain.video import Video
 from reelrank.features.side_by_side import SideBySide
 from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.simulation.world import World
-from reelrank.supervisor import running
 
 _BATCH = 100
 _CONNECTIONS = 16

@@ -72,8 +72,8 @@ def _viewers(system: Scratch, towers: TrainedTowers, count: int) -> Iterator[_Vi
     inside.columns.refresh()
     _check_order(towers.videos, inside.columns.videos)
     session, videos = TowerSession(towers.folder), len(towers.videos)
-    told = [np.asarray(column)[:videos] for column in VideoTraits.of(inside.columns)]
-    again = VideoTraits(*(np.concatenate([column, column]) for column in told))  # the second half are new videos, of which only the description is known
+    told = [column[:videos] for column in VideoTraits.of(inside.columns)]
+    again = VideoTraits._make(np.concatenate([column, column]) for column in told)  # the second half are new videos, of which only the description is known
     described = session.videos(np.arange(videos, 2 * videos), again)
     for number in range(count):
         user = user_vector(session, inside.reader.user(f"viewer-{number}"), time.time(), inside.columns)

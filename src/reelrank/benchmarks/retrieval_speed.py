@@ -22,7 +22,8 @@ from reelrank.domain.arrays import Floats, Rows
 OnProgress = Callable[[int], None]
 Ask = Callable[[Floats], Rows]  # a query (d,) -> the rows that were found
 
-PEERS = ("hnswlib", "usearch")
+_MODULES = {"hnswlib": "hnswlib", "usearch": "usearch.index"}
+PEERS = tuple(_MODULES)
 _LINKS, _BUILT_WITH = 16, 100  # of each vector in a graph index, and how many candidates are kept while it is built
 _FIRST_EF, _LAST_EF = 100, 6_400  # candidates that a search in a graph keeps: doubled until it finds as much as ours
 _SEEN, _SEEN_NEAR = 450, 50  # videos that each user has seen: anywhere, and among the nearest
@@ -101,7 +102,7 @@ def _ours(folder: Path, made: Floats, probes: Floats, asked: Floats, nearest: Ro
 def _beside(name: str, made: Floats, asked: Floats, nearest: Rows, wanted: float, on_progress: OnProgress) -> dict[str, Any]:
     """A peer at the first setting with which it finds at least as much as ours, or at its last one; it passes nothing over, which is less to do."""
     try:
-        module = importlib.import_module("hnswlib" if name == "hnswlib" else "usearch.index")
+        module = importlib.import_module(_MODULES.get(name, name))
     except ImportError as problem:
         return {"left_out": f"{problem}; pip install {name}"}
     began = time.perf_counter()

@@ -21,7 +21,8 @@ _WAITING = 16  # searches at most; while so many wait, others are not looked up
 _LATELY = 500  # searches that the mean is taken over
 
 
-class Search(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Search:
     """One search, as it can be done again: an index only grows."""
 
     index: VectorIndex
