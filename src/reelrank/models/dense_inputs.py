@@ -56,7 +56,8 @@ class Curves(NamedTuple):
         while step:
             line += (self.begin.take(line + step) <= known) * step
             step //= 2
-        return np.nan_to_num(self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line), copy=False)
+        read: Floats = self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line)
+        return np.nan_to_num(read, copy=False)
 
 
 def fit(features: Floats, quantiles: int = 257) -> DenseInputs:
