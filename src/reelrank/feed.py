@@ -122,8 +122,8 @@ class Feed:
         self._selector = CappedSelector(columns)
         self._shown = ShownScorer(reader, columns, co_watch, ranker)
 
-    def recommend(self, request: FeedRequest, now: float) -> Slate:
-        """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
+    def recommend(self, request: FeedRequest, now: float, *, recorded: bool = True) -> Slate:
+        """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served unless nobody sees it."""
         trace = RequestTrace()
         request_id = self.name_slate(request.user_id, now, request.asked_as)
         rng = np.random.default_rng(seed_in(request_id) if request.asked_as and request.seed is None else request.seed)
@@ -143,7 +143,7 @@ class Feed:
         chosen = candidates.take(placement.places)
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
-        if len(chosen):
+        if recorded and len(chosen):
             self.served_log.record(self._served(request_id, query, chosen, placement, trace), now)
         return Slate(
             request_id,
@@ -178,6 +178,12 @@ class Feed:
                 one.refresh()
             except Exception:
                 logger.exception("%s could not be refreshed and keeps what it had", type(one).__name__)
+
+    def warm_up(self, now: float) -> None:
+        """Reads what there is and makes a slate that nobody sees: the first person who asks does not wait for what is done once."""
+        self._columns.refresh()
+        self.refresh()
+        self.recommend(FeedRequest(user_id="warm-up"), now, recorded=False)
 
     def flush(self) -> None:
         """Returns when every slate so far is in the log."""

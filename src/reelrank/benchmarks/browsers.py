@@ -115,7 +115,7 @@ class Browsers:
             if answer.status == expected:
                 answered, failure = text, ""
             else:
-                failure = f"{answer.status} {text[:80].decode(errors='replace')}"
+                failure = f"{method} {answer.status}"
         except (OSError, http.client.HTTPException) as problem:
             failure = f"{method} {type(problem).__name__}"
             wire.close()

@@ -11,6 +11,7 @@ from reelrank.serving.services import ALWAYS_FEEDS, ServingConfig
 Address = tuple[str, int]  # host and port
 
 _BUFFER_BYTES = 65_536  # what of a request can be kept to be sent again, headers and body
+_CONNECT_MS = 100  # to a replica next to it; and so long HAProxy waits after a refusal before it tries another one
 _LONGEST_SOCKET = 90  # characters of its path: the kernel takes 107, and HAProxy adds some while it starts
 _QUOTED = re.compile(r"[\s\"'#\\${}]")
 
@@ -46,7 +47,8 @@ def haproxy_config(bind: Address, replicas: Sequence[Replica], serving: ServingC
         bind=_address(*bind),
         connections=serving.max_connections * len(replicas),
         of_each=serving.max_connections,
-        always=ALWAYS_FEEDS * serving.feed_threads,
+        always=max(1, ALWAYS_FEEDS * serving.feed_threads // 2),
+        connect_ms=_CONNECT_MS,
         stats=stats,
         buffer_bytes=_BUFFER_BYTES,
         request_s=max(serving.head_timeout_s, serving.body_timeout_s),
@@ -87,7 +89,7 @@ global
 defaults
     mode http
     log global
-    timeout connect 1s
+    timeout connect {connect_ms}ms
     timeout client 60s
     timeout server 30s
     timeout queue 1s
@@ -122,7 +124,7 @@ backend replicas
 {servers}
 
 # While one is away the others have too much to do for some seconds. What they have no room for waits here instead of being refused there:
-# they always take this many at a time.
+# this many at a time they take whatever the wait, and as many again of those that come to them otherwise.
 backend the_others
 {shared}
     timeout queue 5s
