@@ -41,5 +41,3 @@ def test_without_haproxy_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(shutil, "which", lambda *_args, **_options: None)
     with pytest.raises(ProxyMissing, match="apt-get install haproxy"):
         find_haproxy()
-
-

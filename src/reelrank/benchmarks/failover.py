@@ -135,7 +135,8 @@ def _capacity(system: Scratch, browsers: Browsers, seed: int, world: World, seco
         time.sleep(seconds)
         done = sum(not one.failure for one in eager.requests[warm:]) / (time.perf_counter() - began)
     browsers.answered |= eager.answered
-    for part in _TRIED:
+    part = _TRIED[-1]
+    for part in _TRIED:  # the last one stands if none is sustained
         before = len(browsers.requests)
         with browsers.at_work(part * done / 2):
             time.sleep(seconds)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed, events, overload, failover, stream, freshness, train. Most run a system of its own in a temporary folder."""
+    """Measure this machine: reaction, faults, feed, events, overload, failover, stream, freshness, train. Most run a system of their own in a new folder."""
 
 
 @bench.command

@@ -13,7 +13,9 @@ def deploy() -> None:
 
 
 @deploy.command
-@click.option("--replica", "replicas", multiple=True, metavar="HOST:PORT", help="Where a replica listens; once for each. Without it those that the settings make.")
+@click.option(
+    "--replica", "replicas", multiple=True, metavar="HOST:PORT", help="Where a replica listens; once for each. Without it those that the settings make."
+)
 @click.option("--bind", metavar="HOST:PORT", help="Where HAProxy listens  [default: serving.host and serving.port]")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it there instead of printing it.")
 @config_option
