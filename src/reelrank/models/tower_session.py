@@ -32,8 +32,10 @@ class TowerSession:
         self.manifest = msgspec.json.decode((folder / "two_tower.json").read_bytes(), type=TowerManifest)
         if self.manifest.format != FORMAT:
             raise SessionError(f"the towers in {folder} have format {self.manifest.format}; this release has {FORMAT}: train them again")
-        self._ids, self._known = np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "known.npy")
-        self._tables: dict[str, Floats] = {name: np.load(folder / f"{name}.npy") for name in ("author", "sound", "tags") if (folder / f"{name}.npy").exists()}
+        # mapped: processes share their pages, and of millions of rows a request reads a few
+        self._ids, self._known = np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "known.npy", mmap_mode="r")
+        tables = [name for name in ("author", "sound", "tags") if (folder / f"{name}.npy").exists()]
+        self._tables: dict[str, Floats] = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in tables}
         self._content: Floats = np.load(folder / "content.npy")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker process has one core

@@ -47,8 +47,11 @@ def create_app(services: Services) -> Starlette:
         services.metrics.follow_training(services.train_status)
     if services.last_runs is not None:
         services.metrics.follow_runs(services.last_runs)
+    services.metrics.follow_pages(services.feed.pages)
     if services.hot_swap is not None:
         services.metrics.follow_rows(services.hot_swap)
+    if services.histories is not None:
+        services.metrics.follow_histories(services.histories)
     authenticator = services.authenticator
     needs = _open if authenticator is None else authenticator.needs
     videos, health = VideosApi(services), HealthApi(services)

@@ -16,6 +16,7 @@ from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
 from reelrank.feed import Feed
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.serving.admission import Connections, Door
 from reelrank.serving.auth import Authenticator, MediaSigner
 from reelrank.serving.hot_swap import HotSwap
@@ -77,6 +78,7 @@ class Services:
     train_status: Path | None = None  # the file in which the role train says what it is at
     last_runs: LastRuns | None = None  # what came of the last training of each model
     hot_swap: HotSwap[Any] | None = None  # keeps the ranker at what was learned a moment ago
+    histories: KeptHistories | None = None  # that the ranker has encoded
     media_root: Path | None = None
     clock_shift_s: float = 0.0  # how far `clock` runs ahead of the machine's
     config: ServingConfig = field(default_factory=ServingConfig)
