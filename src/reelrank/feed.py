@@ -173,7 +173,9 @@ class Feed:
         with trace.stage("user"):
             user = self._user(request.user_id, trace)
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
-        return Query(user=user, now=now, count=request.count, params=params, rng=np.random.default_rng(seed), context=request.context)
+        return Query(
+            user=user, now=now, count=request.count, params=params, rng=np.random.default_rng(seed), context=request.context, named=bool(request.asked_as)
+        )
 
     def _of_now(self, query: Query, trace: RequestTrace) -> Page:
         """Everything that may be shown, ranked."""
