@@ -49,8 +49,8 @@ def measure(
     with scratch_system(settings, roles=_ROLES) as system:
         world = _prepare(system, videos, users, seed)
         browsers = Browsers(system.supervisor.url, [person.user_id for person in world.people], connections, seed)
-        saturated, capacity = _capacity(system, browsers, seed, world, quiet_s)
-        rate = rate or LOAD * capacity
+        saturated, capacity = (None, None) if rate else _capacity(system, browsers, seed, world, quiet_s)
+        rate = rate or LOAD * (capacity or 0.0)
         own = CpuShare(os.getpid())
         with browsers.at_work(rate / 2):
             began = time.perf_counter()
@@ -97,8 +97,8 @@ def measure(
         },
         "failures": dict(browsers.failures),
         "away_s": [round(window.ended - window.began, 1) for window in events],
-        "saturated_per_s": round(saturated, 1),
-        "capacity_per_s": round(capacity, 1),
+        "saturated_per_s": saturated,
+        "capacity_per_s": capacity,
         "rate_per_s": round(rate, 1),
         "generator_cpu": generator_cpu,
         "seconds": round(ended - began, 1),
@@ -145,7 +145,7 @@ def _capacity(system: Scratch, browsers: Browsers, seed: int, world: World, seco
         if p99 is not None and p99 <= SUSTAINED_MS and not any(one.failure for one in tried):
             break
     browsers.failures.clear()
-    return done, part * done
+    return round(done, 1), round(part * done, 1)
 
 
 def _kill(system: Scratch, name: str) -> _Window:
