@@ -203,7 +203,7 @@ class Reelrank:
 
     @cached_property
     def trending(self) -> TrendingBoard:
-        return TrendingBoard(self.reader, self.columns, self.clock)
+        return TrendingBoard(self.reader, self.columns, self.clock, remembered=Path(self.settings.data_dir) / "trends.npz")
 
     @cached_property
     def ranker(self) -> "Published[RankerSession]":
@@ -312,6 +312,7 @@ class Reelrank:
             models=self.models,
             train_status=self.train_folder / "status.json",
             last_runs=self.last_runs,
+            recall=self.recall,
             hot_swap=self.hot_swap,
             histories=self.histories,
             media_root=Path(self.settings.data_dir) / serving.media,
