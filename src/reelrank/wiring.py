@@ -37,6 +37,7 @@ from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer, published_ranker
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.hot_swap import HotSwap
@@ -154,7 +155,9 @@ class Reelrank:
 
     @cached_property
     def columns(self) -> VideoColumns:
-        return VideoColumns(self.catalog)
+        columns = VideoColumns(self.catalog, Path(self.settings.data_dir) / self.settings.storage.columns)
+        self._open.callback(columns.close)
+        return columns
 
     @cached_property
     def reader(self) -> FeatureReader:
@@ -207,6 +210,10 @@ class Reelrank:
         return published_ranker(self.artifacts)
 
     @cached_property
+    def histories(self) -> KeptHistories:
+        return KeptHistories(self.settings.feed.kept_histories_mib * 2**20, self.settings.feed.kept_histories_stale_s)
+
+    @cached_property
     def two_tower(self) -> Published[Towers]:
         return two_tower(self.artifacts, self.columns, self.settings.index.vectors.exact_up_to)
 
@@ -257,7 +264,7 @@ class Reelrank:
         nearest = NearestSource(self.two_tower, self.columns, self.eligible, self.recall)
         neighbours = GraphNeighboursSource(self.graph, self.eligible, self.recall)
         alike = SimilarContentSource(self.columns, self.eligible)
-        ranker = RankerScorer(self.ranker, self.columns)
+        ranker = RankerScorer(self.ranker, self.columns, self.histories)
         following = FollowingSource(self.columns)
         fresh = FreshSource(self.columns, self.reader, self.clock)
         feed = Feed(
@@ -283,6 +290,7 @@ class Reelrank:
             config=self.settings.feed,
             ranker=ranker,
             refreshables=[board, self.eligible, nearest, neighbours, alike, co_watched, similar, following, fresh, ranker],
+            models=self.models,
         )
         self._open.callback(feed.close)
         return feed
@@ -306,7 +314,9 @@ class Reelrank:
             last_runs=self.last_runs,
             recall=self.recall,
             hot_swap=self.hot_swap,
+            histories=self.histories,
             media_root=Path(self.settings.data_dir) / serving.media,
+            clock_shift_s=self.settings.clock_shift_s,
             config=serving,
             metrics=metrics,
             authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,
