@@ -38,10 +38,10 @@ def unseen(rows: Rows, seen: BitMap) -> NDArray[np.bool_]:
     return screened[np.minimum(places, len(screened) - 1)] != rows
 
 
-def summed(keys: Rows, values: Column) -> tuple[Rows, Column]:
+def summed(keys: NDArray[np.integer], values: Column) -> tuple[Rows, Column]:
     """The keys (n,) ascending, each once, and the sum of the values of each: work for what is there, not for what could be."""
     each, places = np.unique(keys, return_inverse=True)
-    return each, np.bincount(places, weights=values, minlength=len(each)).astype(np.float64)
+    return each.astype(np.int64), np.bincount(places, weights=values, minlength=len(each)).astype(np.float64)
 
 
 def interleaved(lists: list[Rows]) -> Rows:
