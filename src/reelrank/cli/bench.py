@@ -63,13 +63,12 @@ def faults(backend: "Backend", rounds: int, only: tuple[str, ...], videos: int, 
 @click.option("--replicas", type=click.IntRange(1, 16), default=2, show_default=True, help="Processes that answer, with HAProxy before several.")
 @click.option("--events", type=click.FloatRange(min=0), default=1_000.0, show_default=True, help="Events a second that are folded meanwhile.")
 @click.option("--count", type=click.IntRange(1, 50), default=10, show_default=True, help="Videos in a slate.")
-@click.option(
-    "--world", type=click.Path(path_type=Path, file_okay=False), help="A folder that keeps what is made for the next time; a million videos take minutes."
-)
+@click.option("--world", type=click.Path(path_type=Path, file_okay=False), help="A folder that keeps what is made for the next time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the world, and chooses who asks.")
 @json_option
 def feed(
-    videos: int, users: int, rate: float, seconds: float, caches: "Caches", replicas: int, events: float, count: int, world: Path | None, seed: int, as_json: bool
+    videos: int, users: int, rate: float, seconds: float, caches: "Caches", replicas: int, events: float, count: int, world: Path | None, seed: int,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """How fast feeds are answered: HAProxy, replicas and the ranker over a catalogue as large as you like."""
     from reelrank.benchmarks.feed_latency import measure
