@@ -104,6 +104,20 @@ def test_it_is_built_again_when_many_videos_have_come_and_taken_over_between_two
     assert set(after) == {*before, "one more"}
 
 
+def test_an_index_that_is_damaged_leaves_the_one_before_in_use_and_says_so_once(deployment: Deployment, caplog: pytest.LogCaptureFixture):
+    version = deployment.train()
+    deployment.build()
+    deployment.app.publish(*[f"w{row}" for row in range(13)])
+    deployment.builder.build()
+    folder = deployment.app.artifacts.root / f"{TWO_TOWER}_index" / "current"
+    (folder / "vectors.faiss").write_bytes(b"not an index")
+    deployment.source.refresh()
+    deployment.source.refresh()
+    assert (deployment.towers.version, deployment.frozen) == (version, VIDEOS)
+    assert [record.message for record in caplog.records if "stays in use" in record.message][1:] == []
+    assert len(deployment.app.proposed(deployment.source, "u", quota=100)) == VIDEOS + 13 - 2
+
+
 def test_few_videos_need_no_index(app: SmallApp):
     app.publish(*[f"v{row}" for row in range(12)])
     app.artifacts.publish(TWO_TOWER, START, lambda folder: export(planted_towers([row % 2 for row in range(12)]), WINDOW, folder))

@@ -45,3 +45,16 @@ def test_equally_unknown_videos_are_shown_to_different_people(app: SmallApp) -> 
 
 def test_an_empty_catalogue_has_nothing_fresh(app: SmallApp) -> None:
     assert app.proposed(FreshSource(app.columns, app.reader, app.clock), "me") == []
+
+
+def test_what_is_taken_in_between_two_refreshes_is_what_a_refresh_finds(app: SmallApp) -> None:
+    app.publish("first", "second", age_s=9 * HOUR)
+    for person in range(3):
+        app.watches(f"person {person}", "second")
+    source = FreshSource(app.columns, app.reader, app.clock)
+    app.publish("late", age_s=DAY)
+    app.publish("old", age_s=60 * DAY)
+    app.publish("now", age_s=0)
+    taken_in = app.proposed(source, "me")
+    source.refresh()
+    assert app.proposed(source, "me") == taken_in == ["now", "late", "second", "first"]

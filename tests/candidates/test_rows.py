@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
-from reelrank.candidates.rows import each_once, interleaved, strongest, unseen
+from reelrank.candidates.rows import each_once, interleaved, strongest, summed, unseen
 
 ROWS = st.lists(st.integers(0, 20), max_size=30).map(lambda rows: np.array(rows, dtype=np.int64))
 
@@ -30,3 +30,14 @@ def test_lists_take_turns_and_a_row_in_two_of_them_comes_once() -> None:
     lists = [np.array([1, 2, 3]), np.array([4, 1]), np.array([5])]
     assert interleaved(lists).tolist() == [1, 4, 5, 2, 3]
     assert interleaved([]).tolist() == []
+
+
+def test_values_are_summed_by_key() -> None:
+    keys, sums = summed(np.array([7, 3, 7, 900_000], dtype=np.int32), np.array([1.0, 2.0, 0.5, 4.0]))
+    assert (keys.tolist(), sums.tolist()) == ([3, 7, 900_000], [2.0, 1.5, 4.0])
+
+
+def test_seen_rows_are_told_from_others_in_any_order() -> None:
+    assert unseen(np.array([9, 2, 5, 0, 4_000_000_000]), BitMap([2, 9, 10])).tolist() == [False, False, True, True, True]
+    assert unseen(np.array([4, 1]), BitMap()).tolist() == [True, True]
+    assert unseen(np.array([], dtype=np.int64), BitMap([1])).tolist() == []

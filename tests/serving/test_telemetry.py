@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
+from reelrank.candidates.recall_watch import RecallWatch, Search
+from reelrank.candidates.row_bits import every
+from reelrank.candidates.vector_index import VectorIndex
+from reelrank.domain.user import no_rows
 from reelrank.serving.telemetry import Metrics
 from reelrank.storage.last_runs import LastRun, LastRuns
 from serving.running_service import Service, watch, within
@@ -91,3 +96,18 @@ def test_what_came_of_the_last_trainings_is_told(tmp_path: Path) -> None:
     told = {line for line in lines if line.startswith("reelrank_train_run_outcome{")}
     expected = {"published": 0.0, "refused": 1.0, "failed": 0.0}
     assert told == {f'reelrank_train_run_outcome{{how="online",model="ranker",outcome="{one}"}} {number}' for one, number in expected.items()}
+
+
+def test_how_much_of_the_nearest_live_searches_find_is_told_by_source(service: Service) -> None:
+    index = VectorIndex(1)
+    index.add(np.arange(8, dtype=np.float32)[:, None])
+    search = Search(index, np.ones(1, dtype=np.float32), 4, no_rows(), every(8))
+    watch = RecallWatch(1.0, 1.0)
+    metrics = Metrics()
+    metrics.follow_recall(watch)
+    watch.offer("nearest", search, np.array([7, 6, 5]), np.random.default_rng(0))
+    watch.wait()
+    watch.close()
+    text = metrics.exposition().decode()
+    assert 'reelrank_search_recall{source="nearest"} 0.75' in text
+    assert 'reelrank_search_recall_looked_up_total{source="nearest"} 1.0' in text

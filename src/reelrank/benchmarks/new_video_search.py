@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +70,8 @@ def _viewers(system: Scratch, towers: TrainedTowers, count: int) -> Iterator[_Vi
     system.client.post_events(events)
     system.wait_folded()
     inside.columns.refresh()
-    _check_order(towers.videos, inside.columns.videos)
+    if [inside.columns.row_of(video.video_id) for video in towers.videos] != list(range(len(towers.videos))):
+        raise TooSlow("the running system gave the videos other rows than the towers were trained with")  # vectors are by row
     session, videos = TowerSession(towers.folder), len(towers.videos)
     told = [column[:videos] for column in VideoTraits.of(inside.columns)]
     again = VideoTraits._make(np.concatenate([column, column]) for column in told)  # the second half are new videos, of which only the description is known
@@ -96,12 +97,6 @@ def _until(holds: Callable[[], object], otherwise: str) -> None:
         if time.perf_counter() - began > _GIVE_UP_S:
             raise TooSlow(f"{otherwise} after {_GIVE_UP_S:.0f} s")
         time.sleep(0.005)
-
-
-def _check_order(ours: list[Video], theirs: Sequence[Video]) -> None:
-    """Vectors are by row: what was published must have the rows that it was trained with."""
-    if [video.video_id for video in ours] != [video.video_id for video in theirs[: len(ours)]]:
-        raise TooSlow("the running system gave the videos other rows than the towers were trained with")
 
 
 def _copied(source: Path, folder: Path) -> None:

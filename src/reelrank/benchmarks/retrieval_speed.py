@@ -24,7 +24,7 @@ Ask = Callable[[Floats], Rows]  # a query (d,) -> the rows that were found
 
 _MODULES = {"hnswlib": "hnswlib", "usearch": "usearch.index"}
 PEERS = tuple(_MODULES)
-_LINKS, _BUILT_WITH = 16, 100  # of each vector in a graph index, and how many candidates are kept while it is built
+_LINKS, _BUILT_WITH = 16, 64  # of each vector in a graph index, and how many candidates are kept while it is built
 _FIRST_EF, _LAST_EF = 100, 6_400  # candidates that a search in a graph keeps: doubled until it finds as much as ours
 _SEEN, _SEEN_NEAR = 450, 50  # videos that each user has seen: anywhere, and among the nearest
 _AT_A_TIME = 20_000  # vectors that a graph index takes at once

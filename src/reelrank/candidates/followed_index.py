@@ -1,5 +1,6 @@
 """FollowedIndex: the vectors of one version of a model, kept at the newest videos and at the newest frozen part that was built for it."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Annotated
@@ -13,6 +14,8 @@ from reelrank.candidates.vector_index import VectorIndex
 from reelrank.domain.arrays import Floats, Rows
 from reelrank.features.columns import VideoColumns
 from reelrank.storage.artifacts import Artifact, ArtifactStore
+
+logger = logging.getLogger(__name__)
 
 MODEL = "model"  # in `about` of an index: the version whose vectors are in it
 VIDEOS = "videos"  # and the vectors of how many rows, from the first on
@@ -67,24 +70,31 @@ class FollowedIndex:
     """`vectors_of` makes the vectors of ascending rows, in their order; of the last ones fewer where the model does not know them."""
 
     def __init__(self, width: int, vectors_of: Callable[[Rows], Floats], version: str, indexes: FrozenIndexes, columns: VideoColumns) -> None:
-        self.index = VectorIndex(width)  # replaced whole
+        """Raises StorageError if the frozen part is not what was published, and ValueError if it is of another width."""
         self._vectors_of = vectors_of
         self._version = version
         self._indexes = indexes
         self._columns = columns
-        self._built = ""  # the version of the frozen part
-        self._looked_at = 0  # rows below this were added, or have no vector
         self._lock = threading.Lock()
-        self.follow()
+        self._looked_at = 0  # rows below this were added, or have no vector
+        artifact = indexes.of(version)
+        self._built = "" if artifact is None else artifact.manifest.version  # the version of the frozen part, or of one that can't be read
+        self.index = VectorIndex(width, None if artifact is None else indexes.load(artifact))  # replaced whole
+        self._add(self.index, self.index.frozen)
 
     def follow(self) -> None:
-        """Takes over a newer frozen part, and adds what was published since."""
+        """Takes over a newer frozen part, and adds what was published since; one that can't be read leaves what there was."""
         with self._lock:
             artifact = self._indexes.of(self._version)
             if artifact is not None and artifact.manifest.version != self._built:
-                index = VectorIndex(self.index.width, self._indexes.load(artifact))
-                self._add(index, index.frozen)
-                self.index, self._built = index, artifact.manifest.version
+                self._built = artifact.manifest.version
+                try:
+                    index = VectorIndex(self.index.width, self._indexes.load(artifact))
+                except Exception as problem:  # whatever damaged files do to their reader
+                    logger.error("%s can't be loaded and the one before it stays in use: %r", artifact.folder, problem)
+                else:
+                    self._add(index, index.frozen)
+                    self.index = index
             self._add(self.index, self._looked_at)
 
     def newest(self) -> VectorIndex:

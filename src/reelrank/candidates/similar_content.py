@@ -23,7 +23,7 @@ _POSTINGS = 256  # newest videos of a code that are looked at: a code of more sa
 _IN_ALL = 6_000  # postings that a request looks at, those of the rarest codes first
 _WEIGHED = 4  # times the quota: so many are compared code by code
 _KINDS = 3  # of codes: authors, sounds and tags, in turn
-_REBUILT_AT = 1 / 16  # share of new postings at which all are sorted again
+_REBUILT_AT = 64  # when one in so many videos is new, all are sorted again
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class _Lists:
     rows: NDArray[np.int32]
 
     @classmethod
-    def of(cls, codes: NDArray[np.int32], rows: NDArray[np.int32]) -> "_Lists":
-        """From pairs in ascending order of rows."""
-        order = np.argsort(codes, kind="stable")
-        return cls(np.concatenate([[0], np.cumsum(np.bincount(codes))]), rows[order])
+    def of(cls, pairs: Rows) -> "_Lists":
+        """From (code, row) pairs, each as one number in the order of both; they are sorted in their place."""
+        pairs.sort()
+        return cls(np.concatenate([[0], np.cumsum(np.bincount(pairs >> _ROW_BITS))]), (pairs & _ROWS).astype(np.int32))
 
     def counts(self, codes: Rows) -> Rows:
         """How many videos each code has: (n,)."""
@@ -79,27 +79,29 @@ class SimilarContentSource:
         self._columns = columns
         self._eligible = eligible
         self._lock = threading.Lock()
-        nothing = _Lists(np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int32))
-        self._known = _Known(nothing, nothing, 0, 0)
+        self._known = _Known(_Lists.of(no_rows()), _Lists.of(no_rows()), 0, 0)
         self.refresh()
 
     def refresh(self) -> None:
-        """Takes in what was published since the last time."""
+        """Takes in what was published since the last time, and sorts all anew when that has become much."""
+        with self._lock:
+            count, before = self._columns.count, self._known.sorted_until
+            if count - before > before // _REBUILT_AT:
+                self._known = _Known(_Lists.of(self._pairs(0, count)), _Lists.of(no_rows()), count, count)
+        self._take_in()
+
+    def _take_in(self) -> None:
         with self._lock:
             known, count = self._known, self._columns.count
-            if count == known.count:
-                return
-            if count - known.sorted_until > known.sorted_until * _REBUILT_AT:
-                self._known = _Known(_Lists.of(*self._postings(0, count)), _Lists.of(*self._postings(0, 0)), count, count)
-            else:
-                self._known = _Known(known.old, _Lists.of(*self._postings(known.sorted_until, count)), known.sorted_until, count)
+            if count != known.count:
+                self._known = _Known(known.old, _Lists.of(self._pairs(known.sorted_until, count)), known.sorted_until, count)
 
     def propose(self, query: Query, quota: int) -> Proposal:
         last, _ = engaged_with(query.user, _LAST)
         if len(last) == 0 or quota == 0:
             return Proposal(no_rows())
         if self._columns.count != self._known.count:
-            self.refresh()  # somebody has just published: the first request may show it
+            self._take_in()  # somebody has just published: the first request may show it
         known = self._known
         profile, weights = self._profile(known, last)
         rows, scores = _first_look(known, profile, weights)
@@ -130,16 +132,13 @@ class SimilarContentSource:
         named = np.column_stack([columns.author_row[rows], columns.sound_row[rows], columns.tag_rows[rows]])
         return np.where(named >= 0, named * _KINDS + _KIND, -1)
 
-    def _postings(self, first: int, end: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The (code, row) pairs of the videos in [first, end), in order of their rows."""
-        codes, rows = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int32)]
-        for start in range(first, end, _AT_A_TIME):
-            some = np.arange(start, min(start + _AT_A_TIME, end))
-            of_some = self._codes(some)
-            at, which = np.nonzero(of_some >= 0)
-            codes.append(of_some[at, which].astype(np.int32))
-            rows.append(some[at].astype(np.int32))
-        return np.concatenate(codes), np.concatenate(rows)
+    def _pairs(self, first: int, end: int) -> Rows:
+        """The (code, row) pairs of the videos in [first, end), each as one number: (p,)."""
+        columns, pairs = self._columns, [no_rows()]
+        for kind, named in zip(_KIND, [columns.author_row, columns.sound_row, *columns.tag_rows.T], strict=True):
+            at = first + np.flatnonzero(named[first:end] >= 0)
+            pairs.append((named[at] * _KINDS + kind) << _ROW_BITS | at)
+        return np.concatenate(pairs)
 
 
 def _first_look(known: _Known, profile: Rows, weights: Column) -> tuple[Rows, Column]:
@@ -155,5 +154,6 @@ def _first_look(known: _Known, profile: Rows, weights: Column) -> tuple[Rows, Co
     return summed(np.concatenate([new, old]), spoken)
 
 
-_AT_A_TIME = 100_000  # videos: bounds what is needed beside the postings
 _KIND = np.array([0, 1, *[2] * MAX_TAGS])
+_ROW_BITS = 31  # of a pair, and as many for the code
+_ROWS = (1 << _ROW_BITS) - 1

@@ -1,6 +1,7 @@
 """Runs the application on a port until it is told to stop."""
 
 import asyncio
+import gc
 import logging
 import math
 import signal
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 75
 _MAX_HEAD_BYTES = 524_288  # above what one read of the socket may bring, as the end of the body before may come with it
+_GC_AFTER = (20_000, 20, 50)  # new objects; a request makes some thousand, hardly any of them in a circle
 _SWITCH_S = 0.001  # the thread that all connections wait for asks a busy thread for the interpreter after so long, instead of 5 ms
 
 
@@ -247,6 +249,8 @@ def run(
     Port 0 takes any free one. Raises PortTaken.
     """
     sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()  # what there is when it begins stays: looking through it again and again finds nothing
+    gc.set_threshold(*_GC_AFTER)
     Server(app, host, port, shutdown_s=shutdown_s, ready=ready, connections=connections, drain_s=drain_s, drain=drain).serve_until_stopped()
 
 
