@@ -19,11 +19,12 @@ from reelrank.features.reader import FeatureReader
 from reelrank.pipeline import runner
 from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.pipeline.stages import Placement, Query, Source
+from reelrank.ranking.exploration import Bars
 from reelrank.ranking.filters import BlockedFilter, RemovedFilter, RepeatedFilter, SeenFilter, ServedLatelyFilter, StaleFilter
 from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
-from reelrank.ranking.selectors import CappedSelector
+from reelrank.ranking.selectors import SlateSelector
 from reelrank.ranking.served_log import ServedLog, new_request_id
 from reelrank.ranking.shown import ShownScorer, as_scored
 from reelrank.storage.event_log import StorageError, partition_of
@@ -102,6 +103,7 @@ class Feed:
         config: FeedConfig | None = None,
         ranker: RankerScorer | None = None,
         refreshables: Sequence[Refreshable] = (),
+        new_videos: Bars | None = None,
     ) -> None:
         self.params = params or FeedParams()
         self.sources = list(sources)
@@ -118,7 +120,7 @@ class Feed:
         self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
         self._light_scorer, self._value_scorer = QualityTasteScorer(), ValueScorer()
         self._ranker = ranker
-        self._selector = CappedSelector(columns)
+        self.selector = SlateSelector(columns, new_videos)
         self._shown = ShownScorer(reader, columns, co_watch, ranker)
 
     def recommend(self, request: FeedRequest, now: float) -> Slate:
@@ -136,7 +138,7 @@ class Feed:
         runner.hydrate(query, self._hydrators, candidates, trace)
         runner.score(query, [self._light_scorer, self._value_scorer], candidates, trace)
         candidates = self._ranked(query, candidates, trace)
-        placement = runner.select(query, self._selector, candidates, trace)
+        placement = runner.select(query, self.selector, candidates, trace)
 
         request_id = self.name_slate(user.user_id, now)  # a seed repeats the slate, never its name
         chosen = candidates.take(placement.places)
@@ -199,7 +201,7 @@ class Feed:
         """The best by the light score, scored by the ranker where there is one; should it fail, the light score stands."""
         if self._ranker is None or not self._ranker.live:
             return candidates
-        candidates = runner.shorten(candidates, query.params.ranked, trace)
+        candidates = runner.shorten(candidates, query.params.ranked, trace, spared=self.selector.explorable(query, candidates))
         return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)
 
     def _served(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:

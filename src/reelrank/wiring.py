@@ -262,6 +262,7 @@ class Reelrank:
             config=self.settings.feed,
             ranker=ranker,
             refreshables=[board, nearest, neighbours, co_watched, similar, following, fresh, ranker],
+            new_videos=fresh,
         )
         self._open.callback(feed.close)
         return feed

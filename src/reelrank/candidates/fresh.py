@@ -1,4 +1,4 @@
-"""Fresh: videos uploaded lately, the newest and those that the fewest people have had on their screen."""
+"""Fresh: videos uploaded lately: the newest, those that the fewest people have had on their screen, and those that have earned more."""
 
 import threading
 from dataclasses import dataclass
@@ -7,16 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import interleaved, unseen
-from reelrank.domain.arrays import Rows
+from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.clock import Clock
+from reelrank.domain.params import FeedParams
 from reelrank.domain.user import no_rows
 from reelrank.features.columns import VideoColumns
+from reelrank.features.rates import outcomes
 from reelrank.features.reader import FeatureReader
 from reelrank.features.windows import Counter, totals
 from reelrank.pipeline.stages import Proposal, Query
 
 _POOL = 2_000  # newest videos that are looked at
 _FRESH_FOR_S = 30 * 86_400.0
+_PRIOR = 20.0  # outcomes at the rate of all new videos that come before a video's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,12 @@ class _Pool:
     count: int  # videos in the catalogue when it was made
     rows: Rows  # (n,) newest first
     impressions: NDArray[np.int64]  # (n,)
+    outcomes: Column  # (n,)
+    rates: Column  # (n,) expected long views per outcome
 
 
 class FreshSource:
-    """Half of what it proposes is the newest; the other half lacks its first impressions, in another order for each query."""
+    """A third of what it proposes is the newest; a third lacks its first impressions, in another order for each query; a third has had these and earned more."""
 
     name = "fresh"
 
@@ -36,7 +41,7 @@ class FreshSource:
         self._reader = reader
         self._clock = clock
         self._lock = threading.Lock()
-        self._pool = _Pool(0, no_rows(), no_rows())
+        self._pool = _Pool(0, no_rows(), no_rows(), np.empty(0), np.empty(0))
         self.refresh()
 
     def refresh(self) -> None:
@@ -48,15 +53,30 @@ class FreshSource:
             if len(rows) > _POOL:
                 rows = rows[np.argpartition(-uploaded_at[rows], _POOL)[:_POOL]]
             rows = rows[np.lexsort((-rows, -uploaded_at[rows]))]
-            self._pool = _Pool(count, rows, totals(self._reader.video_counters(rows))[:, Counter.IMPRESSIONS])
+            counted = totals(self._reader.video_counters(rows))
+            ended, long_views = outcomes(counted), counted[:, Counter.LONG_VIEWS]
+            everyones = (long_views.sum() + 0.5) / (ended.sum() + 1.0)
+            self._pool = _Pool(count, rows, counted[:, Counter.IMPRESSIONS], ended, (long_views + _PRIOR * everyones) / (ended + _PRIOR))
 
     def propose(self, query: Query, quota: int) -> Proposal:
         if self._pool.count != self._columns.count:
             self.refresh()  # somebody has just published: the first request may show it
         pool = self._pool
         kept = ~self._columns.removed[pool.rows] & unseen(pool.rows, query.user.seen)
-        rows, impressions = pool.rows[kept], pool.impressions[kept]
+        rows, impressions, rates = pool.rows[kept], pool.impressions[kept], pool.rates[kept]
         unknown = np.flatnonzero(impressions < query.params.exploration_impressions)
         chance = query.rng.random(len(unknown))  # among equals, so that not everybody is shown the same one
         waiting = rows[unknown[np.lexsort((chance, impressions[unknown]))[:quota]]]
-        return Proposal(interleaved([rows[:quota], waiting])[:quota])
+        tier = np.searchsorted(query.params.exploration_edges, impressions, side="right") - 1  # -1 for those that wait
+        earned = np.flatnonzero((tier >= 0) & (rates >= np.array([*_bars(pool, query.params), np.inf])[tier]))
+        promoted = rows[earned[np.argsort(-rates[earned], kind="stable")[:quota]]]
+        return Proposal(interleaved([rows[:quota], waiting, promoted])[:quota])
+
+    def bars(self, params: FeedParams) -> tuple[float, ...]:
+        """For each traffic pool the long view rate that a new video has to reach to enter it: a quantile of those that have had as much before."""
+        return _bars(self._pool, params)
+
+
+def _bars(pool: _Pool, params: FeedParams) -> tuple[float, ...]:
+    peers = [pool.rates[pool.outcomes >= edge] for edge in params.exploration_edges[:-1]]
+    return tuple(float(np.quantile(rates, params.exploration_promotion)) if len(rates) else 0.0 for rates in peers)

@@ -24,7 +24,7 @@ from reelrank.features.velocity import velocity
 from reelrank.features.windows import Counter, Windowed
 
 # how many outcomes a prior is worth
-_PRIOR_APP, _PRIOR_AUTHOR, _PRIOR_LATELY, _PRIOR_USER, _PRIOR_GUESS, _PRIOR_PLACE, _PRIOR_WATCHES = 20.0, 15.0, 10.0, 8.0, 100.0, 10.0, 5.0
+_PRIOR_APP, PRIOR_AUTHOR, _PRIOR_LATELY, _PRIOR_USER, _PRIOR_GUESS, _PRIOR_PLACE, _PRIOR_WATCHES = 20.0, 15.0, 10.0, 8.0, 100.0, 10.0, 5.0
 _OUTCOMES = slice(Counter.IMPRESSIONS, Counter.LIKES + 1)  # the counters that rates and impressions need
 _GUESS = np.array([[0.5, 0.3, 0.02, 0.25]])  # before the first event
 
@@ -53,7 +53,7 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     totals, hour = windows.totals(reading.video), windows.window(reading.video, "1h", now, _OUTCOMES)
     day, week = windows.window(reading.video, "1d", now, _OUTCOMES), windows.window(reading.video, "7d", now)
     author = smoothed(reading.author.totals(), app, _PRIOR_APP)[reading.author.places(columns.author_row[rows])]
-    video = smoothed(totals, author, _PRIOR_AUTHOR)
+    video = smoothed(totals, author, PRIOR_AUTHOR)
     put("video_outcomes", np.log1p(outcomes(totals)))
     put("video_click_rate", video[:, CLICK])
     put("video_long_view_rate", video[:, LONG_VIEW])
