@@ -10,7 +10,8 @@ from reelrank.pipeline.stages import Query
 from reelrank.ranking.selectors import SlateSelector
 
 MakeQuery = Callable[..., Query]
-NO_CAPS = {"cap_author": 99, "cap_sound": 99, "cap_tag": 99}
+PLAIN = {"diversity": 0.0, "exploration": 0.0}
+NO_CAPS = {"cap_author": 99, "cap_sound": 99, "cap_tag": 99, "diversity": 0.0}
 
 
 def chosen(columns: VideoColumns, query: Query, rows: list[int], scores: list[float], outcomes: float = 100.0) -> list[int]:
@@ -36,7 +37,7 @@ def test_no_tag_and_no_sound_takes_more_places_than_its_cap(columns: VideoColumn
 
 
 def test_caps_give_way_before_the_slate_stays_short(columns: VideoColumns, query: MakeQuery):
-    placement = SlateSelector(columns).select(query(count=3, exploration=0.0, cap_author=1), candidates([0, 3, 6], [1.0, 2.0, 3.0]))
+    placement = SlateSelector(columns).select(query(count=3, **PLAIN, cap_author=1), candidates([0, 3, 6], [1.0, 2.0, 3.0]))
     assert placement.places.tolist() == [2, 1, 0]
     assert "gave way" in placement.reasons[1]
 

@@ -1,11 +1,26 @@
 """Diversity: what a video adds to those that stand above it, by a determinantal point process that is filled greedily."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.ranking.likeness import Likeness
 
 _LEAST = np.float32(1e-3)  # even the exact copy of what was chosen may come, if all else is far worse
+
+
+class Diversifier(Protocol):
+    """Follows a slate as it is filled, and says what each candidate would add."""
+
+    def put(self, place: int) -> None: ...
+    def gains(self) -> NDArray[np.float64]: ...
+
+
+class Diversity(Protocol):
+    """Begins to follow a slate of `at_most` places out of so many candidates."""
+
+    def __call__(self, likeness: Likeness, candidates: int, at_most: int, strength: float) -> Diversifier: ...
 
 
 class Determinantal:

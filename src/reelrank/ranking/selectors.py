@@ -5,7 +5,7 @@ import numpy as np
 from reelrank.domain.candidate import Candidates
 from reelrank.features.columns import VideoColumns
 from reelrank.pipeline.stages import Placement, Query
-from reelrank.ranking.diversity import Determinantal
+from reelrank.ranking.diversity import Determinantal, Diversity
 from reelrank.ranking.exploration import Bars, Bools, Exploration
 from reelrank.ranking.likeness import Likeness
 from reelrank.ranking.visit_caps import Caps, shown_this_visit
@@ -23,8 +23,9 @@ class SlateSelector:
 
     name = "slate"
 
-    def __init__(self, columns: VideoColumns, new_videos: Bars | None = None) -> None:
+    def __init__(self, columns: VideoColumns, new_videos: Bars | None = None, diversity: Diversity = Determinantal) -> None:
         self._columns = columns
+        self._diversity = diversity
         self._new_videos = new_videos
 
     def select(self, query: Query, candidates: Candidates) -> Placement:
@@ -33,7 +34,7 @@ class SlateSelector:
         ranked = np.lexsort((candidates.rows, -candidates.score))
         ordered = candidates.take(ranked)
         count, share = min(query.count, len(candidates)), query.params.exploration
-        slate = _Slate(self._columns, query, ordered, count)
+        slate = _Slate(self._columns, query, ordered, count, self._diversity)
         new = self._exploration(query, ordered) if share > 0 and count else None
         while len(slate.places) < count:
             best, reason = slate.best()
@@ -64,7 +65,7 @@ class SlateSelector:
 class _Slate:
     """The slate so far, and which candidates, in the order of their scores, may still join it."""
 
-    def __init__(self, columns: VideoColumns, query: Query, ordered: Candidates, count: int) -> None:
+    def __init__(self, columns: VideoColumns, query: Query, ordered: Candidates, count: int, diversity: Diversity) -> None:
         assert ordered.score is not None
         params, rows = query.params, ordered.rows
         self._score = ordered.score
@@ -72,7 +73,7 @@ class _Slate:
         self._caps = Caps(columns, rows, (params.cap_author, params.cap_sound, params.cap_tag))
         visit_caps = (params.visit_cap_author, params.visit_cap_sound, params.visit_cap_tag)
         self._visit = Caps(columns, rows, visit_caps, shown_this_visit(query.user, query.now))
-        self._diversity = Determinantal(Likeness(columns, rows), len(rows), count, params.diversity) if params.diversity > 0 and count > 1 else None
+        self._diversity = diversity(Likeness(columns, rows), len(rows), count, params.diversity) if params.diversity > 0 and count > 1 else None
         self.places: list[int] = []
         self.propensities: list[float] = []
         self.reasons: list[str] = []
