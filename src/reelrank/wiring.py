@@ -233,13 +233,17 @@ class Reelrank:
         return [self.ranker, self.two_tower, self.graph, self.item_to_item, self.similar_users]
 
     @cached_property
+    def fresh(self) -> FreshSource:
+        """What is new in the catalogue, and how well it does."""
+        return FreshSource(self.columns, self.reader, self.clock)
+
+    @cached_property
     def feed(self) -> Feed:
         board = self.trending
         co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
         nearest, neighbours = NearestSource(self.two_tower, self.columns), GraphNeighboursSource(self.graph)
         ranker = RankerScorer(self.ranker, self.columns)
         following = FollowingSource(self.columns)
-        fresh = FreshSource(self.columns, self.reader, self.clock)
         feed = Feed(
             self.reader,
             self.columns,
@@ -252,7 +256,7 @@ class Reelrank:
                 TrendingSource(board),
                 TrendingPlaceSource(board),
                 TrendingTagSource(board, self.columns),
-                fresh,
+                self.fresh,
             ],
             co_watch=co_watched,
             served_log=ServedLog(self.log),
@@ -261,8 +265,8 @@ class Reelrank:
             params=self.settings.params,
             config=self.settings.feed,
             ranker=ranker,
-            refreshables=[board, nearest, neighbours, co_watched, similar, following, fresh, ranker],
-            new_videos=fresh,
+            refreshables=[board, nearest, neighbours, co_watched, similar, following, self.fresh, ranker],
+            new_videos=self.fresh,
         )
         self._open.callback(feed.close)
         return feed

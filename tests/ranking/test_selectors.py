@@ -4,7 +4,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from conftest import NOW
 from ranking.conftest import candidates
+from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
 from reelrank.pipeline.stages import Query
 from reelrank.ranking.selectors import SlateSelector
@@ -75,3 +77,19 @@ def test_propensities_are_how_often_the_first_place_really_shows_each_video(colu
     assert told == pytest.approx({0: 0.6 + 0.1, 1: 0.1, 2: 0.1, 3: 0.1})
     for place, propensity in told.items():
         assert shown[place] / draws == pytest.approx(propensity, abs=0.03)
+
+
+def test_what_is_like_those_above_makes_room_for_something_else(columns: VideoColumns, query: MakeQuery):
+    rows, scores = [0, 6, 1], [1.0, 0.9, 0.7]  # 6 has author and tag of 0
+    assert chosen(columns, query(count=3, exploration=0.0, diversity=0.0), rows, scores) == [0, 6, 1]
+    placement = SlateSelector(columns).select(query(count=3, exploration=0.0, diversity=1.0), candidates(rows, scores))
+    assert placement.places.tolist() == [0, 2, 1]
+    assert "1 better ones are more like them" in placement.reasons[1]
+
+
+def test_an_author_shown_often_in_this_visit_waits_until_nobody_else_is_left(columns: VideoColumns, query: MakeQuery):
+    watched = User("u", served_rows=np.array([6, 9]), served_at=np.array([NOW - 60.0, NOW - 30.0]))  # both by the author of 0 and 3
+    params = {**PLAIN, **NO_CAPS, "visit_cap_author": 2, "visit_cap_sound": 99, "visit_cap_tag": 99}
+    placement = SlateSelector(columns).select(query(watched, count=4, **params), candidates([0, 3, 1, 2], [4.0, 3.0, 2.0, 1.0]))
+    assert placement.places.tolist() == [2, 3, 0, 1]
+    assert "the visit's caps gave way" in placement.reasons[2]

@@ -4,7 +4,6 @@ import threading
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reelrank.candidates.rows import interleaved, unseen
 from reelrank.domain.arrays import Column, Rows
@@ -26,7 +25,7 @@ _PRIOR = 20.0  # outcomes at the rate of all new videos that come before a video
 class _Pool:
     count: int  # videos in the catalogue when it was made
     rows: Rows  # (n,) newest first
-    impressions: NDArray[np.int64]  # (n,)
+    impressions: Column  # (n,) or outcomes, where more of these were told
     outcomes: Column  # (n,)
     rates: Column  # (n,) expected long views per outcome
 
@@ -56,7 +55,7 @@ class FreshSource:
             counted = totals(self._reader.video_counters(rows))
             ended, long_views = outcomes(counted), counted[:, Counter.LONG_VIEWS]
             everyones = (long_views.sum() + 0.5) / (ended.sum() + 1.0)
-            self._pool = _Pool(count, rows, counted[:, Counter.IMPRESSIONS], ended, (long_views + _PRIOR * everyones) / (ended + _PRIOR))
+            self._pool = _Pool(count, rows, np.maximum(counted[:, Counter.IMPRESSIONS], ended), ended, (long_views + _PRIOR * everyones) / (ended + _PRIOR))
 
     def propose(self, query: Query, quota: int) -> Proposal:
         if self._pool.count != self._columns.count:

@@ -37,9 +37,9 @@ class SlateSelector:
         slate = _Slate(self._columns, query, ordered, count, self._diversity)
         new = self._exploration(query, ordered) if share > 0 and count else None
         while len(slate.places) < count:
-            best, reason = slate.best()
-            pool = None if new is None else new.pool(slate.free)
-            if new is None or pool is None or not pool.any():
+            free = slate.free()
+            best, reason = slate.best(free)
+            if new is None or not (pool := new.pool(free)).any():
                 slate.put(best, 1.0, reason)
                 continue
             explored = query.rng.random() < share
@@ -78,15 +78,17 @@ class _Slate:
         self.propensities: list[float] = []
         self.reasons: list[str] = []
 
-    @property
     def free(self) -> Bools:
         """What is left within all caps: (n,)."""
         return self._left & self._caps.open & self._visit.open
 
-    def best(self) -> tuple[int, str]:
-        """The best candidate that is free; if none is, one beyond the caps of the visit, and of the slate."""
-        tiers = ((self.free, ""), (self._left & self._caps.open, "; the visit's caps gave way"), (self._left, "; caps gave way"))
-        allowed, gave_way = next(tier for tier in tiers if tier[0].any())
+    def best(self, free: Bools) -> tuple[int, str]:
+        """The best candidate that is free; if none is, one beyond the caps of the visit, and of the slate; and why it stands there."""
+        allowed, gave_way = free, ""
+        if not free.any():
+            allowed, gave_way = self._left & self._caps.open, "; the visit's caps gave way"
+            if not allowed.any():
+                allowed, gave_way = self._left, "; caps gave way"
         worth = self._score if self._diversity is None else self._score + self._diversity.gains()
         place = int(np.argmax(np.where(allowed, worth, -np.inf)))
         too_many, alike = int((self._left & ~allowed)[:place].sum()), int(allowed[:place].sum())

@@ -28,59 +28,74 @@ _TOLD_AT_ONCE = 1_000
 
 
 class Visits(msgspec.Struct, frozen=True):
-    """How many people of which world visit, and what was there before."""
+    """How many people of which worlds visit, and what was there before."""
 
-    people: int = 100
-    seed: int = 7
+    people: int = 120  # of each world
+    seeds: tuple[int, ...] = (7, 8)
     videos: int = 600
     users: int = 400
     past: int = 20_000  # events
 
 
 def visits(size: Visits, params: FeedParams, diversity: Diversity, on_progress: Callable[[int], None] = lambda _: None) -> dict[str, float]:
-    """The means over visits to a feed with `params`. Equal sizes make equal worlds, pasts and people: what differs is the slates' doing."""
-    world = World.from_seed(size.seed, videos=size.videos, users=size.users)
-    clock = ManualClock(DEMO_NOW)
+    """The means over visits to a feed with `params`. Equal sizes make equal worlds, pasts and people: what differs is the slates' doing.
+
+    `interest_error` is the standard error of that mean. `on_progress` is told how many more people have visited.
+    """
     found: list[tuple[float, ...]] = []
-    authors: list[int] = []
-    with scratch_reelrank(clock, Settings(storage=StorageConfig(partitions=1), params=params)) as system:
-        _tell(system, [VideoPublished(event_id=f"p-{video.video_id}", occurred_at=video.uploaded_at, video=video) for video in world.videos])
-        _tell(system, past_events(world, np.random.default_rng(size.seed), DEMO_NOW, events=size.past, days=3.0))
-        system.columns.refresh()
-        system.index_builder.build()
-        system.feed.selector = SlateSelector(system.columns, diversity=diversity)
-        for number in np.linspace(0, len(world.people) - 1, size.people).astype(np.int64).tolist():
-            clock.advance_to(clock.now() + 60.0)
-            system.feed.refresh()
-            found.append(_visit(system, world, number, clock, authors))
-            on_progress(1)
-        known = len(np.unique(system.columns.author_row[: system.columns.count]))
-    videos, interest, watched_s, likes, alike, entropy = np.nanmean(np.array(found), axis=0).tolist()
-    exposures = np.bincount(authors, minlength=known).astype(np.float64)
+    worlds = [_world_visits(size, seed, params, diversity, found, on_progress) for seed in size.seeds]
+    columns = np.array(found)
+    videos, interest, watched_s, likes, alike, entropy = np.nanmean(columns, axis=0).tolist()
+    coverage, gini, shown = np.mean(worlds, axis=0).tolist()
     return {
         "videos_per_visit": videos,
         "interest": interest,
+        "interest_error": float(columns[:, 1].std() / np.sqrt(len(columns))),
         "watched_s_per_visit": watched_s,
         "likes_per_visit": likes,
         "intra_list_diversity": alike,
         "tag_entropy": entropy,
-        "author_coverage": measures.coverage(np.array(authors), known),
-        "author_gini": measures.gini(exposures),
+        "author_coverage": coverage,
+        "author_gini": gini,
+        "video_coverage": shown,
     }
 
 
-def _visit(system: Reelrank, world: World, number: int, clock: ManualClock, authors: list[int]) -> tuple[float, ...]:
-    """One visit until patience ends: videos, interest, seconds watched, likes, diversity and entropy of its slates. Notes the authors shown."""
+def _world_visits(
+    size: Visits, seed: int, params: FeedParams, diversity: Diversity, found: list[tuple[float, ...]], on_progress: Callable[[int], None]
+) -> tuple[float, float, float]:
+    """The visits to one world, told to `found`; coverage of its authors, their Gini coefficient, and coverage of its videos."""
+    world = World.from_seed(seed, videos=size.videos, users=size.users)
+    clock = ManualClock(DEMO_NOW)
+    shown: list[int] = []
+    with scratch_reelrank(clock, Settings(storage=StorageConfig(partitions=1), params=params)) as system:
+        _tell(system, [VideoPublished(event_id=f"p-{video.video_id}", occurred_at=video.uploaded_at, video=video) for video in world.videos])
+        _tell(system, past_events(world, np.random.default_rng(seed), DEMO_NOW, events=size.past, days=3.0))
+        system.columns.refresh()
+        system.index_builder.build()
+        system.feed.selector = SlateSelector(system.columns, system.fresh, diversity)
+        for number in np.linspace(0, len(world.people) - 1, size.people).astype(np.int64).tolist():
+            clock.advance_to(clock.now() + 60.0)
+            system.feed.refresh()
+            found.append(_visit(system, world, number, clock, shown))
+            on_progress(1)
+        author_of, rows = system.columns.author_row[: system.columns.count], np.array(shown)
+    exposures = np.bincount(author_of[rows], minlength=int(author_of.max()) + 1).astype(np.float64)
+    return measures.coverage(author_of[rows], len(np.unique(author_of))), measures.gini(exposures), measures.coverage(rows, size.videos)
+
+
+def _visit(system: Reelrank, world: World, number: int, clock: ManualClock, shown: list[int]) -> tuple[float, ...]:
+    """One visit until patience ends: videos, interest, seconds watched, likes, diversity and entropy of its slates. Notes the videos shown."""
     who = world.people[number]
     person, rng, columns = Person(who), np.random.default_rng([world.seed, number]), system.columns
     patience, held, of_slates = who.patience, list[float](), list[tuple[float, float]]()
     watched_s = likes = 0.0
     while patience > 0 and len(held) < AT_MOST:
-        slate = system.feed.recommend(FeedRequest(user_id=who.user_id, count=COUNT, seed=number, exploration=False), clock.now())
+        slate = system.feed.recommend(FeedRequest(user_id=who.user_id, count=COUNT, seed=number), clock.now())
         if not slate.places:
             break
         rows = np.array([place.row for place in slate.places])
-        authors += columns.author_row[rows].tolist()
+        shown += rows.tolist()
         of_slates.append((measures.intra_list_diversity(Likeness(columns, rows).matrix()), measures.tag_entropy(columns.tag_rows[rows])))
         events: list[Event] = []
         for place in slate.places:
@@ -104,15 +119,3 @@ def _tell(system: Reelrank, events: Sequence[Event]) -> None:
         together = events[start : start + _TOLD_AT_ONCE]
         system.collector.accept(Batch([Decoded(index, event) for index, event in enumerate(together)], []))
     system.stream.catch_up()
-
-
-def told(size: Visits, swept: Sequence[Any], kinds: dict[str, Diversity], on_progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
-    """Each point (see studies.slates) in the same world."""
-    return {
-        "people": size.people,
-        "points": [
-            {"swept": one.swept, "value": one.value, "kind": one.kind}
-            | {name: round(number, 4) for name, number in visits(size, one.params, kinds[one.kind], on_progress).items()}
-            for one in swept
-        ],
-    }

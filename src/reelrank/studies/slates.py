@@ -1,7 +1,7 @@
 """`evaluate slates`: what the slate's params do to recall, diversity, novelty, coverage and watch time, on KuaiRand and in simulated visits."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from reelrank.ranking.scorers import value
 from reelrank.ranking.selectors import SlateSelector
 from reelrank.simulation.kuairand import KuaiRand
 from reelrank.simulation.replay import Prequential
-from reelrank.studies.feed_questions import FeedQuestions, split
+from reelrank.studies.feed_questions import FeedQuestions, days_before, split
 from reelrank.studies.kuairand_feed import COUNT
+from reelrank.studies.slate_visits import Visits, visits
 from reelrank.wiring import scratch_reelrank
 
 USERS_ASKED = 1_500  # of those of the feed protocol, evenly taken: what is compared is paired by user
@@ -59,22 +60,51 @@ class Point(msgspec.Struct, frozen=True):
     kind: str = "dpp"
 
 
+def turned(params: FeedParams, name: str, settings: Sequence[float], kind: str = "dpp") -> list[Point]:
+    """Points at which one number is turned and all others stay as they are."""
+    return [Point(name, setting, msgspec.structs.replace(params, **{name: setting}), kind) for setting in settings]
+
+
 def points(params: FeedParams) -> list[Point]:
-    """What is measured: everything at its default but one."""
-
-    def at(name: str, setting: float, kind: str = "dpp", **others: float) -> Point:
-        return Point(name, setting, msgspec.structs.replace(params, exploration=0.0, **{name: setting}, **others), kind)
-
-    def caps(tag: int) -> Point:
-        return at("cap_tag", tag)
-
+    """What is measured on a log."""
     return [
-        *(at("diversity", strength) for strength in STRENGTHS),
-        *(at("diversity", strength, "mmr") for strength in STRENGTHS),
-        *(caps(tag) for tag in (2, 3, 5, 8, 20)),
-        *(at("novelty_weight", weight) for weight in (0.0, 0.1, 0.2, 0.5, 1.0)),
-        *(at("freshness_weight", weight) for weight in (0.0, 0.15, 0.5, 1.0)),
+        *turned(params, "diversity", STRENGTHS),
+        *turned(params, "diversity", STRENGTHS, "mmr"),
+        *turned(params, "cap_tag", (2, 3, 5, 8, 20)),
+        *turned(params, "novelty_weight", (0.0, 0.1, 0.2, 0.5, 1.0)),
+        *turned(params, "freshness_weight", (0.0, 0.15, 0.5, 1.0)),
     ]
+
+
+def visit_points(params: FeedParams) -> list[Point]:
+    """What is measured in simulated visits, which have a memory and a next slate."""
+    certain = msgspec.structs.replace(params, exploration=0.0)
+    return [
+        *turned(certain, "diversity", STRENGTHS),
+        *turned(certain, "diversity", STRENGTHS, "mmr"),
+        *turned(certain, "visit_cap_author", (1, 2, 4, 99)),
+        *turned(certain, "novelty_weight", (0.0, 0.2, 0.5)),
+        *turned(params, "exploration", (0.0, 0.05, 0.1, 0.2, 0.4)),
+    ]
+
+
+def evaluate(
+    folder: Path, test_from: int = 20220505, test_until: int = 20220506, on_progress: Callable[[int], None] = lambda _: None, size: Visits | None = None
+) -> dict[str, Any]:
+    """The curves of the slate's params: on as many days of KuaiRand before the test days as there are of these, and in simulated visits.
+
+    On the test days only the defaults, with and without diversity. Nothing here says that diversity makes people come back: a log can't, and
+    that people tire of repetition is built into the simulation. Raises DataError for days that the log does not have.
+    """
+    params, size = FeedParams(), size or Visits()
+    simulated = [
+        _told(point, visits(size, point.params, KINDS[point.kind], on_progress), lambda _: None) for point in visit_points(params)
+    ]  # first, as it is the shorter wait for a mistake
+    return {
+        "kuairand": kuairand(folder, *days_before(test_from, test_until), points(params), on_progress),
+        "kuairand_test": kuairand(folder, test_from, test_until, turned(params, "diversity", (0.0, params.diversity)), on_progress),
+        "simulation": {"people": size.people * len(size.seeds), "points": simulated},
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +126,7 @@ class Recorder:
         return self._inside.select(query, candidates)
 
 
-def kuairand(
-    folder: Path, test_from: int, test_until: int, swept: Sequence[Point], on_progress: Callable[[int], None] = lambda _: None
-) -> dict[str, Any]:
+def kuairand(folder: Path, test_from: int, test_until: int, swept: Sequence[Point], on_progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
     """Each point on the candidates that the running feed scores for up to USERS_ASKED users; everybody knows the log up to the day before.
 
     `on_progress` is told how many more exposures were seen, slates made and points measured.
@@ -190,9 +218,3 @@ def _wanted(asked: FeedQuestions, some: Rows, columns: VideoColumns) -> list[Row
 def _told(point: Point, numbers: dict[str, float], on_progress: Callable[[int], None]) -> dict[str, Any]:
     on_progress(1)
     return {"swept": point.swept, "value": point.value, "kind": point.kind} | {name: round(number, 4) for name, number in numbers.items()}
-
-
-def by_sweep(told: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """What was swept, by which kind, and its points in their order."""
-    for swept, kind in dict.fromkeys((one["swept"], one["kind"]) for one in told):
-        yield swept, kind, [one for one in told if (one["swept"], one["kind"]) == (swept, kind)]
