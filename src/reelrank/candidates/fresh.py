@@ -31,7 +31,7 @@ class _Pool:
 
 
 class FreshSource:
-    """A third of what it proposes is the newest; a third lacks its first impressions, in another order for each query; a third has had these and earned more."""
+    """Proposes in turn the newest, what lacks its first impressions, in another order for each query, and what has had these and earned more."""
 
     name = "fresh"
 

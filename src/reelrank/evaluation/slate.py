@@ -14,7 +14,7 @@ def intra_list_diversity(likeness: Floats) -> float:
 
 
 def novelty(rows: Rows, views: Floats) -> float:
-    """The mean surprise of the videos `rows` (k,) in bits, -log2 of each one's share of all `views` (videos,), each counted once more (Vargas & Castells 2011)."""
+    """The mean surprise of the videos `rows` (k,) in bits, -log2 of their shares of all `views` (videos,), each with one more (Vargas & Castells 2011)."""
     share = (views[rows] + 1.0) / (views.sum() + len(views))
     return float(-np.log2(share).mean()) if len(rows) else float("nan")
 

@@ -51,7 +51,7 @@ class Exploration:
         bar = np.append(bars, np.inf)[np.clip(tier, 0, len(bars))]  # beyond the last edge nothing is enough
         self.earned = ~self.first & proposed_fresh(candidates) & (expected >= bar)
         self._pool = self.first | self.earned
-        self._grid: tuple[Column, Column, Column] | None = None  # made when it is first needed
+        self._grid: tuple[NDArray[np.int64], Column, Column] | None = None  # made when it is first needed
 
     def pool(self, allowed: Bools) -> Bools:
         """Which of the candidates that are `allowed` (n,) may be explored: (n,)."""
@@ -95,7 +95,7 @@ def posteriors(features: NDArray[np.float32], outcomes: Column) -> tuple[Column,
 
 
 def discretised(alpha: Column, beta: Column) -> tuple[Column, Column]:
-    """Beta distributions (m,) at points that they share: how much of each lies at a point, and how much below it, half of the point included. (m, points) each."""
+    """Beta distributions (m,) at points that they share: how much of each lies at a point, and how much below its middle. (m, points) each."""
     mean, total = alpha / (alpha + beta), alpha + beta
     deviation = np.sqrt(mean * (1 - mean) / (total + 1))
     low, high = max(0.0, float((mean - _SPREAD * deviation).min())), min(1.0, float((mean + _SPREAD * deviation).max()))

@@ -1,7 +1,6 @@
 """Simulated people visit a feed whose slates are put together in one way or another: how long they stay, and how much it holds them."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np

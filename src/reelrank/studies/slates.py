@@ -19,7 +19,7 @@ from reelrank.evaluation import slate as measures
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import COLUMN
 from reelrank.feed import Feed, FeedRequest
-from reelrank.pipeline.stages import Placement, Query, Selector
+from reelrank.pipeline.stages import Placement, Query
 from reelrank.ranking.diversity import Determinantal, Diversity
 from reelrank.ranking.likeness import Likeness
 from reelrank.ranking.scorers import value
@@ -115,15 +115,16 @@ class Scored:
     candidates: Candidates
 
 
-class Recorder:
-    """A selector that keeps what it is handed, and chooses as the one inside does."""
+class Recorder(SlateSelector):
+    """Chooses as ever, and keeps what it was handed."""
 
-    def __init__(self, inside: Selector) -> None:
-        self.name, self._inside, self.kept = inside.name, inside, list[Scored]()
+    def __init__(self, columns: VideoColumns) -> None:
+        super().__init__(columns)
+        self.kept: list[Scored] = []
 
     def select(self, query: Query, candidates: Candidates) -> Placement:
         self.kept.append(Scored(query, candidates))
-        return self._inside.select(query, candidates)
+        return super().select(query, candidates)
 
 
 def kuairand(folder: Path, test_from: int, test_until: int, swept: Sequence[Point], on_progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
@@ -141,23 +142,24 @@ def kuairand(folder: Path, test_from: int, test_until: int, swept: Sequence[Poin
         system.index_builder.build()
         system.feed.refresh()
         some = np.unique(np.linspace(0, len(asked.user_ids) - 1, min(USERS_ASKED, len(asked.user_ids))).astype(np.int64))
-        kept = recorded(system.feed, asked.user_ids[some].tolist(), asked.at, on_progress)
+        kept = recorded(system.feed, system.columns, asked.user_ids[some].tolist(), asked.at, on_progress)
         wanted = _wanted(asked, some, system.columns)
         views = np.bincount(system.columns.rows_of(known.video_ids.tolist()), minlength=system.columns.count).astype(np.float64)
         told = [_told(point, measured(kept, point, system.columns, views, wanted), on_progress) for point in swept]
     return {"test_from": test_from, "test_until": test_until, "users": len(some), "points": told, "seconds": round(time.perf_counter() - began, 1)}
 
 
-def recorded(feed: Feed, user_ids: Sequence[str], now: float, on_progress: Callable[[int], None] = lambda _: None) -> list[Scored]:
+def recorded(feed: Feed, columns: VideoColumns, user_ids: Sequence[str], now: float, on_progress: Callable[[int], None] = lambda _: None) -> list[Scored]:
     """The scored candidates of a slate for each user at `now`, without exploration."""
-    feed.selector, inside = Recorder(feed.selector), feed.selector
+    recorder, before = Recorder(columns), feed.selector
+    feed.selector = recorder
     try:
         for user_id in user_ids:
             feed.recommend(FeedRequest(user_id=user_id, count=COUNT, exploration=False, seed=0), now)
             on_progress(1)
-        return feed.selector.kept
     finally:
-        feed.selector = inside
+        feed.selector = before
+    return recorder.kept
 
 
 def measured(kept: Sequence[Scored], point: Point, columns: VideoColumns, views: NDArray[np.float64], wanted: Sequence[Rows]) -> dict[str, float]:
