@@ -23,7 +23,7 @@ def test_the_same_candidates_make_other_slates_under_other_params(log_folder: Pa
     assert {**mmr_off, "kind": "dpp"} == off
     assert off[f"recall_at_{COUNT}"] > 0.4
     assert min(dpp["intra_list_diversity"], mmr["intra_list_diversity"], capped["intra_list_diversity"]) >= off["intra_list_diversity"]
-    again = draw({"kuairand": found, "simulation": {"points": []}}, tmp_path)
+    again = draw({"kuairand": found}, tmp_path)
     assert again[0].read_text().count("diversity") > 2
 
 

@@ -40,7 +40,7 @@ class FreshSource:
         self._reader = reader
         self._clock = clock
         self._lock = threading.Lock()
-        self._pool = _Pool(0, no_rows(), no_rows(), np.empty(0), np.empty(0))
+        self._pool = _Pool(0, no_rows(), np.empty(0), np.empty(0), np.empty(0))
         self.refresh()
 
     def refresh(self) -> None:

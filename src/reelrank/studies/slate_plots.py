@@ -24,9 +24,9 @@ _COLOURS = {"dpp": "#2563eb", "mmr": "#d97706"}
 
 
 def draw(numbers: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Writes slates-kuairand.svg and slates-simulation.svg into `folder`, equal for equal numbers; returns where they are."""
+    """Writes slates-kuairand.svg and slates-simulation.svg into `folder`, as far as there are numbers; returns where they are."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_draw(numbers[name]["points"], columns, folder / f"slates-{name}.svg") for name, columns in COLUMNS.items()]
+    return [_draw(numbers[name]["points"], columns, folder / f"slates-{name}.svg") for name, columns in COLUMNS.items() if name in numbers]
 
 
 def _draw(told: Sequence[Mapping[str, Any]], columns: Mapping[str, str], path: Path) -> Path:
