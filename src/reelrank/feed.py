@@ -22,10 +22,11 @@ from reelrank.pipeline.stages import Placement, Query, Source
 from reelrank.ranking.exploration import Bars
 from reelrank.ranking.filters import BlockedFilter, RemovedFilter, RepeatedFilter, SeenFilter, ServedLatelyFilter, StaleFilter
 from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
+from reelrank.ranking.page_cache import Page, PageCache
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
 from reelrank.ranking.selectors import SlateSelector
-from reelrank.ranking.served_log import ServedLog, new_request_id
+from reelrank.ranking.served_log import ServedLog, new_request_id, seed_in
 from reelrank.ranking.shown import ShownScorer, as_scored
 from reelrank.storage.event_log import StorageError, partition_of
 
@@ -39,6 +40,9 @@ class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     sources_deadline_s: Annotated[float, Meta(ge=0)] = 0.25
     source_threads: Annotated[int, Meta(ge=1)] = 4
+    page_mib: Annotated[float, Meta(ge=0)] = 64.0  # for what was ranked and waits for its user's next request; 0 keeps nothing
+    kept_histories_mib: Annotated[int, Meta(ge=0)] = 256  # of the histories that the ranker has encoded; 0 keeps none
+    kept_histories_stale_s: Annotated[float, Meta(ge=0)] = 30.0  # within which they follow rows that are learned while they are kept
 
 
 class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +53,7 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     context: Context = Context()
     seed: int | None = None  # the same state and the same seed give the same slate
     exploration: bool = True
+    asked_as: str = ""  # the request's own id: a repeat as of the same moment gets the slate of the same name, which counts once
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Slate:
     now: float
     degraded: list[str]
     ranked_by: str
+    kept: bool  # whether it was ranked for an earlier request of this user
     models: dict[str, str]  # artifact -> the version that proposed or ranked
     places: list[SlatePlace]
     stages: dict[str, dict[str, float]]
@@ -85,6 +91,15 @@ class Refreshable(Protocol):
     """Something that reads new artifacts or trends when it is told to."""
 
     def refresh(self) -> None: ...
+
+
+class Followed(Protocol):
+    """An artifact, and the version of it that is in use."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
 
 
 class Feed:
@@ -104,6 +119,7 @@ class Feed:
         ranker: RankerScorer | None = None,
         refreshables: Sequence[Refreshable] = (),
         new_videos: Bars | None = None,
+        models: Sequence[Followed] = (),
     ) -> None:
         self.params = params or FeedParams()
         self.sources = list(sources)
@@ -114,6 +130,8 @@ class Feed:
         self._config = config or FeedConfig()
         self.served_log = served_log
         self._refreshables = refreshables
+        self._models = models
+        self.pages = PageCache(round(self._config.page_mib * (1 << 20)))
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
         self._filters = [RemovedFilter(columns), SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
         self._preferences = [ServedLatelyFilter(), RepeatedFilter(columns)]  # as long as they leave a full slate
@@ -126,34 +144,66 @@ class Feed:
     def recommend(self, request: FeedRequest, now: float) -> Slate:
         """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
         trace = RequestTrace()
-        rng = np.random.default_rng(request.seed)
+        request_id = self.name_slate(request.user_id, now, request.asked_as)
+        rng = np.random.default_rng(seed_in(request_id) if request.asked_as and request.seed is None else request.seed)
         with trace.stage("user"):
             user = self._user(request.user_id, trace)
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
         query = Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context)
 
+        page = self.pages.good(query, {model.name: model.version for model in self._models}) if request.seed is None else None
+        left = None if page is None else self._left_of(page, query, trace)
+        return self._slate(request_id, query, left or self._of_now(query, trace), trace)
+
+    def recover(self, request: FeedRequest, now: float) -> Slate | None:
+        """What was ranked for a user before, however long ago that is: for when `recommend` fails. None where nothing waits."""
+        page = self.pages.latest(request.user_id)
+        if page is None:
+            return None
+        trace = RequestTrace()
+        trace.degrade("the feed failed and shows what was ranked before")
+        query = Query(user=page.user, now=now, count=request.count, params=page.params, rng=np.random.default_rng(request.seed), context=page.context)
+        left = self._left_of(page, query, trace)
+        return None if left is None else self._slate(self.name_slate(request.user_id, now, request.asked_as), query, left, trace)
+
+    def _of_now(self, query: Query, trace: RequestTrace) -> Page:
+        """Everything that may be shown, ranked."""
         candidates = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
         candidates = runner.remove(query, self._filters, candidates, trace)
         candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
         runner.hydrate(query, self._hydrators, candidates, trace)
         runner.score(query, [self._light_scorer, self._value_scorer], candidates, trace)
         candidates = self._ranked(query, candidates, trace)
-        placement = runner.select(query, self.selector, candidates, trace)
+        return Page(candidates, query.user, query.context, query.params, query.now)
 
-        request_id = self.name_slate(user.user_id, now)  # a seed repeats the slate, never its name
+    def _left_of(self, page: Page, query: Query, trace: RequestTrace) -> Page | None:
+        """What is left of a page, and may still be shown; None where that is no full slate."""
+        candidates = runner.remove(query, [*self._filters, *self._preferences], page.candidates, trace)
+        return page._replace(candidates=candidates) if len(candidates) >= query.count else None
+
+    def _slate(self, request_id: str, query: Query, page: Page, trace: RequestTrace) -> Slate:
+        """Chooses and records; what is left waits for the next request."""
+        user, candidates = query.user, page.candidates
+        placement = runner.select(query, self.selector, candidates, trace)
         chosen = candidates.take(placement.places)
+        if not trace.degraded or page.scored_at != query.now:
+            left = np.ones(len(candidates), dtype=np.bool_)
+            left[placement.places] = False
+            rest = candidates.keep(left)
+            self.pages.keep(page._replace(candidates=rest), spared=self.selector.explorable(query, rest, query.count))
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
         if len(chosen):
-            self.served_log.record(self._served(request_id, query, chosen, placement, trace), now)
+            self.served_log.record(self._served(request_id, query, page, chosen, placement, trace), query.now)
         return Slate(
             request_id,
             user.user_id,
             partition_of(user.user_id, self._partitions),
             user.offset,
-            now,
+            query.now,
             trace.degraded,
             RANKER if RANKER in candidates.models else self._light_scorer.name,
+            page.scored_at != query.now,
             candidates.models,
             self._places(user, chosen, placement),
             trace.stages,
@@ -164,9 +214,9 @@ class Feed:
         """What has the last word on the order of slates that are made now."""
         return RANKER if self._ranker is not None and self._ranker.live else self._light_scorer.name
 
-    def name_slate(self, user_id: str, now: float) -> str:
-        """A request id for something that is shown to a user."""
-        return new_request_id(user_id, now, self._partitions, self._secret)
+    def name_slate(self, user_id: str, now: float, asked_as: str = "") -> str:
+        """A request id for something that is shown to a user; the same one for what they ask for as the same again."""
+        return new_request_id(user_id, now, self._partitions, self._secret, asked_as)
 
     def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates that another policy chose, with features, predictions and offsets as this feed reads them at `moments` (UTC seconds)."""
@@ -201,10 +251,10 @@ class Feed:
         """The best by the light score, scored by the ranker where there is one; should it fail, the light score stands."""
         if self._ranker is None or not self._ranker.live:
             return candidates
-        candidates = runner.shorten(candidates, query.params.ranked, trace, spared=self.selector.explorable(query, candidates))
+        candidates = runner.shorten(candidates, query.params.ranked, trace, spared=self.selector.explorable(query, candidates, query.params.ranked // 8))
         return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)
 
-    def _served(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
+    def _served(self, request_id: str, query: Query, page: Page, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
         videos = (
             ServedVideo(
                 video_id=self._columns.videos[row].video_id,
@@ -219,11 +269,12 @@ class Feed:
             request_id=request_id,
             user_id=query.user.user_id,
             occurred_at=query.now,
-            context=query.context,
+            context=page.context,
             policy=POLICY,
             videos=as_scored(videos, chosen),
             offsets=chosen.offsets,
-            user_offset=query.user.offset,
+            user_offset=page.user.offset,
+            scored_at=None if page.scored_at == query.now else page.scored_at,
             params=fingerprint(query.params),
             trace=trace.stages,
             models=chosen.models,

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reelrank.candidates.build_index import IndexBuilder
+from reelrank.candidates.build_vectors import VectorBuilder
 from reelrank.candidates.co_watched import ITEM_TO_ITEM, CoWatchedSource, CoWatches, item_to_item
+from reelrank.candidates.eligible import Eligible
 from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
-from reelrank.candidates.graph_neighbours import GRAPH, GraphNeighboursSource, graph_vectors
+from reelrank.candidates.graph_neighbours import GRAPH, Graph, GraphNeighboursSource, graph_vectors
 from reelrank.candidates.nearest import TWO_TOWER, NearestSource, Towers, two_tower
+from reelrank.candidates.recall_watch import RecallWatch
+from reelrank.candidates.similar_content import SimilarContentSource
 from reelrank.candidates.similar_users import SIMILAR_USERS, Engagements, SimilarUsersSource, similar_users
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
 from reelrank.config import ConfigError, Settings, StorageConfig
@@ -32,8 +36,8 @@ from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
-from reelrank.models.graph_vectors import GraphVectors
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer, published_ranker
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.hot_swap import HotSwap
@@ -151,7 +155,9 @@ class Reelrank:
 
     @cached_property
     def columns(self) -> VideoColumns:
-        return VideoColumns(self.catalog)
+        columns = VideoColumns(self.catalog, Path(self.settings.data_dir) / self.settings.storage.columns)
+        self._open.callback(columns.close)
+        return columns
 
     @cached_property
     def reader(self) -> FeatureReader:
@@ -181,6 +187,21 @@ class Reelrank:
         return IndexBuilder(self.store, self.reader, self.artifacts, self.clock, self.settings.index)
 
     @cached_property
+    def vector_builder(self) -> VectorBuilder:
+        return VectorBuilder(self.store, self.columns, self.artifacts, self.clock, self.settings.index.vectors)
+
+    @cached_property
+    def eligible(self) -> Eligible:
+        return Eligible(self.columns, self.clock)
+
+    @cached_property
+    def recall(self) -> RecallWatch:
+        vectors = self.settings.index.vectors
+        watch = RecallWatch(vectors.sampled, vectors.sampled_cpu)
+        self._open.callback(watch.close)
+        return watch
+
+    @cached_property
     def trending(self) -> TrendingBoard:
         return TrendingBoard(self.reader, self.columns, self.clock)
 
@@ -189,12 +210,16 @@ class Reelrank:
         return published_ranker(self.artifacts)
 
     @cached_property
-    def two_tower(self) -> Published[Towers]:
-        return two_tower(self.artifacts, self.columns)
+    def histories(self) -> KeptHistories:
+        return KeptHistories(self.settings.feed.kept_histories_mib * 2**20, self.settings.feed.kept_histories_stale_s)
 
     @cached_property
-    def graph(self) -> Published[GraphVectors]:
-        return graph_vectors(self.artifacts)
+    def two_tower(self) -> Published[Towers]:
+        return two_tower(self.artifacts, self.columns, self.settings.index.vectors.exact_up_to)
+
+    @cached_property
+    def graph(self) -> Published[Graph]:
+        return graph_vectors(self.artifacts, self.columns, self.settings.index.vectors.exact_up_to)
 
     @cached_property
     def item_to_item(self) -> Published[CoWatches]:
@@ -241,8 +266,10 @@ class Reelrank:
     def feed(self) -> Feed:
         board = self.trending
         co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
-        nearest, neighbours = NearestSource(self.two_tower, self.columns), GraphNeighboursSource(self.graph)
-        ranker = RankerScorer(self.ranker, self.columns)
+        nearest = NearestSource(self.two_tower, self.columns, self.eligible, self.recall)
+        neighbours = GraphNeighboursSource(self.graph, self.eligible, self.recall)
+        alike = SimilarContentSource(self.columns, self.eligible)
+        ranker = RankerScorer(self.ranker, self.columns, self.histories)
         following = FollowingSource(self.columns)
         feed = Feed(
             self.reader,
@@ -250,6 +277,7 @@ class Reelrank:
             sources=[
                 nearest,
                 neighbours,
+                alike,
                 co_watched,
                 similar,
                 following,
@@ -265,7 +293,8 @@ class Reelrank:
             params=self.settings.params,
             config=self.settings.feed,
             ranker=ranker,
-            refreshables=[board, nearest, neighbours, co_watched, similar, following, self.fresh, ranker],
+            refreshables=[board, self.eligible, nearest, neighbours, alike, co_watched, similar, following, self.fresh, ranker],
+            models=self.models,
             new_videos=self.fresh,
         )
         self._open.callback(feed.close)
@@ -289,7 +318,9 @@ class Reelrank:
             train_status=self.train_folder / "status.json",
             last_runs=self.last_runs,
             hot_swap=self.hot_swap,
+            histories=self.histories,
             media_root=Path(self.settings.data_dir) / serving.media,
+            clock_shift_s=self.settings.clock_shift_s,
             config=serving,
             metrics=metrics,
             authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,

@@ -100,7 +100,14 @@ def test_propensities_are_frequencies_at_every_place_and_weigh_every_policy_righ
 def test_without_exploration_nothing_is_left_to_chance(columns: VideoColumns, query: MakeQuery) -> None:
     placement = SlateSelector(columns, Bars()).select(query(count=10, exploration=0.0, **EASY), new_videos())
     assert placement.propensities.tolist() == [1.0] * 7
-    assert not SlateSelector(columns, Bars()).explorable(query(exploration=0.0), new_videos()).any()
+    assert not SlateSelector(columns, Bars()).explorable(query(exploration=0.0), new_videos(), 7).any()
+
+
+def test_what_may_be_explored_is_spared_on_the_way_to_the_slate_but_not_all_of_too_many(columns: VideoColumns, query: MakeQuery) -> None:
+    selector = SlateSelector(columns, Bars())
+    assert np.flatnonzero(selector.explorable(query(), new_videos(), 7)).tolist() == [0, 1, 2, 3]
+    lots = [np.flatnonzero(selector.explorable(query(seed=seed), new_videos(), 2)).tolist() for seed in range(20)]
+    assert {len(lot) for lot in lots} == {2} and {place for lot in lots for place in lot} == {0, 1, 2, 3}
 
 
 def test_new_videos_get_their_first_outcomes_and_the_good_ones_most_of_the_rest(columns: VideoColumns, query: MakeQuery) -> None:

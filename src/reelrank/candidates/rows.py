@@ -24,6 +24,11 @@ def each_once(rows: Rows) -> Rows:
     return rows[np.sort(first)]
 
 
+def seen_rows(seen: BitMap) -> Rows:
+    """What was on the user's screen, ascending."""
+    return np.frombuffer(seen.to_array(), dtype=np.uint32).astype(np.int64)
+
+
 def unseen(rows: Rows, seen: BitMap) -> NDArray[np.bool_]:
     """Which rows (n,) were not on the user's screen: proposing the others would only waste the quota."""
     return np.isin(rows, np.frombuffer(seen.to_array(), dtype=np.uint32), invert=True)

@@ -72,6 +72,7 @@ class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     videos: Annotated[tuple[ServedVideo, ...], Meta(min_length=1, max_length=200)]
     offsets: tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...] = ()  # the log offset of each partition that the counters had seen
     user_offset: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0  # the log offset of the user's partition that the user's state had seen
+    scored_at: UtcSeconds | None = None  # when the videos were scored, if that was for an earlier request; then features, context and offsets are of then
     params: str = ""  # fingerprint of the FeedParams in force
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
     variant: str = ""  # of the experiment, if the user is in one

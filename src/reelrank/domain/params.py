@@ -13,6 +13,7 @@ Weight = Annotated[float, Meta(ge=-1_000, le=1_000)]
 _QUOTA = {
     "nearest": 200,
     "graph_neighbours": 100,
+    "similar_content": 100,
     "co_watched": 200,
     "similar_users": 150,
     "following": 60,
@@ -57,6 +58,9 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     max_tag_repeats: Annotated[int, Meta(ge=1)] = 20
     max_sound_repeats: Annotated[int, Meta(ge=1)] = 8
     served_again_after_s: Annotated[float, Meta(ge=0)] = 300.0
+    # pages: what was ranked for a user and not served waits for their next request
+    page_max_age_s: Annotated[float, Meta(ge=0)] = 30.0  # 0 ranks anew for every request
+    page_max_skips: Annotated[int, Meta(ge=0)] = 4  # more of them since then, and it is ranked anew; so it is after anything that somebody means
     # the slate
     cap_author: Annotated[int, Meta(ge=1)] = 2
     cap_sound: Annotated[int, Meta(ge=1)] = 2
@@ -64,7 +68,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     visit_cap_author: Annotated[int, Meta(ge=1)] = 4  # in all slates and watches of a visit; these give way first
     visit_cap_sound: Annotated[int, Meta(ge=1)] = 6
     visit_cap_tag: Annotated[int, Meta(ge=1)] = 20
-    diversity: Annotated[float, Meta(ge=0, le=100)] = 0.5  # weight of log(what is new beside those above), 0 = by score alone
+    diversity: Annotated[float, Meta(ge=0, le=100)] = 1.0  # what the copy of a video above loses of its score; 0 = by score alone
     exploration: Share = 0.1  # share of places given to videos that nobody knows yet
     exploration_impressions: Annotated[int, Meta(ge=1)] = 50  # so many every new video is given
     exploration_first: Share = 0.5  # of the explored places, those that go evenly to videos that still wait for these

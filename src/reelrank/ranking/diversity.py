@@ -1,4 +1,4 @@
-"""Diversity: what a video adds to those that stand above it, by a determinantal point process that is filled greedily."""
+"""Diversity: how much a video repeats those that stand above it, by maximal marginal relevance."""
 
 from typing import Protocol
 
@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.ranking.likeness import Likeness
-
-_LEAST = np.float32(1e-3)  # even the exact copy of what was chosen may come, if all else is far worse
 
 
 class Diversifier(Protocol):
@@ -23,33 +21,18 @@ class Diversity(Protocol):
     def __call__(self, likeness: Likeness, candidates: int, at_most: int, strength: float) -> Diversifier: ...
 
 
-class Determinantal:
-    """Greedy maximum of score + `strength` × the logarithm of what is new, over n candidates.
-
-    That is the greedy MAP of a determinantal point process with kernel q_i S_ij q_j, q = exp(score / (2 · strength)), kept by an
-    incremental Cholesky factor: O(n) for each one chosen, times how many were (Chen, Zhang & Zhou 2018, "Fast Greedy MAP
-    Inference for Determinantal Point Process"). What is new of a candidate is its squared distance from the span of those
-    chosen: 1 at first, 0 for the copy of one of them.
-    """
+class MarginalRelevance:
+    """Score - `strength` × likeness to the most alike of those above (maximal marginal relevance, Carbonell & Goldstein 1998): O(n) a place."""
 
     def __init__(self, likeness: Likeness, candidates: int, at_most: int, strength: float) -> None:
         self._likeness = likeness
         self._strength = strength
-        self._new = np.ones(candidates, dtype=np.float32)
-        self._factor = np.empty((at_most, candidates), dtype=np.float32)  # rows of the Cholesky factor of those chosen
-        self._chosen = 0
+        self._most = np.zeros(candidates, dtype=np.float32)
 
     def put(self, place: int) -> None:
         """The candidate at `place` was chosen, by whomever."""
-        left = self._new[place]
-        if left <= _LEAST or self._chosen == len(self._factor):
-            return  # a copy: it makes nothing less new
-        above = self._factor[: self._chosen]
-        step = (self._likeness.to(place) - above[:, place] @ above) / np.sqrt(left)
-        self._factor[self._chosen] = step
-        self._chosen += 1
-        self._new -= step * step
+        np.maximum(self._most, self._likeness.to(place), out=self._most)
 
     def gains(self) -> NDArray[np.float64]:
-        """What being new adds to each score, 0 or less: (n,)."""
-        return self._strength * np.log(np.maximum(self._new, _LEAST)).astype(np.float64)
+        """What repeating takes from each score, 0 or less: (n,)."""
+        return -self._strength * self._most.astype(np.float64)

@@ -5,7 +5,7 @@ import numpy as np
 from reelrank.domain.candidate import Candidates
 from reelrank.features.columns import VideoColumns
 from reelrank.pipeline.stages import Placement, Query
-from reelrank.ranking.diversity import Determinantal, Diversity
+from reelrank.ranking.diversity import Diversity, MarginalRelevance
 from reelrank.ranking.exploration import Bars, Bools, Exploration
 from reelrank.ranking.likeness import Likeness
 from reelrank.ranking.visit_caps import Caps, shown_this_visit
@@ -23,7 +23,7 @@ class SlateSelector:
 
     name = "slate"
 
-    def __init__(self, columns: VideoColumns, new_videos: Bars | None = None, diversity: Diversity = Determinantal) -> None:
+    def __init__(self, columns: VideoColumns, new_videos: Bars | None = None, diversity: Diversity = MarginalRelevance) -> None:
         self._columns = columns
         self._diversity = diversity
         self._new_videos = new_videos
@@ -52,11 +52,13 @@ class SlateSelector:
             slate.put(place, drawn + (1.0 - share) * (place == best), reason)
         return Placement(ranked[np.array(slate.places, dtype=np.int64)], np.array(slate.propensities), slate.reasons)
 
-    def explorable(self, query: Query, candidates: Candidates) -> Bools:
-        """Which candidates may be explored: (n,). They stay on the way to the slate although their score is low."""
-        if query.params.exploration <= 0:
-            return np.zeros(len(candidates), dtype=np.bool_)
-        return self._exploration(query, candidates).pool(np.ones(len(candidates), dtype=np.bool_))
+    def explorable(self, query: Query, candidates: Candidates, at_most: int) -> Bools:
+        """Candidates that may be explored, (n,), `at_most` of them by lot: they stay on the way to the slate although their scores are low."""
+        spared = np.zeros(len(candidates), dtype=np.bool_)
+        if query.params.exploration > 0 and len(candidates):
+            members = np.flatnonzero(self._exploration(query, candidates).pool(~spared))
+            spared[members if len(members) <= at_most else query.rng.choice(members, at_most, replace=False)] = True
+        return spared
 
     def _exploration(self, query: Query, candidates: Candidates) -> Exploration:
         return Exploration(query, candidates, () if self._new_videos is None else self._new_videos.bars(query.params))

@@ -20,7 +20,7 @@ COLUMNS = {
         "watched_s_per_visit": "watched per visit (s)",
     },
 }
-_COLOURS = {"dpp": "#2563eb", "mmr": "#d97706"}
+_COLOURS = {"mmr": "#2563eb", "dpp": "#d97706"}
 
 
 def draw(numbers: Mapping[str, Any], folder: Path) -> list[Path]:

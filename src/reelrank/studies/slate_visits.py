@@ -29,7 +29,7 @@ _TOLD_AT_ONCE = 1_000
 class Visits(msgspec.Struct, frozen=True):
     """How many people of which worlds visit, and what was there before."""
 
-    people: int = 120  # of each world
+    people: int = 80  # of each world
     seeds: tuple[int, ...] = (7, 8)
     videos: int = 600
     users: int = 400

@@ -20,35 +20,23 @@ from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import COLUMN
 from reelrank.feed import Feed, FeedRequest
 from reelrank.pipeline.stages import Placement, Query
-from reelrank.ranking.diversity import Determinantal, Diversity
+from reelrank.ranking.diversity import Diversity, MarginalRelevance
 from reelrank.ranking.likeness import Likeness
 from reelrank.ranking.scorers import value
 from reelrank.ranking.selectors import SlateSelector
 from reelrank.simulation.kuairand import KuaiRand
 from reelrank.simulation.replay import Prequential
+from reelrank.studies.determinantal import Determinantal
 from reelrank.studies.feed_questions import FeedQuestions, days_before, split
 from reelrank.studies.kuairand_feed import COUNT
 from reelrank.studies.slate_visits import Visits, visits
 from reelrank.wiring import scratch_reelrank
 
-USERS_ASKED = 1_500  # of those of the feed protocol, evenly taken: what is compared is paired by user
-STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+USERS_ASKED = 1_000  # of those of the feed protocol, evenly taken: what is compared is paired by user
+STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
-class MarginalRelevance:
-    """What the determinantal process is measured against: score - `strength` × likeness to the most alike above (Carbonell & Goldstein 1998)."""
-
-    def __init__(self, likeness: Likeness, candidates: int, at_most: int, strength: float) -> None:
-        self._likeness, self._strength, self._most = likeness, strength, np.zeros(candidates, dtype=np.float32)
-
-    def put(self, place: int) -> None:
-        np.maximum(self._most, self._likeness.to(place), out=self._most)
-
-    def gains(self) -> NDArray[np.float64]:
-        return -self._strength * self._most.astype(np.float64)
-
-
-KINDS: dict[str, Diversity] = {"dpp": Determinantal, "mmr": MarginalRelevance}
+KINDS: dict[str, Diversity] = {"mmr": MarginalRelevance, "dpp": Determinantal}  # what the feed does, and what it was chosen over
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -57,10 +45,10 @@ class Point(msgspec.Struct, frozen=True):
     swept: str
     value: float
     params: FeedParams
-    kind: str = "dpp"
+    kind: str = "mmr"
 
 
-def turned(params: FeedParams, name: str, settings: Sequence[float], kind: str = "dpp") -> list[Point]:
+def turned(params: FeedParams, name: str, settings: Sequence[float], kind: str = "mmr") -> list[Point]:
     """Points at which one number is turned and all others stay as they are."""
     return [Point(name, setting, msgspec.structs.replace(params, **{name: setting}), kind) for setting in settings]
 
@@ -69,9 +57,9 @@ def points(params: FeedParams) -> list[Point]:
     """What is measured on a log."""
     return [
         *turned(params, "diversity", STRENGTHS),
-        *turned(params, "diversity", STRENGTHS, "mmr"),
+        *turned(params, "diversity", STRENGTHS, "dpp"),
         *turned(params, "cap_tag", (2, 3, 5, 8, 20)),
-        *turned(params, "novelty_weight", (0.0, 0.1, 0.2, 0.5, 1.0)),
+        *turned(params, "novelty_weight", (0.0, 0.1, 0.2, 0.5)),
         *turned(params, "freshness_weight", (0.0, 0.15, 0.5, 1.0)),
     ]
 
@@ -81,10 +69,10 @@ def visit_points(params: FeedParams) -> list[Point]:
     certain = msgspec.structs.replace(params, exploration=0.0)
     return [
         *turned(certain, "diversity", STRENGTHS),
-        *turned(certain, "diversity", STRENGTHS, "mmr"),
-        *turned(certain, "visit_cap_author", (1, 2, 4, 99)),
-        *turned(certain, "novelty_weight", (0.0, 0.2, 0.5)),
-        *turned(params, "exploration", (0.0, 0.05, 0.1, 0.2, 0.4)),
+        *turned(certain, "diversity", STRENGTHS, "dpp"),
+        *turned(certain, "visit_cap_author", (2, 3, 4, 99)),
+        *turned(certain, "novelty_weight", (0.0, 0.1, 0.2, 0.5)),
+        *turned(params, "exploration", (0.0, 0.05, 0.1, 0.2)),
     ]
 
 
