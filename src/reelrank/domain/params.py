@@ -78,7 +78,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def exploration_edges(self) -> tuple[int, ...]:
         """The impressions from which each traffic pool reaches to the next; beyond the last one a video is not new any more."""
-        return (self.exploration_impressions, *self.exploration_tiers)
+        return (self.exploration_impressions, *sorted(tier for tier in self.exploration_tiers if tier > self.exploration_impressions))
 
 
 def fingerprint(params: FeedParams) -> str:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from reelrank.domain.arrays import Column, Rows
 from reelrank.features.columns import VideoColumns
 
-_TAGS, _AUTHOR, _SOUND, _LENGTH = 0.45, 0.35, 0.1, 0.1  # what each says; together 1, so that a video is like itself by 1
+_TAGS, _WEIGHTS = 0.45, np.array([0.35, 0.1, 0.1], dtype=np.float32)  # what tags, and author, sound and length say; together 1: a video is like itself
 _BUCKETS = 64  # tags are hashed into so many, with a sign, so that two that meet in one are as often unlike as alike
 _SCATTER = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ over the golden ratio: neighbouring rows end up far apart
 
@@ -19,19 +19,14 @@ class Likeness:
     """
 
     def __init__(self, columns: VideoColumns, rows: Rows) -> None:
-        self._codes = (
-            (_AUTHOR, columns.author_row[rows].astype(np.int32)),
-            (_SOUND, columns.sound_row[rows].astype(np.int32)),
-            (_LENGTH, columns.length_class[rows].astype(np.int32)),
-        )
+        codes = np.stack([columns.author_row[rows], columns.sound_row[rows], columns.length_class[rows]])  # (3, n)
+        self._codes = np.where(codes >= 0, codes, -1 - np.arange(len(rows)))  # what has no sound has none in common
         self._vectors = _tag_vectors(columns.tag_rows[rows]) * np.float32(np.sqrt(_TAGS))
 
     def to(self, place: int) -> NDArray[np.float32]:
         """How alike every candidate is to the one at `place`: (n,)."""
         alike = self._vectors @ self._vectors[place]
-        for weight, codes in self._codes:
-            if codes[place] >= 0:  # what has no sound has none in common
-                alike += (codes == codes[place]) * np.float32(weight)
+        alike += _WEIGHTS @ (self._codes == self._codes[:, place, None]).astype(np.float32)
         alike[place] = 1.0
         return alike
 

@@ -91,9 +91,13 @@ class _Slate:
             allowed, gave_way = self._left & self._caps.open, "; the visit's caps gave way"
             if not allowed.any():
                 allowed, gave_way = self._left, "; caps gave way"
-        worth = self._score if self._diversity is None else self._score + self._diversity.gains()
-        place = int(np.argmax(np.where(allowed, worth, -np.inf)))
-        too_many, alike = int((self._left & ~allowed)[:place].sum()), int(allowed[:place].sum())
+        if self._diversity is None:
+            place = int(allowed.argmax())
+        else:
+            inside = np.flatnonzero(allowed)
+            place = int(inside[(self._score[inside] + self._diversity.gains()[inside]).argmax()])
+        better, alike = np.count_nonzero(self._left[:place]), np.count_nonzero(allowed[:place])
+        too_many = better - alike
         reason = f"the best score left{gave_way}"
         if too_many:
             reason += f" within the caps ({too_many} better ones were one too many)"
