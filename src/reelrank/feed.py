@@ -19,6 +19,7 @@ from reelrank.features.reader import FeatureReader
 from reelrank.pipeline import runner
 from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.pipeline.stages import Placement, Query, Source
+from reelrank.ranking.answered import Answered
 from reelrank.ranking.exploration import Bars
 from reelrank.ranking.filters import BlockedFilter, RemovedFilter, RepeatedFilter, SeenFilter, ServedLatelyFilter, StaleFilter
 from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
@@ -132,6 +133,7 @@ class Feed:
         self._refreshables = refreshables
         self._models = models
         self.pages = PageCache(round(self._config.page_mib * (1 << 20)))
+        self._answered: Answered[Slate] = Answered()
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
         self._filters = [RemovedFilter(columns), SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
         self._preferences = [ServedLatelyFilter(), RepeatedFilter(columns)]  # as long as they leave a full slate
@@ -142,15 +144,18 @@ class Feed:
         self._shown = ShownScorer(reader, columns, co_watch, ranker)
 
     def recommend(self, request: FeedRequest, now: float) -> Slate:
-        """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
-        trace = RequestTrace()
+        """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served; of a request that is repeated the same one."""
         request_id = self.name_slate(request.user_id, now, request.asked_as)
-        rng = np.random.default_rng(seed_in(request_id) if request.asked_as and request.seed is None else request.seed)
-        with trace.stage("user"):
-            user = self._user(request.user_id, trace)
-        params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
-        query = Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context)
+        slate = self._answered.get(request_id) if request.asked_as else None
+        if slate is None:
+            slate = self._next(request_id, request, now)
+            if request.asked_as:
+                self._answered.keep(request_id, slate)
+        return slate
 
+    def _next(self, request_id: str, request: FeedRequest, now: float) -> Slate:
+        trace = RequestTrace()
+        query = self._query(request, now, trace, seed_in(request_id) if request.asked_as and request.seed is None else request.seed)
         page = self.pages.good(query, {model.name: model.version for model in self._models}) if request.seed is None else None
         left = None if page is None else self._left_of(page, query, trace)
         return self._slate(request_id, query, left or self._of_now(query, trace), trace)
@@ -165,6 +170,14 @@ class Feed:
         query = Query(user=page.user, now=now, count=request.count, params=page.params, rng=np.random.default_rng(request.seed), context=page.context)
         left = self._left_of(page, query, trace)
         return None if left is None else self._slate(self.name_slate(request.user_id, now, request.asked_as), query, left, trace)
+
+    def _query(self, request: FeedRequest, now: float, trace: RequestTrace, seed: int | None) -> Query:
+        with trace.stage("user"):
+            user = self._user(request.user_id, trace)
+        params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
+        return Query(
+            user=user, now=now, count=request.count, params=params, rng=np.random.default_rng(seed), context=request.context, named=bool(request.asked_as)
+        )
 
     def _of_now(self, query: Query, trace: RequestTrace) -> Page:
         """Everything that may be shown, ranked."""
@@ -229,6 +242,14 @@ class Feed:
                 one.refresh()
             except Exception:
                 logger.exception("%s could not be refreshed and keeps what it had", type(one).__name__)
+
+    def warm_up(self, now: float) -> None:
+        """Reads what there is and makes a slate that nobody sees: the first person who asks does not wait for what is done once."""
+        self._columns.refresh()
+        self.refresh()
+        trace = RequestTrace()
+        query = self._query(FeedRequest(user_id="warm-up"), now, trace, seed=0)
+        runner.select(query, self._selector, self._of_now(query, trace).candidates, trace)
 
     def flush(self) -> None:
         """Returns when every slate so far is in the log."""

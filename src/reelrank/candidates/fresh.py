@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelrank.candidates.rows import interleaved, unseen
 from reelrank.domain.arrays import Column, Rows
@@ -13,7 +14,7 @@ from reelrank.domain.user import no_rows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.rates import outcomes
 from reelrank.features.reader import FeatureReader
-from reelrank.features.windows import Counter, totals
+from reelrank.features.windows import COUNTERS, Counter, Windowed, totals
 from reelrank.pipeline.stages import Proposal, Query
 
 _POOL = 2_000  # newest videos that are looked at
@@ -25,6 +26,7 @@ _PRIOR = 20.0  # outcomes at the rate of all new videos that come before a video
 class _Pool:
     count: int  # videos in the catalogue when it was made
     rows: Rows  # (n,) newest first
+    counted: Windowed  # (n, COUNTERS)
     impressions: Column  # (n,) or outcomes, where more of these were told
     outcomes: Column  # (n,)
     rates: Column  # (n,) expected long views per outcome
@@ -40,26 +42,40 @@ class FreshSource:
         self._reader = reader
         self._clock = clock
         self._lock = threading.Lock()
-        self._pool = _Pool(0, no_rows(), np.empty(0), np.empty(0), np.empty(0))
+        self._pool = _pool_of(0, no_rows(), np.empty((0, COUNTERS), dtype=np.int64))
         self.refresh()
 
     def refresh(self) -> None:
-        """Looks for new videos, and at how often the ones known were shown."""
+        """Looks for new videos, and at how often the ones known were shown; a pass over all videos, so not for a request."""
         with self._lock:
             count = self._columns.count
-            uploaded_at = self._columns.uploaded_at[:count]
-            rows = np.flatnonzero((uploaded_at > self._clock.now() - _FRESH_FOR_S) & ~self._columns.removed[:count])
-            if len(rows) > _POOL:
-                rows = rows[np.argpartition(-uploaded_at[rows], _POOL)[:_POOL]]
-            rows = rows[np.lexsort((-rows, -uploaded_at[rows]))]
-            counted = totals(self._reader.video_counters(rows))
-            ended, long_views = outcomes(counted), counted[:, Counter.LONG_VIEWS]
-            everyones = (long_views.sum() + 0.5) / (ended.sum() + 1.0)
-            self._pool = _Pool(count, rows, np.maximum(counted[:, Counter.IMPRESSIONS], ended), ended, (long_views + _PRIOR * everyones) / (ended + _PRIOR))
+            rows = self._newest_of(np.flatnonzero(self._is_fresh(slice(0, count))))
+            self._pool = _pool_of(count, rows, totals(self._reader.video_counters(rows)))
+
+    def _take_in(self) -> None:
+        """Adds what was published since: nobody has seen it yet."""
+        with self._lock:
+            pool, count = self._pool, self._columns.count
+            new = pool.count + np.flatnonzero(self._is_fresh(slice(pool.count, count)))
+            rows = self._newest_of(np.concatenate([pool.rows, new]))
+            by_row = np.argsort(pool.rows)
+            old = rows < pool.count
+            counted = np.zeros((len(rows), COUNTERS), dtype=np.int64)
+            counted[old] = pool.counted[by_row[np.searchsorted(pool.rows, rows[old], sorter=by_row)]]
+            self._pool = _pool_of(count, rows, counted)
+
+    def _is_fresh(self, rows: slice) -> NDArray[np.bool_]:
+        return (self._columns.uploaded_at[rows] > self._clock.now() - _FRESH_FOR_S) & ~self._columns.removed[rows]
+
+    def _newest_of(self, rows: Rows) -> Rows:
+        uploaded_at = self._columns.uploaded_at
+        if len(rows) > _POOL:
+            rows = rows[np.argpartition(-uploaded_at[rows], _POOL)[:_POOL]]
+        return rows[np.lexsort((-rows, -uploaded_at[rows]))]
 
     def propose(self, query: Query, quota: int) -> Proposal:
         if self._pool.count != self._columns.count:
-            self.refresh()  # somebody has just published: the first request may show it
+            self._take_in()  # somebody has just published: the first request may show it
         pool = self._pool
         kept = ~self._columns.removed[pool.rows] & unseen(pool.rows, query.user.seen)
         rows, impressions, rates = pool.rows[kept], pool.impressions[kept], pool.rates[kept]
@@ -74,6 +90,13 @@ class FreshSource:
     def bars(self, params: FeedParams) -> tuple[float, ...]:
         """For each traffic pool the long view rate that a new video has to reach to enter it: a quantile of those that have had as much before."""
         return _bars(self._pool, params)
+
+
+def _pool_of(count: int, rows: Rows, counted: Windowed) -> _Pool:
+    ended, long_views = outcomes(counted), counted[:, Counter.LONG_VIEWS]
+    everyones = (long_views.sum() + 0.5) / (ended.sum() + 1.0)
+    rates = (long_views + _PRIOR * everyones) / (ended + _PRIOR)
+    return _Pool(count, rows, counted, np.maximum(counted[:, Counter.IMPRESSIONS], ended), ended, rates)
 
 
 def _bars(pool: _Pool, params: FeedParams) -> tuple[float, ...]:

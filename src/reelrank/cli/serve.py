@@ -23,5 +23,7 @@ def serve(at: str | None, config: Path | None) -> None:
     die_with_supervisor()
     with closing(open_reelrank(settings)) as system:
         services, serving = system.services, settings.serving
-        told = {"shutdown_s": serving.shutdown_s, "drain_s": serving.drain_s}
-        run(create_app(services), host, port, connections=services.connections, drain=services.drain, **told)
+        run(
+            create_app(services), host, port,
+            shutdown_s=serving.shutdown_s, connections=services.connections, drain_s=serving.drain_s, drain=services.drain,
+        )  # fmt: skip

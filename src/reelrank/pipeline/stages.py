@@ -25,6 +25,7 @@ class Query:
     params: FeedParams
     rng: np.random.Generator
     context: Context
+    named: bool = False  # by whoever asks: it may be asked again
 
 
 _NO_MODELS: Mapping[str, str] = MappingProxyType({})

@@ -48,6 +48,8 @@ def create_app(services: Services) -> Starlette:
     if services.last_runs is not None:
         services.metrics.follow_runs(services.last_runs)
     services.metrics.follow_pages(services.feed.pages)
+    if services.recall is not None:
+        services.metrics.follow_recall(services.recall)
     if services.hot_swap is not None:
         services.metrics.follow_rows(services.hot_swap)
     if services.histories is not None:
@@ -72,6 +74,10 @@ def create_app(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def beside_it(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            await asyncio.to_thread(services.feed.warm_up, services.clock.now())
+        except Exception:  # /-/ready says what is away, and the feed goes without it
+            logger.exception("the feed could not be warmed up")
         tasks = [
             asyncio.create_task(_keep_doing(services.columns.refresh, services.config.refresh_s)),
             asyncio.create_task(_keep_doing(services.feed.refresh, _FEED_REFRESH_S)),

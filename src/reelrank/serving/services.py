@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from reelrank.candidates.recall_watch import RecallWatch
 from reelrank.candidates.trending import TrendingBoard
 from reelrank.domain.clock import Clock
 from reelrank.events.collector import Collector
@@ -27,7 +28,7 @@ from reelrank.storage.last_runs import LastRuns
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.published import Published
 
-_ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
+ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
 ALWAYS_FEEDS = 2  # per thread
 
 
@@ -77,6 +78,7 @@ class Services:
     models: Sequence[Published[Any]] = ()  # that the feed works with
     train_status: Path | None = None  # the file in which the role train says what it is at
     last_runs: LastRuns | None = None  # what came of the last training of each model
+    recall: RecallWatch | None = None  # looks up what live searches find
     hot_swap: HotSwap[Any] | None = None  # keeps the ranker at what was learned a moment ago
     histories: KeptHistories | None = None  # that the ranker has encoded
     media_root: Path | None = None
@@ -102,7 +104,7 @@ class Services:
     def event_door(self) -> Door:
         """Bounds the batches that are under way."""
         config = self.config
-        return Door("events", config.max_pending_batches, config.max_wait_s, _ALWAYS_BATCHES, config.max_pending_bytes)
+        return Door("events", config.max_pending_batches, config.max_wait_s, ALWAYS_BATCHES, config.max_pending_bytes)
 
     @cached_property
     def feed_door(self) -> Door:
