@@ -54,13 +54,14 @@ def turned(params: FeedParams, name: str, settings: Sequence[float], kind: str =
 
 
 def points(params: FeedParams) -> list[Point]:
-    """What is measured on a log."""
+    """What is measured on a log, without exploration."""
+    certain = msgspec.structs.replace(params, exploration=0.0)
     return [
-        *turned(params, "diversity", STRENGTHS),
-        *turned(params, "diversity", STRENGTHS, "dpp"),
-        *turned(params, "cap_tag", (2, 3, 5, 8, 20)),
-        *turned(params, "novelty_weight", (0.0, 0.1, 0.2, 0.5)),
-        *turned(params, "freshness_weight", (0.0, 0.15, 0.5, 1.0)),
+        *turned(certain, "diversity", STRENGTHS),
+        *turned(certain, "diversity", STRENGTHS, "dpp"),
+        *turned(certain, "cap_tag", (2, 3, 5, 8, 20)),
+        *turned(certain, "novelty_weight", (0.0, 0.1, 0.2, 0.5)),
+        *turned(certain, "freshness_weight", (0.0, 0.15, 0.5, 1.0)),
     ]
 
 
@@ -85,12 +86,13 @@ def evaluate(
     that people tire of repetition is built into the simulation. Raises DataError for days that the log does not have.
     """
     params, size = FeedParams(), size or Visits()
+    with_and_without = turned(msgspec.structs.replace(params, exploration=0.0), "diversity", (0.0, params.diversity))
     simulated = [
         _told(point, visits(size, point.params, KINDS[point.kind], on_progress), lambda _: None) for point in visit_points(params)
     ]  # first, as it is the shorter wait for a mistake
     return {
         "kuairand": kuairand(folder, *days_before(test_from, test_until), points(params), on_progress),
-        "kuairand_test": kuairand(folder, test_from, test_until, turned(params, "diversity", (0.0, params.diversity)), on_progress),
+        "kuairand_test": kuairand(folder, test_from, test_until, with_and_without, on_progress),
         "simulation": {"people": size.people * len(size.seeds), "points": simulated},
     }
 
