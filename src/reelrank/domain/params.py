@@ -64,7 +64,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     # the slate
     cap_author: Annotated[int, Meta(ge=1)] = 2
     cap_sound: Annotated[int, Meta(ge=1)] = 2
-    cap_tag: Annotated[int, Meta(ge=1)] = 5
+    cap_tag: Annotated[int, Meta(ge=1)] = 8
     visit_cap_author: Annotated[int, Meta(ge=1)] = 4  # in all slates and watches of a visit; these give way first
     visit_cap_sound: Annotated[int, Meta(ge=1)] = 6
     visit_cap_tag: Annotated[int, Meta(ge=1)] = 20
