@@ -249,7 +249,7 @@ class Feed:
         self.refresh()
         trace = RequestTrace()
         query = self._query(FeedRequest(user_id="warm-up"), now, trace, seed=0)
-        runner.select(query, self._selector, self._of_now(query, trace).candidates, trace)
+        runner.select(query, self.selector, self._of_now(query, trace).candidates, trace)
 
     def flush(self) -> None:
         """Returns when every slate so far is in the log."""
