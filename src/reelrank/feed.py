@@ -20,12 +20,13 @@ from reelrank.pipeline import runner
 from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.pipeline.stages import Placement, Query, Source
 from reelrank.ranking.answered import Answered
+from reelrank.ranking.exploration import Bars
 from reelrank.ranking.filters import BlockedFilter, RemovedFilter, RepeatedFilter, SeenFilter, ServedLatelyFilter, StaleFilter
 from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
 from reelrank.ranking.page_cache import Page, PageCache
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
-from reelrank.ranking.selectors import CappedSelector
+from reelrank.ranking.selectors import SlateSelector
 from reelrank.ranking.served_log import ServedLog, new_request_id, seed_in
 from reelrank.ranking.shown import ShownScorer, as_scored
 from reelrank.storage.event_log import StorageError, partition_of
@@ -118,6 +119,7 @@ class Feed:
         config: FeedConfig | None = None,
         ranker: RankerScorer | None = None,
         refreshables: Sequence[Refreshable] = (),
+        new_videos: Bars | None = None,
         models: Sequence[Followed] = (),
     ) -> None:
         self.params = params or FeedParams()
@@ -138,7 +140,7 @@ class Feed:
         self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
         self._light_scorer, self._value_scorer = QualityTasteScorer(), ValueScorer()
         self._ranker = ranker
-        self._selector = CappedSelector(columns)
+        self.selector = SlateSelector(columns, new_videos)
         self._shown = ShownScorer(reader, columns, co_watch, ranker)
 
     def recommend(self, request: FeedRequest, now: float) -> Slate:
@@ -195,12 +197,13 @@ class Feed:
     def _slate(self, request_id: str, query: Query, page: Page, trace: RequestTrace) -> Slate:
         """Chooses and records; what is left waits for the next request."""
         user, candidates = query.user, page.candidates
-        placement = runner.select(query, self._selector, candidates, trace)
+        placement = runner.select(query, self.selector, candidates, trace)
         chosen = candidates.take(placement.places)
         if not trace.degraded or page.scored_at != query.now:
             left = np.ones(len(candidates), dtype=np.bool_)
             left[placement.places] = False
-            self.pages.keep(page._replace(candidates=candidates.keep(left)))
+            rest = candidates.keep(left)
+            self.pages.keep(page._replace(candidates=rest), spared=self.selector.explorable(query, rest, query.count))
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
         if len(chosen):
@@ -246,7 +249,7 @@ class Feed:
         self.refresh()
         trace = RequestTrace()
         query = self._query(FeedRequest(user_id="warm-up"), now, trace, seed=0)
-        runner.select(query, self._selector, self._of_now(query, trace).candidates, trace)
+        runner.select(query, self.selector, self._of_now(query, trace).candidates, trace)
 
     def flush(self) -> None:
         """Returns when every slate so far is in the log."""
@@ -269,7 +272,7 @@ class Feed:
         """The best by the light score, scored by the ranker where there is one; should it fail, the light score stands."""
         if self._ranker is None or not self._ranker.live:
             return candidates
-        candidates = runner.shorten(candidates, query.params.ranked, trace)
+        candidates = runner.shorten(candidates, query.params.ranked, trace, spared=self.selector.explorable(query, candidates, query.params.ranked // 8))
         return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)
 
     def _served(self, request_id: str, query: Query, page: Page, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:

@@ -258,6 +258,11 @@ class Reelrank:
         return [self.ranker, self.two_tower, self.graph, self.item_to_item, self.similar_users]
 
     @cached_property
+    def fresh(self) -> FreshSource:
+        """What is new in the catalogue, and how well it does."""
+        return FreshSource(self.columns, self.reader, self.clock)
+
+    @cached_property
     def feed(self) -> Feed:
         board = self.trending
         co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
@@ -266,7 +271,6 @@ class Reelrank:
         alike = SimilarContentSource(self.columns, self.eligible)
         ranker = RankerScorer(self.ranker, self.columns, self.histories)
         following = FollowingSource(self.columns)
-        fresh = FreshSource(self.columns, self.reader, self.clock)
         feed = Feed(
             self.reader,
             self.columns,
@@ -280,7 +284,7 @@ class Reelrank:
                 TrendingSource(board),
                 TrendingPlaceSource(board),
                 TrendingTagSource(board, self.columns),
-                fresh,
+                self.fresh,
             ],
             co_watch=co_watched,
             served_log=ServedLog(self.log),
@@ -289,8 +293,9 @@ class Reelrank:
             params=self.settings.params,
             config=self.settings.feed,
             ranker=ranker,
-            refreshables=[board, self.eligible, nearest, neighbours, alike, co_watched, similar, following, fresh, ranker],
+            refreshables=[board, self.eligible, nearest, neighbours, alike, co_watched, similar, following, self.fresh, ranker],
             models=self.models,
+            new_videos=self.fresh,
         )
         self._open.callback(feed.close)
         return feed

@@ -2,6 +2,7 @@
 
 from candidates.small_app import DAY, HOUR, SmallApp
 from reelrank.candidates.fresh import FreshSource
+from reelrank.domain.params import FeedParams
 
 
 def test_the_newest_comes_first_and_what_nobody_saw_second(app: SmallApp) -> None:
@@ -58,3 +59,17 @@ def test_what_is_taken_in_between_two_refreshes_is_what_a_refresh_finds(app: Sma
     taken_in = app.proposed(source, "me")
     source.refresh()
     assert app.proposed(source, "me") == taken_in == ["now", "late", "second", "first"]
+
+
+def test_after_its_first_impressions_a_video_is_proposed_as_long_as_it_beats_its_peers(app: SmallApp) -> None:
+    app.publish("good", "bad", age_s=9 * HOUR)
+    app.publish(*[f"newer {number}" for number in range(6)], age_s=HOUR)
+    for person in range(60):
+        app.watches(f"person {person}", "good")
+        app.skips(f"person {person}", "bad")
+    source = FreshSource(app.columns, app.reader, app.clock)
+    proposed = app.proposed(source, "me", quota=6)
+    assert "good" in proposed and "bad" not in proposed
+    first, second = source.bars(FeedParams())
+    assert 0.4 < first < 0.6  # half-way between one and nothing
+    assert second == 0.0  # nobody has had as many

@@ -138,7 +138,7 @@ def test_only_the_best_by_the_light_score_go_to_the_ranker(app: SmallApp) -> Non
     publish(app)
     app.system.feed.params = FeedParams(ranked=12)
     slate, served = slate_of(app)
-    assert slate.stages["shorten"]["out"] == slate.stages["select capped"]["in"] == 12
+    assert slate.stages["shorten"]["out"] == slate.stages["select slate"]["in"] == 12
     assert len(served.videos) == 10
 
 

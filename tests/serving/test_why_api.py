@@ -33,7 +33,7 @@ def test_every_place_of_a_slate_is_explained(service: Service) -> None:
         assert (told["score"], told["sources"], told["reason"]) == (shown["score"], shown["sources"], shown["reason"])
         assert list(told["features"]) == [feature.name for feature in FEATURES]
         assert told["predictions"]
-        assert set(told["parts"]) == {"expected", "fresh", "popular", "taste", "co_watched"}
+        assert set(told["parts"]) == {"expected", "fresh", "popular", "taste", "new_to_them", "co_watched"}
         assert sum(told["parts"].values()) == pytest.approx(told["score"], abs=1e-4)
         assert 0 < told["propensity"] <= 1
 

@@ -23,6 +23,7 @@ GIVE_UP_S = 5.0
 _PAST_EVENTS = 8_000
 _WATCHED = 15  # videos in the past of each twin
 _TOP = 4  # what stands among the first so many has little way to go
+_NO_CAP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ def measure(trials: int = 200, videos: int = 300, users: int = 400, seed: int = 
     rng = np.random.default_rng(seed)
     now = time.time()
     world = World.from_seed(seed, videos=videos, users=users, authors=max(2, videos // 5), now=now)
-    # what was served a moment ago may be served again: then a feed is a function of what its user did, and twins compare
-    settings = Settings(params=FeedParams(served_again_after_s=0.0))
+    # what was served a moment ago may be served again, and is one of no number: then a feed is a function of what its user did, and twins compare
+    settings = Settings(params=FeedParams(served_again_after_s=0.0, visit_cap_author=_NO_CAP, visit_cap_sound=_NO_CAP, visit_cap_tag=_NO_CAP))
     with scratch_system(settings) as system:
         system.publish(list(world.videos))
         past = past_events(world, rng, now, events=_PAST_EVENTS, days=1.0)

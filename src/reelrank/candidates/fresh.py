@@ -1,4 +1,4 @@
-"""Fresh: videos uploaded lately, the newest and those that the fewest people have had on their screen."""
+"""Fresh: videos uploaded lately: the newest, those that the fewest people have had on their screen, and those that have earned more."""
 
 import threading
 from dataclasses import dataclass
@@ -7,27 +7,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.candidates.rows import interleaved, unseen
-from reelrank.domain.arrays import Rows
+from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.clock import Clock
+from reelrank.domain.params import FeedParams
 from reelrank.domain.user import no_rows
 from reelrank.features.columns import VideoColumns
+from reelrank.features.rates import outcomes
 from reelrank.features.reader import FeatureReader
-from reelrank.features.windows import Counter, totals
+from reelrank.features.windows import COUNTERS, Counter, Windowed, totals
 from reelrank.pipeline.stages import Proposal, Query
 
 _POOL = 2_000  # newest videos that are looked at
 _FRESH_FOR_S = 30 * 86_400.0
+_PRIOR = 20.0  # outcomes at the rate of all new videos that come before a video's own
 
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
     count: int  # videos in the catalogue when it was made
     rows: Rows  # (n,) newest first
-    impressions: NDArray[np.int64]  # (n,)
+    counted: Windowed  # (n, COUNTERS)
+    impressions: Column  # (n,) or outcomes, where more of these were told
+    outcomes: Column  # (n,)
+    rates: Column  # (n,) expected long views per outcome
 
 
 class FreshSource:
-    """Half of what it proposes is the newest; the other half lacks its first impressions, in another order for each query."""
+    """Proposes in turn the newest, what lacks its first impressions, in another order for each query, and what has had these and earned more."""
 
     name = "fresh"
 
@@ -36,7 +42,7 @@ class FreshSource:
         self._reader = reader
         self._clock = clock
         self._lock = threading.Lock()
-        self._pool = _Pool(0, no_rows(), no_rows())
+        self._pool = _pool_of(0, no_rows(), np.empty((0, COUNTERS), dtype=np.int64))
         self.refresh()
 
     def refresh(self) -> None:
@@ -44,7 +50,7 @@ class FreshSource:
         with self._lock:
             count = self._columns.count
             rows = self._newest_of(np.flatnonzero(self._is_fresh(slice(0, count))))
-            self._pool = _Pool(count, rows, totals(self._reader.video_counters(rows))[:, Counter.IMPRESSIONS])
+            self._pool = _pool_of(count, rows, totals(self._reader.video_counters(rows)))
 
     def _take_in(self) -> None:
         """Adds what was published since: nobody has seen it yet."""
@@ -54,9 +60,9 @@ class FreshSource:
             rows = self._newest_of(np.concatenate([pool.rows, new]))
             by_row = np.argsort(pool.rows)
             old = rows < pool.count
-            impressions = np.zeros(len(rows), dtype=np.int64)
-            impressions[old] = pool.impressions[by_row[np.searchsorted(pool.rows, rows[old], sorter=by_row)]]
-            self._pool = _Pool(count, rows, impressions)
+            counted = np.zeros((len(rows), COUNTERS), dtype=np.int64)
+            counted[old] = pool.counted[by_row[np.searchsorted(pool.rows, rows[old], sorter=by_row)]]
+            self._pool = _pool_of(count, rows, counted)
 
     def _is_fresh(self, rows: slice) -> NDArray[np.bool_]:
         return (self._columns.uploaded_at[rows] > self._clock.now() - _FRESH_FOR_S) & ~self._columns.removed[rows]
@@ -72,8 +78,27 @@ class FreshSource:
             self._take_in()  # somebody has just published: the first request may show it
         pool = self._pool
         kept = ~self._columns.removed[pool.rows] & unseen(pool.rows, query.user.seen)
-        rows, impressions = pool.rows[kept], pool.impressions[kept]
+        rows, impressions, rates = pool.rows[kept], pool.impressions[kept], pool.rates[kept]
         unknown = np.flatnonzero(impressions < query.params.exploration_impressions)
         chance = query.rng.random(len(unknown))  # among equals, so that not everybody is shown the same one
         waiting = rows[unknown[np.lexsort((chance, impressions[unknown]))[:quota]]]
-        return Proposal(interleaved([rows[:quota], waiting])[:quota])
+        tier = np.searchsorted(query.params.exploration_edges, impressions, side="right") - 1  # -1 for those that wait
+        earned = np.flatnonzero((tier >= 0) & (rates >= np.array([*_bars(pool, query.params), np.inf])[tier]))
+        promoted = rows[earned[np.argsort(-rates[earned], kind="stable")[:quota]]]
+        return Proposal(interleaved([rows[:quota], waiting, promoted])[:quota])
+
+    def bars(self, params: FeedParams) -> tuple[float, ...]:
+        """For each traffic pool the long view rate that a new video has to reach to enter it: a quantile of those that have had as much before."""
+        return _bars(self._pool, params)
+
+
+def _pool_of(count: int, rows: Rows, counted: Windowed) -> _Pool:
+    ended, long_views = outcomes(counted), counted[:, Counter.LONG_VIEWS]
+    everyones = (long_views.sum() + 0.5) / (ended.sum() + 1.0)
+    rates = (long_views + _PRIOR * everyones) / (ended + _PRIOR)
+    return _Pool(count, rows, counted, np.maximum(counted[:, Counter.IMPRESSIONS], ended), ended, rates)
+
+
+def _bars(pool: _Pool, params: FeedParams) -> tuple[float, ...]:
+    peers = [pool.rates[pool.outcomes >= edge] for edge in params.exploration_edges[:-1]]
+    return tuple(float(np.quantile(rates, params.exploration_promotion)) if len(rates) else 0.0 for rates in peers)

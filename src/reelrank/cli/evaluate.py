@@ -89,6 +89,23 @@ def feed(data: Path | None, test_from: datetime, test_until: datetime, as_json: 
 
 @evaluate.command
 @data_option("The folder of KuaiRand-Pure")
+@days_options
+@click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Draw the curves into this folder, as SVG.")
+@json_option
+def slates(data: Path | None, test_from: datetime, test_until: datetime, pictures: Path | None, as_json: bool) -> None:
+    """Diversity, novelty, coverage and watch time over the slate's params, on KuaiRand's days before the test days and in simulated visits."""
+    from reelrank.studies import slates as study
+    from reelrank.studies.slate_plots import draw
+
+    with TerminalProgress().task("slates", 0) as on_progress:
+        numbers = study.evaluate(_at(data, "kuairand-pure"), _number(test_from), _number(test_until), on_progress)
+    if pictures is not None:
+        draw(numbers, pictures)
+    tell("Slates over their params", numbers, as_json)
+
+
+@evaluate.command
+@data_option("The folder of KuaiRand-Pure")
 @cache_option
 @json_option
 def streaming(data: Path | None, cache: Path | None, as_json: bool) -> None:

@@ -50,6 +50,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     popularity_weight: Weight = 0.5  # lift per unit of log1p(watches and skips of the last day)
     co_watch_weight: Weight = 3.5  # lift per unit of co_watch
     taste_lift: Weight = 0.5  # lift per unit of taste_tag and of taste_author, whoever ranks: what was liked just now shows in the next slate
+    novelty_weight: Weight = 0.0  # lift for an author, and half of it for tags, that this user has not met
     taste_half_life_s: Annotated[float, Meta(gt=0)] = 7 * 86_400.0
     # filters
     stale_after_s: Annotated[float, Meta(gt=0)] = 365 * 86_400.0
@@ -63,9 +64,21 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     # the slate
     cap_author: Annotated[int, Meta(ge=1)] = 2
     cap_sound: Annotated[int, Meta(ge=1)] = 2
-    cap_tag: Annotated[int, Meta(ge=1)] = 5
+    cap_tag: Annotated[int, Meta(ge=1)] = 8
+    visit_cap_author: Annotated[int, Meta(ge=1)] = 4  # in all slates and watches of a visit; these give way first
+    visit_cap_sound: Annotated[int, Meta(ge=1)] = 6
+    visit_cap_tag: Annotated[int, Meta(ge=1)] = 20
+    diversity: Annotated[float, Meta(ge=0, le=100)] = 1.0  # what the copy of a video above loses of its score; 0 = by score alone
     exploration: Share = 0.1  # share of places given to videos that nobody knows yet
-    exploration_impressions: Annotated[int, Meta(ge=1)] = 50  # a video with fewer is still unknown
+    exploration_impressions: Annotated[int, Meta(ge=1)] = 50  # so many every new video is given
+    exploration_first: Share = 0.5  # of the explored places, those that go evenly to videos that still wait for these
+    exploration_tiers: tuple[Annotated[int, Meta(ge=1)], ...] = (200, 1_000)  # the traffic pools after these: how far each reaches
+    exploration_promotion: Share = 0.5  # quantile of its peers' long view rates that a video has to reach for the next pool
+
+    @property
+    def exploration_edges(self) -> tuple[int, ...]:
+        """The impressions from which each traffic pool reaches to the next; beyond the last one a video is not new any more."""
+        return (self.exploration_impressions, *sorted(tier for tier in self.exploration_tiers if tier > self.exploration_impressions))
 
 
 def fingerprint(params: FeedParams) -> str:

@@ -24,7 +24,7 @@ from reelrank.features.velocity import now_and_lately, ratio
 from reelrank.features.windows import Counter, Windowed
 
 # how many outcomes a prior is worth
-_PRIOR_APP, _PRIOR_AUTHOR, _PRIOR_LATELY, _PRIOR_USER, _PRIOR_GUESS, _PRIOR_PLACE, _PRIOR_WATCHES = 20.0, 15.0, 10.0, 8.0, 100.0, 10.0, 5.0
+_PRIOR_APP, PRIOR_AUTHOR, _PRIOR_LATELY, _PRIOR_USER, _PRIOR_GUESS, _PRIOR_PLACE, _PRIOR_WATCHES = 20.0, 15.0, 10.0, 8.0, 100.0, 10.0, 5.0
 _GUESS = np.array([[0.5, 0.3, 0.02, 0.25]])  # before the first event
 
 
@@ -51,7 +51,7 @@ def encode(reading: Reading, columns: VideoColumns, contexts: Sequence[Context],
 
     totals, hour, day = reading.video.totals, reading.video.hour, reading.video.day
     author = smoothed(reading.author.totals, app, _PRIOR_APP)
-    video = smoothed(totals, author, _PRIOR_AUTHOR)
+    video = smoothed(totals, author, PRIOR_AUTHOR)
     put("video_outcomes", np.log1p(outcomes(totals)))
     put("video_click_rate", video[:, CLICK])
     put("video_long_view_rate", video[:, LONG_VIEW])

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelrank.domain.candidate import Candidates
 from reelrank.pipeline.request_trace import RequestTrace
@@ -115,14 +116,15 @@ def rescore(query: Query, scorers: Sequence[Scorer], candidates: Candidates, tra
     return rescored
 
 
-def shorten(candidates: Candidates, at_most: int, trace: RequestTrace) -> Candidates:
-    """The `at_most` candidates with the highest scores so far, in the order they came in."""
+def shorten(candidates: Candidates, at_most: int, trace: RequestTrace, spared: NDArray[np.bool_] | None = None) -> Candidates:
+    """The `at_most` candidates with the highest scores so far, in the order they came in; those `spared` (n,) come before all others."""
     if len(candidates) <= at_most:
         return candidates
     with trace.stage("shorten") as figures:
         figures["in"], figures["out"] = len(candidates), at_most
         assert candidates.score is not None, "only what was scored can be shortened"
-        return candidates.take(np.sort(np.argsort(-candidates.score, kind="stable")[:at_most]))
+        first = np.zeros(len(candidates), dtype=np.bool_) if spared is None else spared
+        return candidates.take(np.sort(np.lexsort((-candidates.score, ~first))[:at_most]))
 
 
 def select(query: Query, selector: Selector, candidates: Candidates, trace: RequestTrace) -> Placement:

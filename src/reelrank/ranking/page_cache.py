@@ -48,13 +48,14 @@ class PageCache:
         """What the pages take."""
         return self._bytes
 
-    def keep(self, page: Page) -> None:
-        """The best of what was ranked for a user, in place of what there was."""
+    def keep(self, page: Page, spared: NDArray[np.bool_] | None = None) -> None:
+        """The best of what was ranked for a user, in place of what there was; those `spared` (n,) come before all others."""
         candidates, user_id = page.candidates, page.user.user_id
         assert candidates.score is not None
         if self._most_bytes == 0 or page.params.page_max_age_s == 0:
             return
-        best = candidates.take(np.argsort(-candidates.score, kind="stable")[:_KEPT])
+        first = np.zeros(len(candidates), dtype=np.bool_) if spared is None else spared
+        best = candidates.take(np.lexsort((-candidates.score, ~first))[:_KEPT])
         size = _bytes_of(best)
         with self._lock:
             self._forget(user_id)

@@ -73,12 +73,18 @@ def parts(heads: dict[str, Column], features: Features, params: FeedParams) -> d
         "fresh": params.freshness_weight * 0.5 ** (age_s / params.freshness_half_life_s),  # uploaded just now
         "popular": params.popularity_weight * _column(features, "video_outcomes_1d"),  # watched by many these days
         "taste": params.taste_lift * (_column(features, "taste_tag") + _column(features, "taste_author")),  # of a kind this user likes
+        "new_to_them": params.novelty_weight * (_unmet(features, "taste_author") + 0.5 * _unmet(features, "taste_tag")),  # an author, tags they have not met
         "co_watched": params.co_watch_weight * _column(features, "co_watch"),  # watched by those who watch what this user watches
     }
 
 
 def _column(features: Features, name: str) -> Column:
     return features[:, COLUMN[name]].astype(np.float64)
+
+
+def _unmet(features: Features, taste: str) -> Column:
+    """1 where nothing at all is known of this taste, else 0: evidence moves it away from 0, and be it a little."""
+    return (features[:, COLUMN[taste]] == 0).astype(np.float64)
 
 
 def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ const PARTS = {
   co_watched: "Watched after what you watched",
   popular: "Watched by many these days",
   fresh: "It is new",
+  new_to_them: "An author or tags you have not met",
 };
 const NEVER = new Set(["idle", "since_served", "local_hour"]); // -1 where nobody knows
 const WHEN = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
