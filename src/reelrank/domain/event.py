@@ -3,12 +3,12 @@
 No struct here can be part of a cycle, so the garbage collector need not look at them (`gc=False`): there are millions.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from reelrank.domain.video import Id, Seconds, UtcSeconds, Video
+from reelrank.domain.video import REGION, Id, Language, Region, Seconds, Tag, UtcSeconds, Video
 
 # A watch counts as long once it reaches this, or the video's end if that comes first (KuaiRand's definition).
 LONG_VIEW_S = 18.0
@@ -26,6 +26,7 @@ class Context(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     local_hour: Annotated[int, Meta(ge=0, le=23)] | None = None
     local_weekday: Annotated[int, Meta(ge=0, le=6)] | None = None  # 0 Monday to 6 Sunday, where the user is
     surface: Annotated[str, Meta(max_length=32)] = "for_you"
+    region: Annotated[str, Meta(pattern=f"^({REGION})?$")] = ""  # where the user is by law, where that is not what their profile says
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -63,6 +64,7 @@ class ServedVideo(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     features: tuple[float, ...] = ()  # in the order of features.definitions.FEATURES
     propensity: Annotated[float, Meta(gt=0, le=1)] | None = None  # None = unknown
     reason: str = ""  # what the selector did with this place
+    lifts: dict[str, float] = {}  # what the score was lifted by that neither predictions nor features tell: wishes of the user, business rules
 
 
 class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
@@ -76,6 +78,7 @@ class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
     variant: str = ""  # of the experiment, if the user is in one
     models: dict[str, str] = {}  # artifact that took part -> its version
+    personalized: bool = True  # False: nothing of the user was looked at but what they must or want not to be shown
 
 
 class Impression(_VideoEvent, tag="impression", frozen=True, gc=False, kw_only=True):
@@ -151,6 +154,39 @@ class History(_UserEvent, tag="history", frozen=True, gc=False, kw_only=True):
     liked: Annotated[tuple[Id, ...], Meta(max_length=1_000)] = ()
 
 
+class Block(_UserEvent, tag="block", frozen=True, gc=False, kw_only=True):
+    """The user wants nothing more by an author, to a sound, or with a word in its caption or tags; `name` says which."""
+
+    what: Literal["author", "sound", "word"]
+    name: Id
+
+
+class Unblock(_UserEvent, tag="unblock", frozen=True, gc=False, kw_only=True):
+    """A block was taken back."""
+
+    what: Literal["author", "sound", "word"]
+    name: Id
+
+
+class Topic(_UserEvent, tag="topic", frozen=True, gc=False, kw_only=True):
+    """The user wants more or less under a tag than their watches say, or as much as these say again."""
+
+    topic: Tag
+    wish: Literal["more", "less", "usual"]
+
+
+class Reset(_UserEvent, tag="reset", frozen=True, gc=False, kw_only=True):
+    """The feed begins anew: what was watched and done until then says nothing of this user's taste any more. What was seen stays seen."""
+
+
+class Profile(_UserEvent, tag="profile", frozen=True, gc=False, kw_only=True):
+    """What the app knows of a user that decides what they may be shown. The newest one holds, whole: what it leaves out is unknown."""
+
+    age: Annotated[int, Meta(ge=0, le=150)] | None = None
+    region: Region | None = None  # where they live, or are
+    languages: Annotated[tuple[Language, ...], Meta(max_length=16)] = ()  # that they understand; none = any
+
+
 class VideoPublished(_Event, tag="video_published", frozen=True, gc=False, kw_only=True):
     """A video can be served from now on."""
 
@@ -173,7 +209,7 @@ class VideoRemoved(_Event, tag="video_removed", frozen=True, gc=False, kw_only=T
 
 Event = (
     Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow
-    | History | VideoPublished | VideoRemoved
+    | History | Block | Unblock | Topic | Reset | Profile | VideoPublished | VideoRemoved
 )  # fmt: skip
 
 

@@ -1,18 +1,27 @@
 """VideoColumns: the catalogue in memory, one array per field, by dense video row."""
 
+import hashlib
 import math
 import threading
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.eligibility import normal_language, normal_region
 from reelrank.domain.event import Context
 from reelrank.domain.video import MAX_TAGS, Video
+from reelrank.domain.words import WORDS_WIDE, signature, texts_of
 from reelrank.storage.catalog import Catalog, CatalogRow
 
 MAX_PLACES = 10_000  # clients name places: what they make up must not fill the stores
 MAX_SURFACES = 254  # clients name these, too; a watch keeps its surface in one byte
+
+_COLUMNS = (
+    "author_row", "sound_row", "place_row", "tag_rows", "duration_s", "length_class", "uploaded_at", "height", "bitrate_kbps", "removed",
+    "min_age", "language_key", "region_key", "word_bits",
+)  # fmt: skip
 
 Ints = NDArray[np.int64]
 
@@ -36,6 +45,9 @@ class VideoColumns:
         self.surfaces: dict[str, int] = {}  # surface -> its number, 1 to MAX_SURFACES; 0 stands for every other one
         self.tags: dict[int, str] = {}  # tag row -> its name
         self.sounds: dict[int, str] = {}
+        self.tag_named: dict[str, int] = {}
+        self.sound_named: dict[str, int] = {}
+        self.regions: dict[int, tuple[frozenset[str], frozenset[str]]] = {0: (frozenset(), frozenset())}  # region key -> where alone, and where not
         self.author_row: Ints = np.empty(0, dtype=np.int64)
         self.sound_row: Ints = np.empty(0, dtype=np.int64)
         self.place_row: Ints = np.empty(0, dtype=np.int64)
@@ -46,6 +58,10 @@ class VideoColumns:
         self.height: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the best rendition in pixels, 0 without files
         self.bitrate_kbps: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the same
         self.removed: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
+        self.min_age: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+        self.language_key: Ints = np.empty(0, dtype=np.int64)  # as of `language_key`
+        self.region_key: Ints = np.empty(0, dtype=np.int64)  # which of `regions` holds
+        self.word_bits: NDArray[np.uint64] = np.empty((0, WORDS_WIDE), dtype=np.uint64)  # domain.words.signature of caption and tags
         self.refresh()
         self.name_surfaces((Context().surface,))  # a feed is mostly asked for there: no process must find out that it has a number only later
 
@@ -106,20 +122,41 @@ class VideoColumns:
         best = video.rendition_for(None)
         self.height[at], self.bitrate_kbps[at] = (0, 0) if best is None else (best.height, best.bitrate_kbps)
         self.removed[at] = row.removed
-        self.tags.update(zip(row.tag_rows, dict.fromkeys(video.tags), strict=True))  # a tag given twice has one row
+        self.min_age[at] = video.min_age
+        self.language_key[at] = language_key(video.language)
+        self.region_key[at] = self._region_key(video)
+        self.word_bits[at] = signature(texts_of(video))
+        named = dict(zip(dict.fromkeys(video.tags), row.tag_rows, strict=True))  # a tag given twice has one row
+        self.tags.update(zip(named.values(), named, strict=True))
+        self.tag_named.update(named)
         if row.sound_row >= 0:
             self.sounds[row.sound_row] = video.sound_id
+            self.sound_named[video.sound_id] = row.sound_row
         self.authors[video.author_id] = row.author_row
         self.rows[video.video_id] = at  # last: from here on others find it
+
+    def _region_key(self, video: Video) -> int:
+        if not video.regions and not video.not_in:
+            return 0
+        lists = tuple(frozenset(map(normal_region, regions)) for regions in (video.regions, video.not_in))
+        named = "|".join(",".join(sorted(regions)) for regions in lists)
+        key = int.from_bytes(hashlib.blake2b(named.encode(), digest_size=7).digest(), "big")
+        self.regions[key] = lists[0], lists[1]
+        return key
 
     def _grow(self, wanted: int) -> None:
         room = len(self.author_row)
         if wanted <= room:
             return
         more = max(wanted, 2 * room) - room
-        for name in ("author_row", "sound_row", "place_row", "tag_rows", "duration_s", "length_class", "uploaded_at", "height", "bitrate_kbps", "removed"):
+        for name in _COLUMNS:
             column = getattr(self, name)
             setattr(self, name, np.concatenate([column, np.zeros((more, *column.shape[1:]), dtype=column.dtype)]))
+
+
+def language_key(language: str) -> int:
+    """A language as a number, 0 for none: videos are told apart by it without a table that everybody had to share."""
+    return zlib.crc32(normal_language(language).encode()) if language else 0
 
 
 def length_class(duration_s: float) -> int:

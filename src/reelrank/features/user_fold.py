@@ -9,29 +9,14 @@ import msgspec
 from msgspec import Meta
 
 from reelrank.domain.event import (
-    Comment,
-    Context,
-    Event,
-    Follow,
-    Hide,
-    History,
-    Impression,
-    Like,
-    Report,
-    Share,
-    Skip,
-    Unfollow,
-    Unlike,
-    VideoPublished,
-    VideoRemoved,
-    Watch,
-    is_completion,
-    is_long_view,
+    Block, Comment, Context, Event, Follow, Hide, History, Impression, Like, Profile, Report, Reset, Share, Skip, Topic, Unblock, Unfollow,
+    Unlike, VideoPublished, VideoRemoved, Watch, is_completion, is_long_view,
 )  # fmt: skip
-from reelrank.domain.user import Signal
+from reelrank.domain.user import Signal, Wish
 from reelrank.domain.video import UtcSeconds
 from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
+from reelrank.features.controls import bounds_entry
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
 from reelrank.features.signals import BlockBuilder, Increments, encode_block
 from reelrank.features.user_changes import UserChanges
@@ -63,7 +48,10 @@ class _Served(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="serv
 
 
 class _Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    event: _Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow | History | VideoPublished | VideoRemoved
+    event: (
+        _Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow | History
+        | Block | Unblock | Topic | Reset | Profile | VideoPublished | VideoRemoved
+    )  # fmt: skip
     received_at: UtcSeconds
     occurred_at: UtcSeconds
 
@@ -281,7 +269,7 @@ class _Batch:
         increments = ((Counter.FOLLOWS, 1 if on else -1),)
         changes = self._changes(event, occurred_at)
         changes.authors.append(sequences.signal_entry(occurred_at, Signal.FOLLOW, author, on))
-        changes.counts += increments
+        changes.counts.append((occurred_at, increments))
         self.signals.author(self._offset, occurred_at, author, increments)
 
     def history(self, event: History, occurred_at: float) -> None:
@@ -292,15 +280,35 @@ class _Batch:
         liked = [self._row(video_id) for video_id in event.liked]
         changes = self._changes(event, occurred_at)
         changes.seen += watched
-        changes.base = (changes.base[0] + len(watched), changes.base[1] + len(long_viewed.intersection(watched)))
+        changes.base.append((occurred_at, len(watched), len(long_viewed.intersection(watched))))
         for place, row in enumerate(watched):
             at = occurred_at - (len(watched) - place) / 1000  # keeps the order; marked as no real time
             long_view = row in long_viewed
             changes.watches.append(sequences.watch_entry(at, row, None, 0, skipped=not long_view, long_view=long_view, timed=False))
-            self._count(event, changes, row, 0.0, _BASE_LONG_VIEW if long_view else _BASE_SKIP)
+            self._count(event, changes, row, occurred_at, _BASE_LONG_VIEW if long_view else _BASE_SKIP, counted_at=0.0)
         for place, row in enumerate(liked):
             changes.signals.append(sequences.signal_entry(occurred_at - (len(liked) - place) / 1000, Signal.LIKE, row, on=True))
-            self._count(event, changes, row, 0.0, _BASE_LIKE)
+            self._count(event, changes, row, occurred_at, _BASE_LIKE, counted_at=0.0)
+
+    def block(self, event: Block | Unblock, occurred_at: float) -> None:
+        on, changes = isinstance(event, Block), self._changes(event, occurred_at)
+        if event.what == "author":
+            changes.authors.append(sequences.signal_entry(occurred_at, Signal.BLOCK, self._author_row(event.name), on))
+        else:
+            kind = Wish.WORD if event.what == "word" else Wish.SOUND
+            changes.wishes.append((sequences.milliseconds(occurred_at), kind, event.name, int(on)))
+
+    def topic(self, event: Topic, occurred_at: float) -> None:
+        amount = {"more": 1, "less": -1, "usual": 0}[event.wish]
+        self._changes(event, occurred_at).wishes.append((sequences.milliseconds(occurred_at), Wish.TOPIC, event.topic, amount))
+
+    def reset(self, event: Reset, occurred_at: float) -> None:
+        changes = self._changes(event, occurred_at)
+        changes.reset_ms = max(changes.reset_ms, sequences.milliseconds(occurred_at))
+
+    def profile(self, event: Profile, occurred_at: float) -> None:
+        changes = self._changes(event, occurred_at)
+        changes.bounds = max(changes.bounds, bounds_entry(sequences.milliseconds(occurred_at), event))
 
     def _changes(self, event: Any, occurred_at: float) -> UserChanges:
         changes = self._users[event.user_id]
@@ -311,10 +319,14 @@ class _Batch:
                 changes.place = place
         return changes
 
-    def _count(self, event: Any, changes: UserChanges, row: int, occurred_at: float, increments: Increments, surface: int = 0) -> None:
+    def _count(
+        self, event: Any, changes: UserChanges, row: int, occurred_at: float, increments: Increments, surface: int = 0, counted_at: float | None = None
+    ) -> None:
+        """Counts for the user and the video; for that one at `counted_at`, if that is another moment."""
         context = event.context
-        changes.counts += increments
-        self.signals.video(self._offset, occurred_at, row, -1 if context is None else self._columns.places.get(context.place, -1), increments, surface)
+        changes.counts.append((occurred_at, increments))
+        place = -1 if context is None else self._columns.places.get(context.place, -1)
+        self.signals.video(self._offset, occurred_at if counted_at is None else counted_at, row, place, increments, surface)
 
     def _surface(self, event: Any) -> int:
         return 0 if event.context is None else self._columns.surfaces.get(event.context.surface, 0)
@@ -374,4 +386,9 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     Follow: _Batch.follow,
     Unfollow: _Batch.follow,
     History: _Batch.history,
+    Block: _Batch.block,
+    Unblock: _Batch.block,
+    Topic: _Batch.topic,
+    Reset: _Batch.reset,
+    Profile: _Batch.profile,
 }

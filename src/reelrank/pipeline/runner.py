@@ -6,6 +6,7 @@ from concurrent.futures import Executor, Future, wait
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelrank.domain.candidate import Candidates
 from reelrank.pipeline.request_trace import RequestTrace
@@ -42,11 +43,13 @@ def remove(query: Query, filters: Sequence[Filter], candidates: Candidates, trac
         with trace.stage(f"filter {one.name}") as figures:
             figures["in"] = len(candidates)
             if len(candidates):
-                kept = one.judge(query, candidates).kept
-                if kept.sum() < at_least:
+                verdict = one.judge(query, candidates)
+                left = int(np.count_nonzero(verdict.kept))
+                if left < at_least:
                     figures["gave_way"] = 1
-                elif not kept.all():
-                    candidates = candidates.keep(kept)
+                elif left < len(candidates):
+                    figures |= {f"removed: {why}": count for why, count in (verdict.removed or {verdict.reason: len(candidates) - left}).items()}
+                    candidates = candidates.keep(verdict.kept)
             figures["out"] = len(candidates)
     return candidates
 
@@ -78,14 +81,15 @@ def rescore(query: Query, scorers: Sequence[Scorer], candidates: Candidates, tra
     return rescored
 
 
-def shorten(candidates: Candidates, at_most: int, trace: RequestTrace) -> Candidates:
-    """The `at_most` candidates with the highest scores so far, in the order they came in."""
+def shorten(candidates: Candidates, at_most: int, trace: RequestTrace, wanted: NDArray[np.bool_] | None = None) -> Candidates:
+    """The `at_most` candidates with the highest scores so far, in the order they came in; those that are `wanted` (n,) before all others."""
     if len(candidates) <= at_most:
         return candidates
     with trace.stage("shorten") as figures:
         figures["in"], figures["out"] = len(candidates), at_most
         assert candidates.score is not None, "only what was scored can be shortened"
-        return candidates.take(np.sort(np.argsort(-candidates.score, kind="stable")[:at_most]))
+        ranked = np.argsort(-candidates.score, kind="stable") if wanted is None else np.lexsort((-candidates.score, ~wanted))
+        return candidates.take(np.sort(ranked[:at_most]))
 
 
 def select(query: Query, selector: Selector, candidates: Candidates, trace: RequestTrace) -> Placement:
