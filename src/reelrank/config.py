@@ -34,6 +34,7 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     online_store: str = "file:online"
     redis_prefix: str = "reelrank"  # the beginning of all keys, when the online store is Redis
     counters: str = "counters"  # a folder: every machine that serves keeps its own
+    columns: str = "columns"  # a folder: what all processes of a machine share of the catalogue
     catalog: str = "file:catalog.sqlite"
     artifacts: str = "file:artifacts"
     lake: str = "file:lake"

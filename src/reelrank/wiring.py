@@ -151,7 +151,9 @@ class Reelrank:
 
     @cached_property
     def columns(self) -> VideoColumns:
-        return VideoColumns(self.catalog)
+        columns = VideoColumns(self.catalog, Path(self.settings.data_dir) / self.settings.storage.columns)
+        self._open.callback(columns.close)
+        return columns
 
     @cached_property
     def reader(self) -> FeatureReader:

@@ -38,7 +38,7 @@ class SmallApp:
         self.store = EmbeddedOnlineStore(folder / "online", partitions=1, durable=False)
         self.counters = CounterStore(folder / "counters", partitions=1, durable=False)
         self.artifacts = ArtifactStore(folder / "artifacts")
-        self.columns = VideoColumns(self.catalog)
+        self.columns = VideoColumns(self.catalog, folder / "columns")
         self.reader = FeatureReader(self.store, self.counters, self.columns)
         self.stream = Stream(self.log, UserFold(self.log, self.store, self.columns, 1_000), CounterFold(self.log, self.counters), self.counters)
         self._ids = count()

@@ -17,6 +17,6 @@ from reelrank.storage.event_log_embedded import EmbeddedEventLog
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     log, catalog, clock = EmbeddedEventLog(tmp_path / "log"), SqliteCatalog(tmp_path / "catalog.sqlite"), ManualClock(NOW)
-    yield Desk(Collector(log, catalog, VideoColumns(catalog), clock, SlateVerifier(SECRET)), log, catalog, clock)
+    yield Desk(Collector(log, catalog, VideoColumns(catalog, tmp_path / "columns"), clock, SlateVerifier(SECRET)), log, catalog, clock)
     catalog.close()
     log.close()

@@ -136,7 +136,7 @@ def test_a_slate_is_completed_at_the_moment_it_was_served(desk: Desk) -> None:
 
 def test_nothing_is_acknowledged_when_the_log_is_full(tmp_path: Path) -> None:
     log, catalog = EmbeddedEventLog(tmp_path / "log", max_bytes=1 << 18), SqliteCatalog(tmp_path / "catalog.sqlite")
-    collector = Collector(log, catalog, VideoColumns(catalog), ManualClock(NOW), SlateVerifier(b"secret"))
+    collector = Collector(log, catalog, VideoColumns(catalog, tmp_path / "columns"), ManualClock(NOW), SlateVerifier(b"secret"))
     collector.accept(decode_batch(msgspec.json.encode([published("v-1")])))
     before = sum(log.end(EVENTS, partition) for partition in range(log.partitions))
     comments = [event("comment", f"e-{place}", video_id="v-1", text="x" * 4_000) for place in range(200)]

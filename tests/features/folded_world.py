@@ -49,7 +49,7 @@ class World:
         self.log = EmbeddedEventLog(folder / "log", partitions)
         self.store = EmbeddedOnlineStore(folder / "online", partitions, durable=False)
         self.counters = CounterStore(folder / "counters", partitions, durable=False)
-        self.columns = VideoColumns(self.catalog)
+        self.columns = VideoColumns(self.catalog, folder / "columns")
         self.reader = FeatureReader(self.store, self.counters, self.columns)
         self.config = StreamConfig(batch=batch, history=history)
         self.users = UserFold(self.log, self.store, self.columns, REPEAT_WINDOW, self.config)

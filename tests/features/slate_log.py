@@ -32,7 +32,7 @@ class SlateLog(NamedTuple):
 def open_slate_log(folder: Path) -> SlateLog:
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     catalog.publish(list(VIDEOS.values()))
-    return SlateLog(EmbeddedEventLog(folder / "log", 2), catalog, VideoColumns(catalog))
+    return SlateLog(EmbeddedEventLog(folder / "log", 2), catalog, VideoColumns(catalog, folder / "columns"))
 
 
 def visits(first: int, count: int, users: int = 20, seed: int = 0) -> list[Event]:

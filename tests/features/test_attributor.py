@@ -58,7 +58,7 @@ class _AwayColumns(VideoColumns):
 
 def test_what_comes_while_the_catalogue_is_away_becomes_examples_when_it_is_back(slates: SlateLog, tmp_path: Path) -> None:
     catalog = SqliteCatalog(tmp_path / "empty.sqlite")
-    columns = _AwayColumns(catalog)
+    columns = _AwayColumns(catalog, tmp_path / "away")
     catalog.publish(list(VIDEOS.values()))
     columns.times = 3
     slates.append(*visits(0, 60))

@@ -1,5 +1,9 @@
 """Tests of the catalogue in memory."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -13,7 +17,7 @@ def test_columns_hold_what_the_catalogue_says(world: World) -> None:
     columns = world.columns
     assert columns.count == 5
     assert columns.videos[:5] == VIDEOS
-    assert columns.rows == {video.video_id: row for row, video in enumerate(VIDEOS)}
+    assert dict(columns.rows) == {video.video_id: row for row, video in enumerate(VIDEOS)}
     assert columns.author_row[:5].tolist() == [0, 1, 0, 1, 0]
     assert columns.sound_row[:5].tolist() == [0, 0, 0, -1, -1]
     assert columns.place_row[:5].tolist() == [-1, 0, -1, -1, -1]
@@ -41,15 +45,15 @@ def test_columns_follow_the_catalogue(world: World) -> None:
     assert not columns.removed[3]
 
 
-def test_columns_are_the_same_whether_followed_or_read_afresh(world: World) -> None:
+def test_columns_are_the_same_whether_followed_or_read_afresh(world: World, tmp_path: Path) -> None:
     for number in range(60):
         world.catalog.publish([Video(video_id=f"n{number}", author_id=f"b{number % 7}", duration_s=1.0, uploaded_at=NOW, tags=(f"t{number % 5}",))])
         if number % 3 == 0:
             world.catalog.remove([f"n{number // 2}"])
             world.columns.refresh()
     world.columns.refresh()
-    afresh = VideoColumns(world.catalog)
-    assert (afresh.count, afresh.rows, afresh.authors) == (65, world.columns.rows, world.columns.authors)
+    afresh = VideoColumns(world.catalog, tmp_path / "afresh")
+    assert (afresh.count, dict(afresh.rows), dict(afresh.authors)) == (65, dict(world.columns.rows), dict(world.columns.authors))
     for name in ("author_row", "sound_row", "place_row", "tag_rows", "duration_s", "uploaded_at", "removed"):
         assert getattr(afresh, name)[:65].tolist() == getattr(world.columns, name)[:65].tolist()
 
@@ -71,12 +75,12 @@ def test_no_row_counts_before_it_is_filled(world: World, monkeypatch: pytest.Mon
     assert (world.columns.count, world.columns.removed[5], world.columns.videos[5].video_id) == (7, True, "n1")
 
 
-def test_a_place_nobody_lived_in_yet_gets_its_row(world: World) -> None:
+def test_a_place_nobody_lived_in_yet_gets_its_row(world: World, tmp_path: Path) -> None:
     world.columns.name_places(["Rome", "Lima", "Lima"])
     assert world.columns.places["Rome"] == 0
     lima = world.columns.places["Lima"]
     assert world.catalog.name_rows("place", ["Lima"]) == {"Lima": lima}
-    assert VideoColumns(world.catalog).places["Lima"] == lima
+    assert VideoColumns(world.catalog, tmp_path / "elsewhere").places["Lima"] == lima
 
 
 def test_places_that_clients_make_up_do_not_fill_the_catalogue(world: World) -> None:
@@ -86,22 +90,23 @@ def test_places_that_clients_make_up_do_not_fill_the_catalogue(world: World) -> 
     assert "one more" not in world.columns.places
 
 
-def test_a_surface_keeps_the_number_it_was_given_first(world: World) -> None:
+def test_a_surface_keeps_the_number_it_was_given_first(world: World, tmp_path: Path) -> None:
     world.columns.name_surfaces(["search", "friends", "", "friends"])
     assert world.columns.surfaces == {"for_you": 1, "search": 2, "friends": 3}
     world.columns.name_surfaces(["a later one", "search"])
-    assert world.columns.surfaces == VideoColumns(world.catalog).surfaces == {"for_you": 1, "search": 2, "friends": 3, "a later one": 4}
+    elsewhere = VideoColumns(world.catalog, tmp_path / "elsewhere")
+    assert world.columns.surfaces == elsewhere.surfaces == {"for_you": 1, "search": 2, "friends": 3, "a later one": 4}
 
 
-def test_columns_learn_of_surfaces_that_another_process_has_named(world: World) -> None:
-    VideoColumns(world.catalog).name_surfaces(["friends"])
+def test_columns_learn_of_surfaces_that_another_machine_has_named(world: World, tmp_path: Path) -> None:
+    VideoColumns(world.catalog, tmp_path / "elsewhere").name_surfaces(["friends"])
     assert "friends" not in world.columns.surfaces
     world.columns.refresh()
     assert world.columns.surfaces["friends"] == 3
 
 
-def test_surfaces_beyond_the_last_number_stay_without_one(world: World) -> None:
-    other = VideoColumns(world.catalog)
+def test_surfaces_beyond_the_last_number_stay_without_one(world: World, tmp_path: Path) -> None:
+    other = VideoColumns(world.catalog, tmp_path / "elsewhere")
     world.columns.name_surfaces(f"made up {number}" for number in range(MAX_SURFACES - 3))
     other.name_surfaces(["first", "second", "third"])  # it does not know yet that only one number is left
     assert other.surfaces == {"for_you": 1, "search": 2, "first": MAX_SURFACES}
@@ -115,3 +120,62 @@ def test_a_tag_that_is_given_twice_is_one_tag(world: World) -> None:
     world.catalog.publish([Video(video_id="twice", author_id="a1", duration_s=1.0, uploaded_at=NOW, tags=("x", "y", "x"))])
     world.columns.refresh()
     assert [world.columns.tags[tag] for tag in world.columns.tag_rows[world.columns.rows["twice"]].tolist() if tag >= 0] == ["x", "y"]
+
+
+_ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from reelrank.domain.video import Video
+from reelrank.features.columns import VideoColumns
+from reelrank.storage.catalog_sqlite import SqliteCatalog
+
+folder, videos = Path(sys.argv[1]), int(sys.argv[2])
+catalog = SqliteCatalog(folder / "catalog.sqlite")
+columns = VideoColumns(catalog, folder / "columns")
+print(columns.count, flush=True)
+catalog.publish([Video(video_id=f"theirs {number}", author_id="them", duration_s=1.0, uploaded_at=7.0) for number in range(videos)])
+if sys.argv[3:] == ["die"]:  # after the first page of changes, before any of them counts
+    import os
+    catalog.changes = lambda after, changes=catalog.changes: changes(after, 100)
+    columns._shared.write = lambda *page, write=columns._shared.write: (write(*page), os._exit(9))
+columns.refresh()
+"""
+
+
+def _another_process(world: World, folder: Path, videos: int, *how: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-c", _ANOTHER_PROCESS, str(folder), str(videos), *how], capture_output=True, text=True, timeout=60)
+
+
+def test_processes_of_a_machine_share_what_one_of_them_has_read(world: World, tmp_path: Path) -> None:
+    theirs = _another_process(world, tmp_path / "world", 5_000)
+    assert (theirs.returncode, theirs.stdout.split()) == (0, ["5"])  # they found ours filled
+    assert world.columns.count == 5
+    assert world.columns.row_of("theirs 4999") == 5_004  # the one who asks looks, though it did not read the catalogue
+    assert world.columns.count == 5_005
+    assert world.columns.uploaded_at[5_004] == 7.0  # beyond the room that there was
+    assert world.columns.videos[5_004].author_id == "them"
+    assert world.columns.refresh() == 0
+
+
+def test_rows_of_a_process_that_died_while_it_wrote_are_written_again(world: World, tmp_path: Path) -> None:
+    assert _another_process(world, tmp_path / "world", 300, "die").returncode == 9
+    assert world.columns.row_of("theirs 50") is None  # written, but it does not count yet
+    assert world.columns.refresh() == 200
+    assert world.columns.count == 305
+    assert [world.columns.row_of(f"theirs {number}") for number in range(300)] == list(range(5, 305))
+    assert world.columns.uploaded_at[5:305].tolist() == [7.0] * 300
+
+
+def test_columns_of_another_catalogue_are_refused(world: World, tmp_path: Path) -> None:
+    world.close()
+    (tmp_path / "world" / "catalog.sqlite").unlink()
+    theirs = _another_process(world, tmp_path / "world", 1)
+    assert theirs.returncode == 1
+    assert "remove that folder" in theirs.stderr
+
+
+def test_what_nobody_could_have_named_is_not_there(world: World) -> None:
+    assert world.columns.row_of("x" * 2_000) is None
+    assert world.columns.row_of("") is None
+    with pytest.raises(IndexError):
+        world.columns.videos[5]

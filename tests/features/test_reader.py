@@ -1,5 +1,7 @@
 """Tests that one read sees what its parts see."""
 
+from pathlib import Path
+
 import numpy as np
 
 from features.folded_world import NOW, World, rows
@@ -58,8 +60,8 @@ def test_a_reading_of_no_videos_still_has_its_user(world: World) -> None:
     assert reading.tag.of(rows(-1, 5)).any() == 0
 
 
-def test_whoever_reads_a_user_knows_the_videos_that_were_published_a_moment_ago(world: World) -> None:
-    elsewhere = VideoColumns(world.catalog)  # of another process, which looks at the catalogue now and then
+def test_whoever_reads_a_user_knows_the_videos_that_were_published_a_moment_ago(world: World, tmp_path: Path) -> None:
+    elsewhere = VideoColumns(world.catalog, tmp_path / "elsewhere")  # of another machine, which looks at the catalogue now and then
     reader = FeatureReader(world.store, world.counters, elsewhere)
     for number, newest in enumerate(("watched", "liked")):
         video = Video(video_id=newest, author_id="a1", duration_s=7.0 + number, uploaded_at=NOW)

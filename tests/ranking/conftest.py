@@ -38,7 +38,7 @@ def columns(tmp_path: Path) -> VideoColumns:
         ]
     )
     catalog.remove(["v11"])
-    columns = VideoColumns(catalog)
+    columns = VideoColumns(catalog, tmp_path / "columns")
     catalog.close()
     return columns
 

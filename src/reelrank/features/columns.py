@@ -1,91 +1,198 @@
-"""VideoColumns: the catalogue in memory, one array per field, by dense video row."""
+"""VideoColumns: the catalogue as arrays by dense video row, one per field, that all processes of a machine share."""
 
 import hashlib
 import math
-import threading
+import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, overload
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.domain.eligibility import normal_language, normal_region
 from reelrank.domain.event import Context
 from reelrank.domain.video import MAX_TAGS, Video
-from reelrank.domain.words import WORDS_WIDE, signature, texts_of
+from reelrank.domain.words import WORDS_WIDE, Signatures, signature, texts_of
 from reelrank.storage.catalog import Catalog, CatalogRow
+from reelrank.storage.event_log import StorageError
+from reelrank.storage.shared_columns import Field, SharedColumns
 
 MAX_PLACES = 10_000  # clients name places: what they make up must not fill the stores
 MAX_SURFACES = 254  # clients name these, too; a watch keeps its surface in one byte
 
-_COLUMNS = (
-    "author_row", "sound_row", "place_row", "tag_rows", "duration_s", "length_class", "uploaded_at", "height", "bitrate_kbps", "removed",
-    "min_age", "language_key", "region_key", "word_bits",
-)  # fmt: skip
-
 Ints = NDArray[np.int64]
+Value = TypeVar("Value")
+
+_FIELDS = (
+    Field("author_row", "<i8"),
+    Field("sound_row", "<i8"),
+    Field("place_row", "<i8"),
+    Field("tag_rows", "<i8", MAX_TAGS),
+    Field("duration_s", "<f8"),
+    Field("length_class", "<i8"),
+    Field("uploaded_at", "<f8"),
+    Field("height", "<i4"),
+    Field("bitrate_kbps", "<i4"),
+    Field("removed", "?"),
+    Field("min_age", "u1"),
+    Field("language_key", "<i8"),
+    Field("region_key", "<i8"),
+    Field("word_bits", "<u8", WORDS_WIDE),
+)
+_VIDEO, _ROW, _AUTHOR, _TAG, _SOUND, _TAGGED, _SOUNDING, _REGIONS = b"v", b"r", b"a", b"t", b"s", b"T", b"S", b"g"  # what a name is the name of; rows are big-endian, so that they are in order
+_NUMBER = struct.Struct(">q")
+_KEPT = 65_536  # names that a process remembers: rows are for good
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Video).decode
 
 
 class VideoColumns:
-    """Follows a catalogue. `refresh` picks up what changed; readers never see half a change of one video.
+    """Follows a catalogue, one array a field, by dense video row. `refresh` picks up what changed; readers never see half a change of one video.
 
-    Arrays have room beyond `count`; look only at rows below it.
+    The arrays lie in files in `folder` that all processes of the machine share: whoever is first writes what changed, for all of them.
+    They have room beyond `count`; look only at rows below it.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, folder: Path) -> None:
+        """Raises StorageError if `folder` holds the columns of another catalogue."""
         self._catalog = catalog
-        self._lock = threading.Lock()
-        self._revision = 0
+        self._folder = folder
+        self._shared = SharedColumns(folder, _FIELDS)
         self._last_place = self._last_surface = -1
-        self.count = 0
-        self.videos: list[Video] = []
-        self.rows: dict[str, int] = {}  # video id -> row
-        self.authors: dict[str, int] = {}
         self.places: dict[str, int] = {}
         self.surfaces: dict[str, int] = {}  # surface -> its number, 1 to MAX_SURFACES; 0 stands for every other one
-        self.tags: dict[int, str] = {}  # tag row -> its name
-        self.sounds: dict[int, str] = {}
-        self.tag_named: dict[str, int] = {}
-        self.sound_named: dict[str, int] = {}
-        self.regions: dict[int, tuple[frozenset[str], frozenset[str]]] = {0: (frozenset(), frozenset())}  # region key -> where alone, and where not
-        self.author_row: Ints = np.empty(0, dtype=np.int64)
-        self.sound_row: Ints = np.empty(0, dtype=np.int64)
-        self.place_row: Ints = np.empty(0, dtype=np.int64)
-        self.tag_rows: Ints = np.empty((0, MAX_TAGS), dtype=np.int64)  # -1 where a video has fewer
-        self.duration_s: NDArray[np.float64] = np.empty(0)
-        self.length_class: Ints = np.empty(0, dtype=np.int64)  # the same for videos of about the same duration
-        self.uploaded_at: NDArray[np.float64] = np.empty(0)
-        self.height: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the best rendition in pixels, 0 without files
-        self.bitrate_kbps: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # of the same
-        self.removed: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
-        self.min_age: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
-        self.language_key: Ints = np.empty(0, dtype=np.int64)  # as of `language_key`
-        self.region_key: Ints = np.empty(0, dtype=np.int64)  # which of `regions` holds
-        self.word_bits: NDArray[np.uint64] = np.empty((0, WORDS_WIDE), dtype=np.uint64)  # domain.words.signature of caption and tags
+        self.rows = _Rows(self._shared, _VIDEO, lambda row: row < self.count)  # video id -> row
+        self.authors = _Rows(self._shared, _AUTHOR)  # author id -> row
+        self.videos = _ByRow(self._shared, _ROW, _decode)  # row -> Video
+        self.tags = _ByRow(self._shared, _TAG, bytes.decode)  # tag row -> its name
+        self.sounds = _ByRow(self._shared, _SOUND, bytes.decode)
+        self.tag_named = _Rows(self._shared, _TAGGED)  # tag -> row
+        self.sound_named = _Rows(self._shared, _SOUNDING)  # sound id -> row
+        self.regions = _ByRow(self._shared, _REGIONS, _decode_regions)  # region key -> where alone a video may be shown, and where not
+        self._check_catalog()
         self.refresh()
         self.name_surfaces((Context().surface,))  # a feed is mostly asked for there: no process must find out that it has a number only later
 
+    @property
+    def count(self) -> int:
+        """How many videos there are; their rows are the ones below."""
+        return self._shared.head.filled
+
+    @property
+    def author_row(self) -> Ints:
+        """(room,)"""
+        return self._shared.views["author_row"]
+
+    @property
+    def sound_row(self) -> Ints:
+        """(room,) -1 without a sound"""
+        return self._shared.views["sound_row"]
+
+    @property
+    def place_row(self) -> Ints:
+        """(room,) -1 without a place"""
+        return self._shared.views["place_row"]
+
+    @property
+    def tag_rows(self) -> Ints:
+        """(room, MAX_TAGS) -1 where a video has fewer"""
+        return self._shared.views["tag_rows"]
+
+    @property
+    def duration_s(self) -> NDArray[np.float64]:
+        """(room,)"""
+        return self._shared.views["duration_s"]
+
+    @property
+    def language_key(language: str) -> int:
+    """A language as a number, 0 for none: all processes come to the same one without a table to share."""
+    return zlib.crc32(normal_language(language).encode()) if language else 0
+
+
+def _region_key(video: Video) -> int:
+    """The regions of a video as a number, 0 for none; 56 bits of a digest, so that no two lists meet in one."""
+    if not video.regions and not video.not_in:
+        return 0
+    return int.from_bytes(hashlib.blake2b(_named_regions(video), digest_size=7).digest(), "big")
+
+
+def _named_regions(video: Video) -> bytes:
+    return "|".join(",".join(sorted(set(map(normal_region, regions)))) for regions in (video.regions, video.not_in)).encode()
+
+
+def _decode_regions(named: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    alone, never = (tuple(filter(None, regions.split(","))) for regions in named.decode().split("|"))
+    return alone, never
+
+
+def length_class(self) -> Ints:
+        """(room,) the same for videos of about the same duration"""
+        return self._shared.views["length_class"]
+
+    @property
+    def uploaded_at(self) -> NDArray[np.float64]:
+        """(room,) UTC seconds"""
+        return self._shared.views["uploaded_at"]
+
+    @property
+    def height(self) -> NDArray[np.int32]:
+        """(room,) of the best rendition in pixels, 0 without files"""
+        return self._shared.views["height"]
+
+    @property
+    def bitrate_kbps(self) -> NDArray[np.int32]:
+        """(room,) of the same"""
+        return self._shared.views["bitrate_kbps"]
+
+    @property
+    def removed(self) -> NDArray[np.bool_]:
+        """(room,)"""
+        return self._shared.views["removed"]
+
+    @property
+    def min_age(self) -> NDArray[np.uint8]:
+        """(room,) years that whoever sees it must have"""
+        return self._shared.views["min_age"]
+
+    @property
+    def language_key(self) -> Ints:
+        """(room,) as `language_key` gives it, 0 without a language"""
+        return self._shared.views["language_key"]
+
+    @property
+    def region_key(self) -> Ints:
+        """(room,) which of `regions` holds, 0 for what may be shown everywhere"""
+        return self._shared.views["region_key"]
+
+    @property
+    def word_bits(self) -> Signatures:
+        """(room, WORDS_WIDE) of caption and tags"""
+        return self._shared.views["word_bits"]
+
     def refresh(self) -> int:
-        """Reads what changed in the catalogue since the last time; returns how many videos did."""
+        """Reads what changed in the catalogue since anybody on this machine did; returns how many videos did."""
         changed = 0
-        with self._lock:
+        with self._shared.writing():
             for row, place in self._catalog.names("place", after=self._last_place):  # other processes name places too
                 self.places[place] = self._last_place = row
             for row, surface in self._catalog.names("surface", after=self._last_surface):
                 self._last_surface = row
                 self._number_surfaces({surface: row})
-            while rows := self._catalog.changes(self._revision):
-                self._grow(max(row.row for row in rows) + 1)
-                for row in rows:
-                    self._take(row)
-                self._revision = rows[-1].revision
+            while rows := self._catalog.changes(self._shared.head.revision):
+                self._write(rows)
                 changed += len(rows)
-            self.count = len(self.videos)  # only now: a row's last change may come after those of later rows
+            self._shared.fill()  # only now: a row's last change may come after those of later rows
         return changed
 
     def row_of(self, video_id: str) -> int | None:
         """The dense row of a video, None if the catalogue has none."""
         return self.rows.get(video_id)
+
+    def close(self) -> None:
+        self._shared.close()
 
     def name_places(self, places: Iterable[str]) -> None:
         """Gives new places their rows in the catalogue, all at once, as long as there are fewer than `MAX_PLACES`."""
@@ -106,57 +213,146 @@ class VideoColumns:
     def _number_surfaces(self, rows: Mapping[str, int]) -> None:
         self.surfaces |= {surface: row + 1 for surface, row in rows.items() if row < MAX_SURFACES}  # two processes may have named more at once
 
-    def _take(self, row: CatalogRow) -> None:
-        at, video = row.row, row.video
-        while len(self.videos) <= at:
-            self.videos.append(video)
-        self.videos[at] = video
-        self.author_row[at] = row.author_row
-        self.sound_row[at] = row.sound_row
-        self.place_row[at] = row.place_row
-        self.tag_rows[at] = -1
-        self.tag_rows[at, : len(row.tag_rows)] = row.tag_rows
-        self.duration_s[at] = video.duration_s
-        self.length_class[at] = length_class(video.duration_s)
-        self.uploaded_at[at] = video.uploaded_at
-        best = video.rendition_for(None)
-        self.height[at], self.bitrate_kbps[at] = (0, 0) if best is None else (best.height, best.bitrate_kbps)
-        self.removed[at] = row.removed
-        self.min_age[at] = video.min_age
-        self.language_key[at] = language_key(video.language)
-        self.region_key[at] = self._region_key(video)
-        self.word_bits[at] = signature(texts_of(video))
-        named = dict(zip(dict.fromkeys(video.tags), row.tag_rows, strict=True))  # a tag given twice has one row
-        self.tags.update(zip(named.values(), named, strict=True))
-        self.tag_named.update(named)
-        if row.sound_row >= 0:
-            self.sounds[row.sound_row] = video.sound_id
-            self.sound_named[video.sound_id] = row.sound_row
-        self.authors[video.author_id] = row.author_row
-        self.rows[video.video_id] = at  # last: from here on others find it
+    def _write(self, changes: Sequence[CatalogRow]) -> None:
+        """Fills the rows of some changes, oldest first."""
+        latest = {change.row: change for change in changes}
+        rows, videos = list(latest.values()), [change.video for change in latest.values()]
+        tags = np.full((len(rows), MAX_TAGS), -1, dtype=np.int64)
+        for place, change in enumerate(rows):
+            tags[place, : len(change.tag_rows)] = change.tag_rows
+        best = [(0, 0) if (found := video.rendition_for(None)) is None else (found.height, found.bitrate_kbps) for video in videos]
+        values = {
+            "author_row": np.array([change.author_row for change in rows]),
+            "sound_row": np.array([change.sound_row for change in rows]),
+            "place_row": np.array([change.place_row for change in rows]),
+            "tag_rows": tags,
+            "duration_s": np.array([video.duration_s for video in videos]),
+            "length_class": np.array([length_class(video.duration_s) for video in videos]),
+            "uploaded_at": np.array([video.uploaded_at for video in videos]),
+            "height": np.array([height for height, _ in best]),
+            "bitrate_kbps": np.array([bitrate_kbps for _, bitrate_kbps in best]),
+            "removed": np.array([change.removed for change in rows]),
+            "min_age": np.array([video.min_age for video in videos]),
+            "language_key": np.array([language_key(video.language) for video in videos]),
+            "region_key": np.array([_region_key(video) for video in videos]),
+            "word_bits": np.array([signature(texts_of(video)) for video in videos], dtype=np.uint64),
+        }
+        self._shared.write(np.array(list(latest), dtype=np.int64), values, _names_of(rows), changes[-1].revision)
 
-    def _region_key(self, video: Video) -> int:
-        if not video.regions and not video.not_in:
-            return 0
-        lists = tuple(frozenset(map(normal_region, regions)) for regions in (video.regions, video.not_in))
-        named = "|".join(",".join(sorted(regions)) for regions in lists)
-        key = int.from_bytes(hashlib.blake2b(named.encode(), digest_size=7).digest(), "big")
-        self.regions[key] = lists[0], lists[1]
-        return key
+    def _check_catalog(self) -> None:
+        """Rows are given out by a catalogue: those of another one would pass for its videos."""
+        if self.count:
+            newest = self.videos[self.count - 1]
+            known = self._catalog.get(newest.video_id)
+            if known is None or known.row != self.count - 1:
+                self._shared.close()
+                raise StorageError(
+                    f"the columns at {self._folder} are of another catalogue, in which video {self.count - 1} is {newest.video_id!r}; "
+                    "remove that folder: they are made again from this one"
+                )
 
-    def _grow(self, wanted: int) -> None:
-        room = len(self.author_row)
-        if wanted <= room:
-            return
-        more = max(wanted, 2 * room) - room
-        for name in _COLUMNS:
-            column = getattr(self, name)
-            setattr(self, name, np.concatenate([column, np.zeros((more, *column.shape[1:]), dtype=column.dtype)]))
+
+def _names_of(rows: Sequence[CatalogRow]) -> Iterator[tuple[bytes, bytes]]:
+    for change in rows:
+        video, row = change.video, _NUMBER.pack(change.row)
+        yield _ROW + row, _encode(video)
+        yield _VIDEO + video.video_id.encode(), row
+        yield _AUTHOR + video.author_id.encode(), _NUMBER.pack(change.author_row)
+        for tag_row, tag in zip(change.tag_rows, dict.fromkeys(video.tags), strict=True):  # a tag given twice has one row
+            yield _TAG + _NUMBER.pack(tag_row), tag.encode()
+            yield _TAGGED + tag.encode(), _NUMBER.pack(tag_row)
+        if change.sound_row >= 0:
+            yield _SOUND + _NUMBER.pack(change.sound_row), video.sound_id.encode()
+            yield _SOUNDING + video.sound_id.encode(), _NUMBER.pack(change.sound_row)
+        if video.regions or video.not_in:
+            yield _REGIONS + _NUMBER.pack(_region_key(video)), _named_regions(video)
+
+
+class _Rows(Mapping[str, int]):
+    """The rows of ids. A row is for good, so those asked for lately are remembered."""
+
+    def __init__(self, shared: SharedColumns, kind: bytes, counts: Callable[[int], bool] = lambda _: True) -> None:
+        self._shared = shared
+        self._kind = kind
+        self._counts = counts  # whether a row is filled: ids are known a little before
+        self._lately: dict[str, int] = {}
+
+    def __getitem__(self, name: str) -> int:
+        row = self._lately.get(name)
+        if row is not None:
+            return row
+        stored = self._shared.get(self._kind + name.encode(errors="surrogatepass"))
+        if stored is None:
+            raise KeyError(name)
+        row = _NUMBER.unpack(stored)[0]
+        if not self._counts(row):
+            self._shared.look()  # another process has just written it
+            if not self._counts(row):
+                raise KeyError(name)
+        if len(self._lately) >= _KEPT:
+            self._lately = {}  # another one: somebody may be reading this
+        self._lately[name] = row
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.items())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.items())
+
+    def items(self) -> Any:
+        found = ((name.decode(), _NUMBER.unpack(stored)[0]) for name, stored in self._shared.under(self._kind))
+        return ((name, row) for name, row in found if self._counts(row))
+
+
+class _ByRow(Sequence[Value]):
+    """What is known by row, read from the file each time: it may have changed."""
+
+    def __init__(self, shared: SharedColumns, kind: bytes, decode: Callable[[bytes], Value]) -> None:
+        self._shared = shared
+        self._kind = kind
+        self._decode = decode
+
+    @overload
+    def __getitem__(self, row: int) -> Value: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Value]: ...
+    def __getitem__(self, row: int | slice) -> Value | list[Value]:
+        if isinstance(row, slice):
+            return [self[one] for one in range(*row.indices(self._shared.head.filled))]
+        stored = self._shared.get(self._kind + _NUMBER.pack(row))
+        if stored is None:
+            raise IndexError(row)
+        return self._decode(stored)
+
+    def __len__(self) -> int:
+        return self._shared.head.filled
+
+    def get(self, row: int, default: Value) -> Value:
+        """What is known by this row, or `default`."""
+        stored = self._shared.get(self._kind + _NUMBER.pack(row))
+        return default if stored is None else self._decode(stored)
 
 
 def language_key(language: str) -> int:
-    """A language as a number, 0 for none: videos are told apart by it without a table that everybody had to share."""
+    """A language as a number, 0 for none: all processes come to the same one without a table to share."""
     return zlib.crc32(normal_language(language).encode()) if language else 0
+
+
+def _region_key(video: Video) -> int:
+    """The regions of a video as a number, 0 for none; 56 bits of a digest, so that no two lists meet in one."""
+    if not video.regions and not video.not_in:
+        return 0
+    return int.from_bytes(hashlib.blake2b(_named_regions(video), digest_size=7).digest(), "big")
+
+
+def _named_regions(video: Video) -> bytes:
+    return "|".join(",".join(sorted(set(map(normal_region, regions)))) for regions in (video.regions, video.not_in)).encode()
+
+
+def _decode_regions(named: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    alone, never = (tuple(filter(None, regions.split(","))) for regions in named.decode().split("|"))
+    return alone, never
 
 
 def length_class(duration_s: float) -> int:
