@@ -16,11 +16,23 @@ from reelrank.domain.params import FeedParams, fingerprint
 from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
+from reelrank.features.rule_book import RuleBook
 from reelrank.pipeline import runner
 from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.pipeline.stages import Placement, Query, Source
-from reelrank.ranking.filters import BlockedFilter, RemovedFilter, RepeatedFilter, SeenFilter, ServedLatelyFilter, StaleFilter
+from reelrank.ranking.filters import (
+    BlockedFilter,
+    EligibleFilter,
+    RemovedFilter,
+    RepeatedFilter,
+    RuleFilter,
+    SeenFilter,
+    ServedLatelyFilter,
+    StaleFilter,
+)  # fmt: skip
 from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
+from reelrank.ranking.lifts import BoostScorer, WishScorer
+from reelrank.ranking.pinned_selector import PinnedSelector
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
 from reelrank.ranking.selectors import CappedSelector
@@ -48,6 +60,7 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     context: Context = Context()
     seed: int | None = None  # the same state and the same seed give the same slate
     exploration: bool = True
+    personalized: bool = True  # False: nothing of the user counts but what they must or want not to be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,7 @@ class Feed:
         config: FeedConfig | None = None,
         ranker: RankerScorer | None = None,
         refreshables: Sequence[Refreshable] = (),
+        rules: RuleBook | None = None,
     ) -> None:
         self.params = params or FeedParams()
         self.sources = list(sources)
@@ -113,12 +127,16 @@ class Feed:
         self.served_log = served_log
         self._refreshables = refreshables
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
-        self._filters = [RemovedFilter(columns), SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
+        self.rules = rules or RuleBook(None, columns)
+        self._filters = [
+            RemovedFilter(columns), SeenFilter(), EligibleFilter(columns), RuleFilter(self.rules, columns), BlockedFilter(columns), StaleFilter(columns),
+        ]  # fmt: skip
         self._preferences = [ServedLatelyFilter(), RepeatedFilter(columns)]  # as long as they leave a full slate
         self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
         self._light_scorer, self._value_scorer = QualityTasteScorer(), ValueScorer()
+        self._lifts = [WishScorer(columns), BoostScorer(self.rules, columns)]
         self._ranker = ranker
-        self._selector = CappedSelector(columns)
+        self._selector = PinnedSelector(CappedSelector(columns), self.rules)
         self._shown = ShownScorer(reader, columns, co_watch, ranker)
 
     def recommend(self, request: FeedRequest, now: float) -> Slate:
@@ -127,14 +145,15 @@ class Feed:
         rng = np.random.default_rng(request.seed)
         with trace.stage("user"):
             user = self._user(request.user_id, trace)
+            user = user if request.personalized else user.unknown()
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
-        query = Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context)
+        query = Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context, personalized=request.personalized)
 
         candidates = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
         candidates = runner.remove(query, self._filters, candidates, trace)
         candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
         runner.hydrate(query, self._hydrators, candidates, trace)
-        runner.score(query, [self._light_scorer, self._value_scorer], candidates, trace)
+        runner.score(query, [self._light_scorer, *self._lifts, self._value_scorer], candidates, trace)
         candidates = self._ranked(query, candidates, trace)
         placement = runner.select(query, self._selector, candidates, trace)
 
@@ -199,7 +218,7 @@ class Feed:
         """The best by the light score, scored by the ranker where there is one; should it fail, the light score stands."""
         if self._ranker is None or not self._ranker.live:
             return candidates
-        candidates = runner.shorten(candidates, query.params.ranked, trace)
+        candidates = runner.shorten(candidates, query.params.ranked, trace, wanted=self._selector.pinned(query, candidates))
         return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)
 
     def _served(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
@@ -225,6 +244,7 @@ class Feed:
             params=fingerprint(query.params),
             trace=trace.stages,
             models=chosen.models,
+            personalized=query.personalized,
         )
 
     def _places(self, user: User, chosen: Candidates, placement: Placement) -> list[SlatePlace]:

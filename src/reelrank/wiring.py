@@ -17,6 +17,7 @@ from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
 from reelrank.candidates.graph_neighbours import GRAPH, GraphNeighboursSource, graph_vectors
 from reelrank.candidates.nearest import TWO_TOWER, NearestSource, Towers, two_tower
+from reelrank.candidates.pinned import PinnedSource
 from reelrank.candidates.similar_users import SIMILAR_USERS, Engagements, SimilarUsersSource, similar_users
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
 from reelrank.config import ConfigError, Settings, StorageConfig
@@ -28,6 +29,7 @@ from reelrank.features.counter_fold import CounterFold
 from reelrank.features.lake_role import LakeRole
 from reelrank.features.point_in_time import ScratchStores
 from reelrank.features.reader import FeatureReader
+from reelrank.features.rule_book import RuleBook
 from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
@@ -54,6 +56,7 @@ from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 from reelrank.storage.published import Published
 from reelrank.storage.quick_folder import quick_folder
+from reelrank.storage.rule_store import RuleStore
 
 if TYPE_CHECKING:
     from reelrank.models.sessions import RankerSession
@@ -126,6 +129,16 @@ class Reelrank:
     @cached_property
     def keys(self) -> Keys:
         return Keys(self.database)
+
+    @cached_property
+    def rules(self) -> RuleStore:
+        return RuleStore(self.database)
+
+    @cached_property
+    def rule_book(self) -> RuleBook:
+        book = RuleBook(self.rules, self.columns)
+        book.refresh()
+        return book
 
     @cached_property
     def _secret(self) -> bytes:
@@ -255,6 +268,7 @@ class Reelrank:
                 TrendingPlaceSource(board),
                 TrendingTagSource(board, self.columns),
                 fresh,
+                PinnedSource(self.rule_book),
             ],
             co_watch=co_watched,
             served_log=ServedLog(self.log),
@@ -264,6 +278,7 @@ class Reelrank:
             config=self.settings.feed,
             ranker=ranker,
             refreshables=[board, nearest, neighbours, co_watched, similar, following, fresh, ranker],
+            rules=self.rule_book,
         )
         self._open.callback(feed.close)
         return feed
@@ -282,6 +297,7 @@ class Reelrank:
             collector=self.collector,
             feed=self.feed,
             trending=self.trending,
+            rules=self.rules,
             models=self.models,
             train_status=self.train_folder / "status.json",
             last_runs=self.last_runs,

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from reelrank.domain.arrays import Rows
+from reelrank.domain.user import saw
 
 
 def strongest(values: NDArray[np.number], count: int) -> Rows:
@@ -26,7 +27,7 @@ def each_once(rows: Rows) -> Rows:
 
 def unseen(rows: Rows, seen: BitMap) -> NDArray[np.bool_]:
     """Which rows (n,) were not on the user's screen: proposing the others would only waste the quota."""
-    return np.isin(rows, np.frombuffer(seen.to_array(), dtype=np.uint32), invert=True)
+    return ~saw(seen, rows)
 
 
 def interleaved(lists: list[Rows]) -> Rows:

@@ -201,7 +201,13 @@ class TrendingTagSource:
 
 
 def favourite_tags(user: User, columns: VideoColumns) -> list[int]:
-    """The tags of the videos a user engaged with most and last, the dearest first."""
+    """The tags that a user wants more of, then those of the videos they engaged with most and last, the dearest first, without those they want less of."""
+    wished = [row for tag, amount in user.topics.items() if amount > 0 and (row := columns.tag_named.get(tag)) is not None]
+    unwanted = {columns.tag_named.get(tag) for tag, amount in user.topics.items() if amount < 0}
+    return [tag for tag in dict.fromkeys(wished[::-1] + _engaged_tags(user, columns)) if tag not in unwanted][:_TAGS]
+
+
+def _engaged_tags(user: User, columns: VideoColumns) -> list[int]:
     watches = user.watches
     if len(watches) == 0:
         return []

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("models", "Show what is live of each model, and what came of its last training."),
     "publish": ("publish", "Make a candidate live, if it passes the gates."),
     "rollback": ("rollback", "Make an earlier version live again."),
+    "rules": ("rules", "Boost, pin, hide, expire and mute, and see who did."),
     "keys": ("keys", "Make, list and revoke API keys."),
     "dead-letters": ("dead_letters", "Look at refused events and send them in again."),
     "replay": ("replay", "Replay a real log through the whole loop and measure it."),
@@ -37,6 +38,7 @@ _TO_MEND = {
     "KeyProblem",
     "PortTaken",
     "RoleFailed",
+    "RuleProblem",
     "SequencesError",
     "StorageError",
 }  # by name: --help should not load their modules

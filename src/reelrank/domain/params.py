@@ -20,6 +20,7 @@ _QUOTA = {
     "trending_place": 50,
     "trending_tag": 80,
     "fresh": 80,
+    "pinned": 50,
 }
 _VALUE = {
     "click": 0.4,
@@ -49,6 +50,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     popularity_weight: Weight = 0.5  # lift per unit of log1p(watches and skips of the last day)
     co_watch_weight: Weight = 3.5  # lift per unit of co_watch
     taste_lift: Weight = 0.5  # lift per unit of taste_tag and of taste_author, whoever ranks: what was liked just now shows in the next slate
+    topic_lift: Weight = 1.0  # lift of what the user wants more of, and drop of what they want less of, whatever their watches say
     taste_half_life_s: Annotated[float, Meta(gt=0)] = 7 * 86_400.0
     # filters
     stale_after_s: Annotated[float, Meta(gt=0)] = 365 * 86_400.0

@@ -15,10 +15,7 @@ REGION = "[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?"
 Region = Annotated[str, Meta(pattern=f"^{REGION}$", description="A country (ISO 3166-1) such as PT, or a part of one such as US-CA.")]
 Language = Annotated[str, Meta(min_length=1, max_length=16)]
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-UtcREGION = "[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?"
-Region = Annotated[str, Meta(pattern=f"^{REGION}$", description="A country (ISO 3166-1) such as PT, or a part of one such as US-CA.")]
-Language = Annotated[str, Meta(min_length=1, max_length=16)]
-Seconds = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # until the year 3000
+UtcSeconds = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # until the year 3000
 
 
 class Rendition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

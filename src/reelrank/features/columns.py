@@ -42,7 +42,8 @@ _FIELDS = (
     Field("region_key", "<i8"),
     Field("word_bits", "<u8", WORDS_WIDE),
 )
-_VIDEO, _ROW, _AUTHOR, _TAG, _SOUND, _TAGGED, _SOUNDING, _REGIONS = b"v", b"r", b"a", b"t", b"s", b"T", b"S", b"g"  # what a name is the name of; rows are big-endian, so that they are in order
+# what a name is the name of; rows are big-endian, so that they are in order
+_VIDEO, _ROW, _AUTHOR, _TAG, _SOUND, _TAGGED, _SOUNDING, _REGIONS = b"v", b"r", b"a", b"t", b"s", b"T", b"S", b"g"
 _NUMBER = struct.Struct(">q")
 _KEPT = 65_536  # names that a process remembers: rows are for good
 _encode = msgspec.msgpack.Encoder().encode
@@ -107,28 +108,7 @@ class VideoColumns:
         return self._shared.views["duration_s"]
 
     @property
-    def language_key(language: str) -> int:
-    """A language as a number, 0 for none: all processes come to the same one without a table to share."""
-    return zlib.crc32(normal_language(language).encode()) if language else 0
-
-
-def _region_key(video: Video) -> int:
-    """The regions of a video as a number, 0 for none; 56 bits of a digest, so that no two lists meet in one."""
-    if not video.regions and not video.not_in:
-        return 0
-    return int.from_bytes(hashlib.blake2b(_named_regions(video), digest_size=7).digest(), "big")
-
-
-def _named_regions(video: Video) -> bytes:
-    return "|".join(",".join(sorted(set(map(normal_region, regions)))) for regions in (video.regions, video.not_in)).encode()
-
-
-def _decode_regions(named: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    alone, never = (tuple(filter(None, regions.split(","))) for regions in named.decode().split("|"))
-    return alone, never
-
-
-def length_class(self) -> Ints:
+    def length_class(self) -> Ints:
         """(room,) the same for videos of about the same duration"""
         return self._shared.views["length_class"]
 

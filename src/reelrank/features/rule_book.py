@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.rule import Rule
@@ -33,12 +34,8 @@ class InForce(NamedTuple):
         found = [row for rule, row in zip(self.rules, self.rows.tolist(), strict=True) if rule.action == action and rule.target == target]
         return np.array([row for row in found if row >= 0], dtype=np.int64)
 
-    def touched(self, place: int, rows: Rows, columns: VideoColumns) -> Column:
-        """1 for each of the videos `rows` (n,) that the rule at `place` is about, else 0."""
-        return is_about(self.rules[place].target, self.rows[place : place + 1], rows, columns).astype(np.float64)
 
-
-def is_about(target: str, wanted: Rows, rows: Rows, columns: VideoColumns) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def is_about(target: str, wanted: Rows, rows: Rows, columns: VideoColumns) -> NDArray[np.bool_]:
     """Which of the videos `rows` (n,) are, are by, are under or sound like one of `wanted`."""
     if target == "video":
         return np.isin(rows, wanted)
@@ -46,7 +43,7 @@ def is_about(target: str, wanted: Rows, rows: Rows, columns: VideoColumns) -> np
         return np.isin(columns.author_row[rows], wanted)
     if target == "sound":
         return np.isin(columns.sound_row[rows], wanted)
-    return np.isin(columns.tag_rows[rows], wanted).any(axis=1)
+    return np.asarray(np.isin(columns.tag_rows[rows], wanted).any(axis=1))
 
 
 _NOTHING = InForce((), np.empty(0, dtype=np.int64), 0)

@@ -9,14 +9,32 @@ import msgspec
 from msgspec import Meta
 
 from reelrank.domain.event import (
-    Block, Comment, Context, Event, Follow, Hide, History, Impression, Like, Profile, Report, Reset, Share, Skip, Topic, Unblock, Unfollow,
-    Unlike, VideoPublished, VideoRemoved, Watch, is_completion, is_long_view,
+    Block,
+    Comment,
+    Event,
+    Follow,
+    Hide,
+    History,
+    Impression,
+    Like,
+    Profile,
+    Report,
+    Reset,
+    Share,
+    Skip,
+    Topic,
+    Unblock,
+    Unfollow,
+    Unlike,
+    Watch,
+    is_completion,
+    is_long_view,
 )  # fmt: skip
 from reelrank.domain.user import Signal, Wish
-from reelrank.domain.video import UtcSeconds
 from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
 from reelrank.features.controls import bounds_entry
+from reelrank.features.folded_events import FoldedServed, by_offset, decoded
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
 from reelrank.features.signals import BlockBuilder, Increments, encode_block
 from reelrank.features.user_changes import UserChanges
@@ -28,35 +46,6 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 1_000  # records at once: then there are more, and a larger batch costs less for each
 _ENTRIES = 5_000  # in one block of signals: about 700 kB
-
-
-class _ShownVideo(msgspec.Struct, frozen=True, gc=False):
-    video_id: str
-
-
-class _Served(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="served"):
-    """Of a slate what is folded: its features and predictions are most of what the log holds, and nobody's state."""
-
-    event_id: str
-    user_id: str
-    videos: tuple[_ShownVideo, ...]
-    context: Context | None = None
-
-    @property
-    def key(self) -> str:
-        return self.user_id
-
-
-class _Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    event: (
-        _Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow | History
-        | Block | Unblock | Topic | Reset | Profile | VideoPublished | VideoRemoved
-    )  # fmt: skip
-    received_at: UtcSeconds
-    occurred_at: UtcSeconds
-
-
-_decode = msgspec.msgpack.Decoder(_Accepted).decode
 
 
 class UnknownId(LookupError):
@@ -194,8 +183,8 @@ class _Batch:
 
     def take(self, records: Sequence[StoredRecord], window: RepeatWindow) -> bytes:
         """Goes through the records; returns the fingerprints of their offsets."""
-        accepted = [_decoded(record) for record in records]
-        fingerprints = _by_offset(records, [NOTHING if one is None else fingerprint(one.event) for one in accepted])
+        accepted = [decoded(record) for record in records]
+        fingerprints = by_offset(records, [NOTHING if one is None else fingerprint(one.event) for one in accepted])
         first = records[0].offset
         fresh = window.first_time(first, fingerprints).tolist()
         contexts = [context for one in accepted if one is not None and (context := getattr(one.event, "context", None)) is not None]
@@ -215,7 +204,7 @@ class _Batch:
         """The new records of the users; `stored` are those of before, in the order of `user_ids`."""
         return {user_id: changes.applied_to(before, self._history) for (user_id, changes), before in zip(self._users.items(), stored, strict=True)}
 
-    def served(self, event: _Served, occurred_at: float) -> None:
+    def served(self, event: FoldedServed, occurred_at: float) -> None:
         rows = [self._row(shown.video_id) for shown in event.videos]
         self._changes(event, occurred_at).served += sequences.served_entries(occurred_at, rows)
 
@@ -349,24 +338,6 @@ class _Batch:
             raise UnknownId(f"author {author_id!r} is not in the catalogue") from None
 
 
-def _by_offset(records: Sequence[StoredRecord], fingerprints: Sequence[bytes]) -> bytes:
-    """The fingerprints of all offsets from the first record's to the last's; a log may leave offsets out."""
-    first, last = records[0].offset, records[-1].offset
-    if last - first + 1 == len(records):
-        return b"".join(fingerprints)
-    found = {record.offset: one for record, one in zip(records, fingerprints, strict=True)}
-    return b"".join(found.get(offset, NOTHING) for offset in range(first, last + 1))
-
-
-def _decoded(record: StoredRecord) -> _Accepted | None:
-    """The accepted event in a record; None, and an error in the log, for one that this release can't read: it must not stop the others."""
-    try:
-        return _decode(record.value)
-    except msgspec.DecodeError as problem:
-        logger.error("the record at offset %d can't be read and was not folded: %s", record.offset, problem)
-        return None
-
-
 _IMPRESSION = ((Counter.IMPRESSIONS, 1),)
 _BASE_LONG_VIEW, _BASE_SKIP, _BASE_LIKE = ((Counter.CLICKS, 1), (Counter.LONG_VIEWS, 1)), ((Counter.SKIPS, 1),), ((Counter.LIKES, 1),)
 _SIGNALS: dict[type[Event], tuple[Signal, Counter, bool]] = {
@@ -378,7 +349,7 @@ _SIGNALS: dict[type[Event], tuple[Signal, Counter, bool]] = {
     Report: (Signal.HIDE, Counter.HIDES, True),
 }
 _HANDLERS: dict[type, Callable[..., None]] = {
-    _Served: _Batch.served,
+    FoldedServed: _Batch.served,
     Impression: _Batch.impression,
     Watch: _Batch.watch,
     Skip: _Batch.watch,

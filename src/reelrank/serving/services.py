@@ -25,6 +25,7 @@ from reelrank.storage.event_log import EventLog
 from reelrank.storage.last_runs import LastRuns
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.published import Published
+from reelrank.storage.rule_store import RuleStore
 
 _ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
 _ALWAYS_FEEDS = 2  # per thread
@@ -71,6 +72,7 @@ class Services:
     collector: Collector
     feed: Feed
     trending: TrendingBoard
+    rules: RuleStore
     models: Sequence[Published[Any]] = ()  # that the feed works with
     train_status: Path | None = None  # the file in which the role train says what it is at
     last_runs: LastRuns | None = None  # what came of the last training of each model
