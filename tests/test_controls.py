@@ -7,7 +7,6 @@ import pytest
 from conftest import NOW
 from reelrank.domain.event import Block, Context, Hide, Like, Profile, Reset, Served, Topic, Unblock, VideoPublished
 from reelrank.domain.rule import RuleDraft
-from reelrank.domain.user import User
 from reelrank.feed import FeedRequest, Slate
 from reelrank.wiring import Reelrank
 from small_feed import SmallApp, in_log, numbers
@@ -55,9 +54,9 @@ def test_a_blocked_author_sound_and_word_stay_away_with_their_reasons_until_they
     assert not [video for video in videos if video.author_id == "surf-0" or video.sound_id == "s3" or "chess" in video.tags]
     assert removals(slate) == {"removed: by a blocked author": 5, "removed: to a blocked sound": 5, "removed: with a blocked word": 9}
     for what, name in (("author", "surf-0"), ("sound", "s3"), ("word", "CHESS")):
-        app.clock.advance(1)
+        app.clock.advance_to(app.clock.now() + 1)
         says(app, Unblock, what=what, name=name)
-    app.clock.advance(1_000)
+    app.clock.advance_to(app.clock.now() + 1_000)
     assert len(shown(app)) == 40
 
 
@@ -66,14 +65,14 @@ def test_who_is_unknown_gets_only_what_everybody_may_see_everywhere(app: SmallAp
         app.tell(VideoPublished(event_id=f"p-{name}", video=app.video(0).__class__(video_id=name, author_id=name, duration_s=9.0, uploaded_at=NOW, **own)))
     own = {"adult", "pt", "not-us", "fr"}
     assert own & set(shown(app, size=50)) == {"fr"}
-    app.clock.advance(1_000)
+    app.clock.advance_to(app.clock.now() + 1_000)
     slate = slate_of(app, size=50)
     assert removals(slate) == {"removed: not for this region": 2, "removed: not for this age": 1}
     says(app, Profile, age=18, region="pt", languages=("en",))
     assert own & set(shown(app, size=50)) == {"adult", "pt", "not-us"}
-    app.clock.advance(1_000)
+    app.clock.advance_to(app.clock.now() + 1_000)
     assert own & set(shown(app, size=50, context=Context(region="US-CA"))) == {"adult"}
-    app.clock.advance(1_000)
+    app.clock.advance_to(app.clock.now() + 1_000)
     says(app, Profile, age=17, region="US", languages=("FR",))
     assert own & set(shown(app, size=50)) == {"fr"}
 
@@ -85,8 +84,8 @@ def test_more_and_less_of_a_topic_lift_and_lower_it_and_why_can_say_so(app: Smal
     tags = [app.system.columns.videos[place.row].tags[0] for place in slate_of(app).places]
     assert set(tags[:10]) == {"chess"}
     assert set(tags[-10:]) == {"surf"}
-    assert {lift for place in last_served(app).videos for lift in place.lifts.values()} == {1.0, 0.0, -1.0}
-    app.clock.advance(1_000)
+    assert {lift for place in last_served(app).videos for lift in place.lifts.values()} == {1.0, -1.0}
+    app.clock.advance_to(app.clock.now() + 1_000)
     says(app, Topic, topic="chess", wish="usual")
     says(app, Topic, topic="surf", wish="usual")
     slate_of(app)
@@ -95,13 +94,15 @@ def test_more_and_less_of_a_topic_lift_and_lower_it_and_why_can_say_so(app: Smal
 
 def test_not_interested_lowers_the_author_and_the_tags_of_the_video_too(app: SmallApp) -> None:
     before = {place.row: place.score for place in slate_of(app).places}
-    app.clock.advance(1_000)
+    app.clock.advance_to(app.clock.now() + 1_000)
     says(app, Hide, video_id="v1")
     after = {place.row: place.score for place in slate_of(app).places}
-    lowered = {row for row in after if after[row] < before[row] - 0.1}
+    change = {row: after[row] - before[row] for row in after}
     assert 1 not in after
-    assert {app.system.columns.videos[row].tags for row in lowered} == {("chess",)}
-    assert min(after, key=lambda row: after[row] - before[row]) in {9, 17, 25, 33}  # by the same author
+    same_author = {row: change[row] for row in change if row % 8 == 1}
+    same_tag = {row: change[row] for row in change if row % 8 == 5}
+    others = {row: change[row] for row in change if row % 4 != 1}
+    assert max(same_author.values()) < min(same_tag.values()) < max(same_tag.values()) < min(others.values()) - 0.5
 
 
 def test_after_a_reset_nothing_is_left_of_tastes_but_what_was_seen_and_blocked(app: SmallApp) -> None:
@@ -109,7 +110,7 @@ def test_after_a_reset_nothing_is_left_of_tastes_but_what_was_seen_and_blocked(a
     says(app, Like, video_id="v1")
     says(app, Block, what="author", name="surf-0")
     says(app, Hide, video_id="v2")  # which was never on screen
-    app.clock.advance(10)
+    app.clock.advance_to(app.clock.now() + 10)
     says(app, Reset)
     user = app.system.reader.user("ana")
     assert (len(user.watches), len(user.signals.kinds), user.counts.sum()) == (0, 0, 0)
@@ -125,7 +126,7 @@ def test_a_feed_that_is_not_personal_is_the_same_for_whoever_saw_the_same(app: S
     says(app, Topic, topic="chess", wish="more")
     mine, others = slate_of(app, personalized=False), slate_of(app, "bob", personalized=False)
     assert [(place.row, place.score) for place in mine.places] == [(place.row, place.score) for place in others.places]
-    app.clock.advance(1_000)
+    app.clock.advance_to(app.clock.now() + 1_000)
     assert shown(app) != [app.system.columns.videos[place.row].video_id for place in mine.places]
     app.system.feed.flush()
     assert [event.personalized for event in in_log(app.system) if isinstance(event, Served)].count(False) == 2
@@ -141,14 +142,14 @@ def test_rules_hide_expire_and_mute_where_and_while_they_hold(app: SmallApp) -> 
     assert removals(here) == {
         "removed: hidden by a rule": 1, "removed: by an author hidden by a rule": 5, "removed: under a muted tag": 10, "removed: to a muted sound": 4,
     }  # fmt: skip
-    app.clock.advance(1_000)
+    app.clock.advance_to(app.clock.now() + 1_000)
     later = slate_of(app)
     assert removals(later) == {"removed: expired": 1, "removed: under a muted tag": 10, "removed: to a muted sound": 5}
 
 
 def test_a_boost_is_a_part_of_the_score_and_a_pin_takes_its_place(app: SmallApp) -> None:
     plain = {place.row: place.score for place in slate_of(app).places}
-    app.clock.advance(1_000)
+    app.clock.advance_to(app.clock.now() + 1_000)
     rule(app, "boost", "video", "v30", times=2.0)
     pin = rule(app, "pin", "video", "v39", position=2)
     slate = slate_of(app)
@@ -164,13 +165,9 @@ def test_a_boost_is_a_part_of_the_score_and_a_pin_takes_its_place(app: SmallApp)
 
 def test_what_was_seen_or_blocked_does_not_come_back_for_a_pin(app: SmallApp) -> None:
     rule(app, "pin", "video", "v39")
+    app.clock.advance_to(app.clock.now() + 1)
     rule(app, "pin", "video", "v38")
     app.watches("ana", 39)
     says(app, Block, what="author", name=app.video(38).author_id)
     assert not {"v38", "v39"} & set(shown(app))
     assert shown(app, "bob", 3)[:2] == ["v39", "v38"]
-
-
-def test_everything_together_is_recorded_with_the_slate(app: SmallApp) -> None:
-    user: User = app.system.reader.user("ana")
-    assert (user.blocked_words, dict(user.topics), user.bounds.age) == ((), {}, None)

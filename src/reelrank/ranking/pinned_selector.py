@@ -31,8 +31,9 @@ class PinnedSelector:
         others = np.flatnonzero(left)
         inner = self._inner.select(replace(query, count=query.count - len(pins)), candidates.take(others))
         places, propensities, reasons = others[inner.places].tolist(), inner.propensities.tolist(), list(inner.reasons)
-        for position, place, reason in pins:  # from the top, so that those before keep their places
-            at = min(position, len(places))
+        taken = -1
+        for position, place, reason in pins:  # from the top, so that those before keep their places; who comes second to one takes the next
+            at = taken = min(max(position, taken + 1), len(places))
             places.insert(at, place)
             propensities.insert(at, 1.0)
             reasons.insert(at, reason)
