@@ -24,8 +24,8 @@ HERE = Context()
 
 def encoded(world: World, user_id: str, *videos: int, now: float = NOW, context: Context = HERE) -> np.ndarray:
     wanted = rows(*videos)
-    reading = world.reader.read((world.user(user_id),), np.zeros_like(wanted), wanted, (context,))
-    return encode(reading, world.columns, np.full(len(wanted), now), (context,), PARAMS)
+    reading = world.reader.read((world.user(user_id),), np.zeros_like(wanted), wanted, np.array([now]), (context,))
+    return encode(reading, world.columns, (context,), PARAMS)
 
 
 def named(features: np.ndarray) -> dict[str, float]:
@@ -137,10 +137,10 @@ def test_users_in_one_reading_do_not_see_each_other(world: World) -> None:
     world.see(watched("4", 2, user_id="ben", ago_s=90_000), watched("5", 3, ago_s=50_000), watched("6", 2, user_id="ben", ago_s=3_000, place="Rome"))
     contexts = (Context(local_hour=3, place="Rome", device="iPad", surface="search"), Context(bandwidth_kbps=50, network="LTE", local_weekday=2))
     wanted, owner = rows(0, 2, 3, 0, 4), rows(1, 0, 1, 0, 0)
-    moments = np.where(owner == 0, NOW + 60, NOW + 7_200)
-    together = encode(world.reader.read(world.reader.users(("ana", "ben")), owner, wanted, contexts), world.columns, moments, contexts, PARAMS)
+    moments = np.array([NOW + 60, NOW + 7_200])
+    together = encode(world.reader.read(world.reader.users(("ana", "ben")), owner, wanted, moments, contexts), world.columns, contexts, PARAMS)
     for place, (row, who) in enumerate(zip(wanted.tolist(), owner.tolist(), strict=True)):
-        alone = encoded(world, ("ana", "ben")[who], row, now=float(moments[place]), context=contexts[who])
+        alone = encoded(world, ("ana", "ben")[who], row, now=float(moments[who]), context=contexts[who])
         assert together[place].tobytes() == alone[0].tobytes()
 
 

@@ -34,7 +34,7 @@ def somebody(*ago_s: float, skipped: Sequence[bool] = (), heights: Sequence[int]
 
 def past(world: World, *users: User) -> Past:
     owner = np.arange(len(users))
-    return past_of(world.reader.read(users, owner, np.zeros(len(users), dtype=np.int64)), np.full(len(users), NOW))
+    return past_of(world.reader.read(users, owner, np.zeros(len(users), dtype=np.int64), np.full(len(users), NOW)))
 
 
 def test_a_visit_goes_on_until_half_an_hour_passes_without_a_watch(world: World) -> None:

@@ -241,13 +241,13 @@ def test_the_features_of_a_pair_are_the_same_bits_whatever_else_is_encoded_with_
         users = world.reader.users([user_id for user_id, *_ in asked])
         owner = np.repeat(np.arange(len(asked)), [len(videos) for _, videos, _ in asked])
         wanted = rows(*(video for _, videos, _ in asked for video in videos))
-        moments = np.array([NOW + after_s for *_, after_s in asked])[owner]
+        moments = np.array([NOW + after_s for *_, after_s in asked])
         contexts = [Context(local_hour=place, bandwidth_kbps=place * 100, surface=SURFACES[place % 2]) for place in range(len(asked))]
-        together = encode(world.reader.read(users, owner, wanted, contexts), world.columns, moments, contexts, PARAMS)
+        together = encode(world.reader.read(users, owner, wanted, moments, contexts), world.columns, contexts, PARAMS)
         for place, row in enumerate(wanted.tolist()):
             one = int(owner[place])
-            reading = world.reader.read([users[one]], rows(0), rows(row), [contexts[one]])
-            alone = encode(reading, world.columns, moments[place : place + 1], [contexts[one]], PARAMS)
+            reading = world.reader.read([users[one]], rows(0), rows(row), moments[one : one + 1], [contexts[one]])
+            alone = encode(reading, world.columns, [contexts[one]], PARAMS)
             assert alone[0].tobytes() == together[place].tobytes()
 
 
@@ -258,11 +258,11 @@ def test_the_features_of_a_pair_are_the_same_bits_in_a_batch_as_large_as_a_feed_
         world.see(*(Like(event_id=f"l{number}", user_id="u0", video_id=f"v{number}", occurred_at=NOW - 777.7 * number) for number in range(4)))
         wanted = rng.integers(5, size=703)
         user = world.user("u0")
-        whole = encode(world.reader.read([user], np.zeros_like(wanted), wanted), world.columns, np.full(703, NOW), [Context()], PARAMS)
+        whole = encode(world.reader.read([user], np.zeros_like(wanted), wanted, np.array([NOW])), world.columns, [Context()], PARAMS)
         for size in (1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 64, 65, 500):
             for start in (0, 1, 5):
                 part = wanted[start : start + size]
-                alone = encode(world.reader.read([user], np.zeros_like(part), part), world.columns, np.full(size, NOW), [Context()], PARAMS)
+                alone = encode(world.reader.read([user], np.zeros_like(part), part, np.array([NOW])), world.columns, [Context()], PARAMS)
                 assert alone.tobytes() == whole[start : start + size].tobytes()
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from reelrank.features.row_index import NO_KEY
 from reelrank.models.id_tables import IdTable, IdTableConfig
-from reelrank.models.row_index import NO_KEY
 from reelrank.models.table_replica import TableReplica
 
 WIDTH, EXPIRES_S = 3, 20.0

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reelrank.features.row_index import NO_KEY
 from reelrank.models.id_tables import Changes, IdTable, IdTableConfig
 from reelrank.models.live_tables import KeyedTable, LiveRows, LiveTable, LiveTables
-from reelrank.models.row_index import NO_KEY
 
 
 def empty() -> LiveTable:

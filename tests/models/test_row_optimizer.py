@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reelrank.features.row_index import NO_KEY
 from reelrank.models.id_tables import IdTable, IdTableConfig
-from reelrank.models.row_index import NO_KEY
 from reelrank.models.row_optimizer import RowAdagrad, merged
 
 BATCH = st.lists(st.integers(0, 9), min_size=1, max_size=30)

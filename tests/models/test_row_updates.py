@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from reelrank.features.row_index import NO_KEY
 from reelrank.models import row_updates
 from reelrank.models.id_tables import Changes
-from reelrank.models.row_index import NO_KEY
 from reelrank.models.row_updates import RowUpdate, decode_update, encode_updates
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reelrank.models.row_index import NO_KEY
+from reelrank.features.row_index import NO_KEY
 from reelrank.models.shifts import Shifts, user_keys
 
 

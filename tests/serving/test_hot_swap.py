@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelrank.features.row_index import NO_KEY
 from reelrank.models.id_tables import Changes
 from reelrank.models.live_tables import KeyedTable, LiveTable, LiveTables
-from reelrank.models.row_index import NO_KEY
 from reelrank.models.row_updates import ROWS_FROM, RowUpdate, encode_updates
 from reelrank.models.shifts import USER, user_keys
 from reelrank.serving.hot_swap import HotSwap

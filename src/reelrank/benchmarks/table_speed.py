@@ -14,8 +14,8 @@ from torch import Tensor
 
 from reelrank.benchmarks.percentiles import spread
 from reelrank.domain.arrays import Rows
+from reelrank.features.row_index import Keys
 from reelrank.models.id_tables import IdTable, IdTableConfig
-from reelrank.models.row_index import Keys
 from reelrank.models.row_optimizer import RowAdagrad
 from reelrank.models.table_replica import TableReplica
 

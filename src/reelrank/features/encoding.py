@@ -10,49 +10,47 @@ from reelrank.domain.event import Context
 from reelrank.domain.params import FeedParams
 from reelrank.domain.user import User
 from reelrank.domain.video import MAX_TAGS
-from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import COLUMN, WIDTH
 from reelrank.features.habits import encode_habits
 from reelrank.features.history import Past, at_this_hour, heights_lately, past_of, settled, visits
 from reelrank.features.moment import bandwidths, device_class, hours, network_class, rendition_fit, stalls, weekdays
 from reelrank.features.rates import CLICK, COMPLETION, LIKE, LONG_VIEW, Rates, outcomes, smoothed
-from reelrank.features.reader import CounterView, Reading, pair_keys
+from reelrank.features.reader import Reading
+from reelrank.features.standings import Standings
 from reelrank.features.surfaces import encode_surfaces
 from reelrank.features.tastes import affinity, evidence, paired, tag_affinity
-from reelrank.features.velocity import velocity
+from reelrank.features.velocity import now_and_lately, ratio
 from reelrank.features.windows import Counter, Windowed
 
 # how many outcomes a prior is worth
 _PRIOR_APP, _PRIOR_AUTHOR, _PRIOR_LATELY, _PRIOR_USER, _PRIOR_GUESS, _PRIOR_PLACE, _PRIOR_WATCHES = 20.0, 15.0, 10.0, 8.0, 100.0, 10.0, 5.0
-_OUTCOMES = slice(Counter.IMPRESSIONS, Counter.LIKES + 1)  # the counters that rates and impressions need
 _GUESS = np.array([[0.5, 0.3, 0.02, 0.25]])  # before the first event
 
 
-def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Sequence[Context], params: FeedParams) -> NDArray[np.float32]:
-    """The features of n (user, video) pairs, each at its own moment `now` (n,): (n, F), co_watch left at 0.
+def encode(reading: Reading, columns: VideoColumns, contexts: Sequence[Context], params: FeedParams) -> NDArray[np.float32]:
+    """The features of n (user, video) pairs, each at the moment of its user: (n, F), co_watch left at 0.
 
     `contexts` holds one context per user of the reading.
     """
-    rows, owner = reading.rows, reading.owner
+    rows, owner, now = reading.rows, reading.owner, reading.now
     features = np.zeros((len(rows), WIDTH), dtype=np.float32)
 
     def put(name: str, values: Column) -> None:
         features[:, COLUMN[name]] = values
 
-    app = smoothed(windows.totals(reading.everything), _GUESS, _PRIOR_GUESS)  # (1, rated)
+    app = smoothed(reading.everything.totals, _GUESS, _PRIOR_GUESS)  # (1, rated)
     for name, rated in (("app_click_rate", CLICK), ("app_long_view_rate", LONG_VIEW), ("app_like_rate", LIKE)):
         put(name, app[:, rated])
-    past = past_of(reading, now)
+    past = past_of(reading)
     users = smoothed(settled(past), app, _PRIOR_USER)
     user = users[owner]
     put("user_outcomes", np.log1p([user.counts[Counter.CLICKS] + user.counts[Counter.SKIPS] for user in reading.users])[owner])
     for name, rated in (("user_click_rate", CLICK), ("user_long_view_rate", LONG_VIEW), ("user_like_rate", LIKE)):
         put(name, user[:, rated])
 
-    totals, hour = windows.totals(reading.video), windows.window(reading.video, "1h", now, _OUTCOMES)
-    day, week = windows.window(reading.video, "1d", now, _OUTCOMES), windows.window(reading.video, "7d", now)
-    author = smoothed(reading.author.totals(), app, _PRIOR_APP)[reading.author.places(columns.author_row[rows])]
+    totals, hour, day = reading.video.totals, reading.video.hour, reading.video.day
+    author = smoothed(reading.author.totals, app, _PRIOR_APP)
     video = smoothed(totals, author, _PRIOR_AUTHOR)
     put("video_outcomes", np.log1p(outcomes(totals)))
     put("video_click_rate", video[:, CLICK])
@@ -66,15 +64,13 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
         put(f"video_long_view_rate_{name}", rates[:, LONG_VIEW])
     put("video_outcomes_1d", np.log1p(outcomes(day)))
     put("video_impressions_1h", np.log1p(hour[:, Counter.IMPRESSIONS]))
-    put("video_velocity", np.log2(velocity(reading.video, now)))
+    put("video_velocity", _speed(reading.video, now))
     put("author_click_rate", author[:, CLICK])
     put("author_long_view_rate", author[:, LONG_VIEW])
-    tags = reading.tag.places(columns.tag_rows[rows].ravel()).reshape(-1, MAX_TAGS)
-    sounds = reading.sound.places(columns.sound_row[rows])
-    put("tag_long_view_rate", _mean_tag_rate(reading.tag, tags, app))
-    put("tag_velocity", _fastest(reading.tag, tags, now))
-    put("sound_long_view_rate", smoothed(reading.sound.totals(), app, _PRIOR_APP)[sounds, LONG_VIEW])
-    put("sound_velocity", _fastest(reading.sound, sounds[:, None], now))
+    put("tag_long_view_rate", _mean_tag_rate(reading, app))
+    put("tag_velocity", _fastest_tag(reading))
+    put("sound_long_view_rate", smoothed(reading.sound.totals, app, _PRIOR_APP)[:, LONG_VIEW])
+    put("sound_velocity", np.where(reading.sounded, _speed(reading.sound, now), 0.0))
     put("duration", np.log1p(columns.duration_s[rows]))
     put("age", np.log1p(np.maximum(now - columns.uploaded_at[rows], 0.0) / 3600))
 
@@ -91,7 +87,7 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("network", np.array([network_class(context.network) for context in contexts], dtype=np.float64)[owner])
     put("bandwidth", np.log1p(bandwidth))
 
-    everyones_stalls = stalls(windows.totals(reading.everything), 0.0)
+    everyones_stalls = stalls(reading.everything.totals, 0.0)
     put("user_stalls", stalls(_counts(reading.users), everyones_stalls)[owner])
     put("video_stalls", stalls(totals, everyones_stalls))
     put("user_height", heights_lately(past)[owner] / 1000)
@@ -99,13 +95,12 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("rendition_fit", rendition_fit(bandwidth, columns.bitrate_kbps[rows].astype(np.float64)))
 
     from_rows, at_rows = columns.place_row[rows], reading.place_rows[owner]
-    here = reading.place.places(pair_keys(at_rows, rows))
-    counted_here = reading.place.totals()[here]
+    counted_here = reading.place.totals
     put("same_place", ((from_rows >= 0) & (from_rows == at_rows)).astype(np.float64))
     put("user_place_share", _place_share(past, columns.place_row[past.watch_rows], owner, from_rows))
     put("place_outcomes", np.log1p(outcomes(counted_here)))
     put("place_long_view_rate", smoothed(counted_here, video, _PRIOR_PLACE)[:, LONG_VIEW])
-    put("place_velocity", _fastest(reading.place, here[:, None], now))
+    put("place_velocity", np.where(reading.placed, _speed(reading.place, now), 0.0))
 
     depth, idle_s = visits(past)
     usual, share = at_this_hour(past)
@@ -113,35 +108,32 @@ def encode(reading: Reading, columns: VideoColumns, now: Column, contexts: Seque
     put("idle", np.where(idle_s < 0, -1.0, np.log1p(np.maximum(idle_s, 0.0)))[owner])
     put("hour_share", share[owner])
     put("hour_long_view_rate", smoothed(usual, users, _PRIOR_USER)[owner, LONG_VIEW])
-    for encoded in (encode_habits(reading, past, columns, app), encode_surfaces(reading, past, columns, app, video, week)):
+    for encoded in (encode_habits(reading, past, columns, app), encode_surfaces(reading, columns, app, video)):
         for name, values in encoded.items():
             put(name, values)
     return features
 
 
-def _mean_tag_rate(view: CounterView, tags: Rows, app: Rates) -> Column:
-    """The mean smoothed long view rate of the tags of each video, given by their places (n, T) in the view; everybody's for one without tags."""
-    rates = smoothed(view.totals(), app, _PRIOR_APP)[:, LONG_VIEW][tags]
-    has = tags < len(view.keys)
-    count = has.sum(axis=1)
-    return np.where(count > 0, (rates * has).sum(axis=1) / np.maximum(count, 1), app[0, LONG_VIEW])
+def _mean_tag_rate(reading: Reading, app: Rates) -> Column:
+    """The mean smoothed long view rate of the tags of each video: (n,), everybody's for one without tags."""
+    rates = np.zeros((len(reading.rows), MAX_TAGS))
+    rates[reading.tag_at] = smoothed(reading.tag.totals, app, _PRIOR_APP)[:, LONG_VIEW]
+    count = np.bincount(reading.tag_at[0], minlength=len(reading.rows))
+    return np.where(count > 0, rates.sum(axis=1) / np.maximum(count, 1), app[0, LONG_VIEW])
 
 
-def _fastest(view: CounterView, places: Rows, now: Column) -> Column:
-    """log2 of the velocity of the fastest of what lies at `places` (n, T) of a view, each at its moment `now` (n,): (n,), 0 where nothing is there.
-
-    Each of what a view has is worked out once per moment: a tag is of many videos.
-    """
-    known = len(view.keys)
-    pairs, slots = np.nonzero(places < known)
-    fastest = np.full(len(places), -np.inf)
-    if len(pairs) == 0:
-        return np.zeros(len(places))
-    moments, at = np.unique(now, return_inverse=True)
-    asked, where = np.unique(at[pairs] * known + places[pairs, slots], return_inverse=True)
-    found = np.log2(velocity(view.records[asked % known], moments[asked // known]))
-    np.maximum.at(fastest, pairs, found[where])
+def _fastest_tag(reading: Reading) -> Column:
+    """log2 of the velocity of the fastest tag of each video: (n,), 0 for one without tags."""
+    pairs, _ = reading.tag_at
+    now = reading.now
+    fastest = np.full(len(reading.rows), -np.inf)
+    np.maximum.at(fastest, pairs, _speed(reading.tag, now if len(now) == 1 else now[pairs]))
     return np.where(np.isinf(fastest), 0.0, fastest)
+
+
+def _speed(standings: Standings, now: Column) -> Column:
+    """log2 of the velocities (m,) at `now` (m,), or (1,) for all of them."""
+    return np.log2(ratio(*now_and_lately(standings.paces, now)))
 
 
 def _place_share(past: Past, places: Rows, owner: Rows, wanted: Rows) -> Column:

@@ -38,11 +38,9 @@ class Past(NamedTuple):
     kinds: Rows  # (s,) of Signal
 
 
-def past_of(reading: Reading, now: Column) -> Past:
-    """Gathers what the users of a reading did, with its age at the moment of each user's first pair."""
-    users = reading.users
-    moments = np.zeros(len(users))
-    moments[reading.owner[::-1]] = now[::-1]
+def past_of(reading: Reading) -> Past:
+    """Gathers what the users of a reading did, with its age at each user's moment."""
+    users, moments = reading.users, reading.moments
     everyone = np.arange(len(users))
     watch_owner = np.repeat(everyone, [len(user.watches) for user in users])
     signal_owner = np.repeat(everyone, [len(user.signals.kinds) for user in users])

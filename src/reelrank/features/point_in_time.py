@@ -147,10 +147,10 @@ class PointInTime:
         users = [self._user(slate, served) for slate, served, _ in known]
         sizes = [len(rows) for *_, rows in known]
         owner = np.repeat(np.arange(len(known)), sizes)
-        moments = np.array([slate.occurred_at for slate, *_ in known])[owner]
+        moments = np.array([slate.occurred_at for slate, *_ in known])
         contexts = [served.context or _NOWHERE for _, served, _ in known]
-        reading = reader.read(users, owner, np.concatenate([rows for *_, rows in known]), contexts)
-        by_params = {one: encode(reading, self._columns, moments, contexts, self._params[one]) for one in {slate.params for slate, *_ in known}}
+        reading = reader.read(users, owner, np.concatenate([rows for *_, rows in known]), moments, contexts)
+        by_params = {one: encode(reading, self._columns, contexts, self._params[one]) for one in {slate.params for slate, *_ in known}}
         ends = np.cumsum(sizes).tolist()
         for (slate, served, rows), user, size, end in zip(known, users, sizes, ends, strict=True):
             features = by_params[slate.params][end - size : end].copy()

@@ -4,72 +4,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reelrank.domain.arrays import Rows
+from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.event import Context
 from reelrank.domain.user import User
-from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
+from reelrank.features.counter_cache import Asked, CounterCache
 from reelrank.features.packing import unpack
-from reelrank.features.record_cache import RecordCache
 from reelrank.features.sequences import decode_user
-from reelrank.features.windows import Counters, Windowed
+from reelrank.features.standings import EVERYTHING, Parts, Standings
+from reelrank.features.windows import Counters
 from reelrank.storage.counter_store import CounterStore, Keys, Kind
 from reelrank.storage.online_store import OnlineStore
 
 _EVERYTHING: Keys = np.zeros(1, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class CounterView:
-    """Counters of some videos and of what they share: look a record up as `authors.of(author_rows)`."""
-
-    keys: Keys  # (k,) ascending
-    records: Counters  # (k, WIDTH)
-
-    def of(self, keys: Keys) -> Counters:
-        """The records of `keys` (m,), zeros for -1: (m, WIDTH)."""
-        return np.concatenate([self.records, _nothing(self.records)])[self.places(keys)]
-
-    def places(self, keys: Keys) -> Rows:
-        """Where the records of `keys` (m,) lie, k for those that are not there: (m,)."""
-        places = np.full(len(keys), len(self.keys), dtype=np.int64)
-        asked = np.flatnonzero(keys >= 0)
-        at = np.searchsorted(self.keys, keys[asked])
-        there = at < len(self.keys)
-        there[there] = self.keys[at[there]] == keys[asked[there]]
-        places[asked[there]] = at[there]
-        return places
-
-    def totals(self) -> Windowed:
-        """All that was ever counted of each key, and zeros at the end for those that are not there: (k + 1, COUNTERS)."""
-        return windows.totals(np.concatenate([self.records[:, : windows.TOTALS_END], _nothing(self.records)[:, : windows.TOTALS_END]]))
+_RINGS = Parts(paces=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is known of n (user, video) pairs; all counters are from one moment."""
+    """What is known of n (user, video) pairs at the moments of their users; all counters are from one commit."""
 
     users: Sequence[User]
+    moments: Column  # (users,) UTC seconds
     place_rows: Rows  # (users,) where each is, or was last; -1 where nobody knows
     surfaces: Rows  # (users,) the number of where in the app each is, 0 where nobody knows
     owner: Rows  # (n,) which of `users` pair i is about
     rows: Rows  # (n,) which video
-    video: Counters  # (n, WIDTH)
-    place: CounterView  # of the videos where their users are
-    author: CounterView
-    tag: CounterView
-    sound: CounterView
-    surface: CounterView  # where the users are
-    surface_video: CounterView
-    surface_length: CounterView
-    everything: Counters  # (1, WIDTH)
+    video: Standings  # (n) with all parts
+    place: Standings  # (n) of the videos where their users are: totals and paces
+    placed: NDArray[np.bool_]  # (n,) whether it is known where that is
+    author: Standings  # (n) totals
+    tag: Standings  # (t) of the tags of the pairs, one after the other: totals and paces
+    tag_at: tuple[Rows, Rows]  # (t,) which pair, (t,) in which of its slots
+    sound: Standings  # (n) totals and paces
+    sounded: NDArray[np.bool_]  # (n,) whether the video has a sound
+    surface: Standings  # (users) where they are: totals and day
+    surface_video: Standings  # (n) totals
+    surface_length: Standings  # (n) totals
+    everything: Standings  # (1) totals
     origins: tuple[int, ...]  # per partition, how much of the log the counters stand for
 
     @property
-    def surface_keys(self) -> Keys:
-        """What the counters of the users' surfaces are kept under: (users,), -1 where nobody knows."""
-        return _known(self.surfaces)
+    def now(self) -> Column:
+        """The moment of each pair (n,), or (1,) where there is only one."""
+        return self.moments if len(self.moments) == 1 else self.moments[self.owner]
 
 
 class FeatureReader:
@@ -79,7 +59,7 @@ class FeatureReader:
         self._store = store
         self._counters = counters
         self._columns = columns
-        self._cache = RecordCache()
+        self._cache = CounterCache(counters)
 
     def user(self, user_id: str) -> User:
         """One user as folded so far; somebody new if nothing is known. Raises StorageError when the online store is away."""
@@ -95,7 +75,7 @@ class FeatureReader:
 
     def video_counters(self, rows: Rows) -> Counters:
         """The counters of some videos: (n, WIDTH)."""
-        return self._cache.unpacked(self._counters.read({Kind.VIDEO: rows}).records[Kind.VIDEO])
+        return self.counters(Kind.VIDEO, rows)
 
     def counters(self, kind: Kind, keys: Keys) -> Counters:
         """The counters of some keys: (n, WIDTH). For many that nobody else asks for soon."""
@@ -110,64 +90,60 @@ class FeatureReader:
         keys, records = self._counters.scan(kind, low, high, at_most)
         return keys, unpack(records)
 
-    def read(self, users: Sequence[User], owner: Rows, rows: Rows, contexts: Sequence[Context] | None = None) -> Reading:
-        """The counters of the videos `rows` (n,), of their authors, tags and sounds, and of the videos and surfaces where the users are.
+    def read(self, users: Sequence[User], owner: Rows, rows: Rows, moments: Column, contexts: Sequence[Context] | None = None) -> Reading:
+        """What the counters say of the videos `rows` (n,), of their authors, tags and sounds, and of the videos and surfaces where the users are.
 
-        Pair i belongs to `users[owner[i]]`. A user is at the place that their context (one each) names, or else where they were last, and on its surface.
+        Pair i belongs to `users[owner[i]]`, who is looked at `moments[owner[i]]` (users,) UTC seconds. A user is at the place that
+        their context (one each) names, or else where they were last, and on its surface.
         """
         columns = self._columns
         places = [user.place for user in users] if contexts is None else [context.place or user.place for context, user in zip(contexts, users, strict=True)]
         place_rows = np.array([columns.places.get(place, -1) for place in places], dtype=np.int64)
         named = [""] * len(users) if contexts is None else [context.surface for context in contexts]
         surfaces = np.array([columns.surfaces.get(surface, 0) for surface in named], dtype=np.int64)
-        here = _known(surfaces)[owner]
-        wanted = {
-            Kind.VIDEO: rows,
-            Kind.PLACE_VIDEO: _distinct(pair_keys(place_rows[owner], rows)),
-            Kind.SURFACE: _distinct(_known(surfaces)),
-            Kind.SURFACE_VIDEO: _distinct(pair_keys(here, rows)),
-            Kind.SURFACE_LENGTH: _distinct(pair_keys(here, columns.length_class[rows])),
-            Kind.AUTHOR: _distinct(columns.author_row[rows]),
-            Kind.TAG: _distinct(columns.tag_rows[rows].ravel()),
-            Kind.SOUND: _distinct(columns.sound_row[rows]),
-            Kind.EVERYTHING: _EVERYTHING,
+        at_surface = np.where(surfaces > 0, surfaces, -1)
+        at_place, here, sound_rows, tag_rows = place_rows[owner], at_surface[owner], columns.sound_row[rows], columns.tag_rows[rows]
+        tagged, slots = np.nonzero(tag_rows >= 0)
+        asked = {
+            Kind.VIDEO: Asked(rows, EVERYTHING),
+            Kind.PLACE_VIDEO: Asked(pair_keys(at_place, rows), _RINGS),
+            Kind.SURFACE: Asked(at_surface, Parts(day=True)),
+            Kind.SURFACE_VIDEO: Asked(pair_keys(here, rows)),
+            Kind.SURFACE_LENGTH: Asked(pair_keys(here, columns.length_class[rows])),
+            Kind.AUTHOR: Asked(columns.author_row[rows]),
+            Kind.TAG: Asked(tag_rows[tagged, slots], _RINGS),
+            Kind.SOUND: Asked(sound_rows, _RINGS),
+            Kind.EVERYTHING: Asked(_EVERYTHING),
         }
-        found = self._counters.read(wanted)
-        state = self._cache.unpacked([record for kind in wanted for record in found.records[kind]])
-        parts = dict(zip(wanted, np.split(state, np.cumsum([len(keys) for keys in wanted.values()])[:-1]), strict=True))
-        views = {kind: CounterView(wanted[kind], parts[kind]) for kind in wanted}
+        if len(set(moments.tolist())) == 1:
+            found, origins = self._cache.read(asked, float(moments[0]))
+        else:
+            pairs = moments[owner]
+            own = {Kind.SURFACE: moments, Kind.TAG: pairs[tagged], Kind.EVERYTHING: np.zeros(1)}
+            found, origins = self._cache.read_at(asked, {kind: own.get(kind, pairs) for kind in asked})
         return Reading(
             users=users,
+            moments=moments,
             place_rows=place_rows,
             surfaces=surfaces,
             owner=owner,
             rows=rows,
-            video=parts[Kind.VIDEO],
-            place=views[Kind.PLACE_VIDEO],
-            author=views[Kind.AUTHOR],
-            tag=views[Kind.TAG],
-            sound=views[Kind.SOUND],
-            surface=views[Kind.SURFACE],
-            surface_video=views[Kind.SURFACE_VIDEO],
-            surface_length=views[Kind.SURFACE_LENGTH],
-            everything=parts[Kind.EVERYTHING],
-            origins=found.origins,
+            video=found[Kind.VIDEO],
+            place=found[Kind.PLACE_VIDEO],
+            placed=at_place >= 0,
+            author=found[Kind.AUTHOR],
+            tag=found[Kind.TAG],
+            tag_at=(tagged, slots),
+            sound=found[Kind.SOUND],
+            sounded=sound_rows >= 0,
+            surface=found[Kind.SURFACE],
+            surface_video=found[Kind.SURFACE_VIDEO],
+            surface_length=found[Kind.SURFACE_LENGTH],
+            everything=found[Kind.EVERYTHING],
+            origins=origins,
         )
 
 
 def pair_keys(first: Rows, second: Rows) -> Keys:
     """What the counters of two things together are kept under, such as a video at a place; -1 where there is no first one."""
     return np.where(first >= 0, first << 32 | second, -1)
-
-
-def _known(surfaces: Rows) -> Keys:
-    return np.where(surfaces > 0, surfaces, -1)
-
-
-def _nothing(records: Counters) -> Counters:
-    return np.zeros((1, records.shape[1]), dtype=np.int32)
-
-
-def _distinct(keys: Keys) -> Keys:
-    distinct = np.unique(keys)
-    return distinct[distinct >= 0]

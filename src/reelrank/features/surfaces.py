@@ -3,27 +3,22 @@
 import numpy as np
 
 from reelrank.domain.arrays import Column
-from reelrank.features import windows
 from reelrank.features.columns import VideoColumns
-from reelrank.features.history import Past
 from reelrank.features.rates import CLICK, LONG_VIEW, Rates, outcomes, smoothed, watch_ratio
-from reelrank.features.reader import Reading, pair_keys
+from reelrank.features.reader import Reading
 
 _GUESSED_RATIO = 0.5
 _PRIOR_SURFACE, _PRIOR_SURFACE_1D, _PRIOR_LENGTH, _PRIOR_VIDEO, _PRIOR_WATCHED = 50.0, 20.0, 30.0, 10.0, 15.0  # how many outcomes a prior is worth
 
 
-def encode_surfaces(reading: Reading, past: Past, columns: VideoColumns, app: Rates, video: Rates, week: windows.Windowed) -> dict[str, Column]:
-    """Features of n (user, video) pairs, by name; `video` (n, rated) and `week` (n, COUNTERS) are of the videos anywhere, in all and in the last seven days."""
-    owner, rows = reading.owner, reading.rows
-    counted = reading.surface.of(reading.surface_keys)
-    surface = smoothed(windows.totals(counted), app, _PRIOR_SURFACE)
-    day = smoothed(windows.window(counted, "1d", past.moments), surface, _PRIOR_SURFACE_1D)
-    here, duration_s = reading.surface_keys[owner], columns.duration_s[rows]
-    of_length = reading.surface_length.totals()[reading.surface_length.places(pair_keys(here, columns.length_class[rows]))]
+def encode_surfaces(reading: Reading, columns: VideoColumns, app: Rates, video: Rates) -> dict[str, Column]:
+    """Features of n (user, video) pairs, by name; `video` (n, rated) is of the videos anywhere."""
+    owner, duration_s = reading.owner, columns.duration_s[reading.rows]
+    surface = smoothed(reading.surface.totals, app, _PRIOR_SURFACE)
+    day = smoothed(reading.surface.day, surface, _PRIOR_SURFACE_1D)
+    of_length, of_video = reading.surface_length.totals, reading.surface_video.totals
     length, length_ratio = smoothed(of_length, surface[owner], _PRIOR_LENGTH), watch_ratio(of_length, duration_s, _GUESSED_RATIO, _PRIOR_LENGTH)
-    ratio = watch_ratio(week, duration_s, length_ratio, _PRIOR_WATCHED)
-    of_video = reading.surface_video.totals()[reading.surface_video.places(pair_keys(here, rows))]
+    ratio = watch_ratio(reading.video.week, duration_s, length_ratio, _PRIOR_WATCHED)
     video_here = smoothed(of_video, video, _PRIOR_VIDEO)
     return {
         "surface_click_rate": surface[owner, CLICK],

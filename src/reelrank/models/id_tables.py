@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.domain.arrays import Floats, Rows
-from reelrank.models.row_index import NO_KEY, UNSEEN, Keys, RowIndex
+from reelrank.features.row_index import NO_KEY, UNSEEN, Keys, RowIndex
 from reelrank.models.waiting_room import WaitingRoom
 
 _BY_ROW = ("weights", "squares", "touched_at", "changed")

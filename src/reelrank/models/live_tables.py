@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from reelrank.domain.arrays import Floats, Rows
+from reelrank.features.row_index import NO_KEY, UNSEEN, Keys, RowIndex
 from reelrank.models.id_tables import Changes
-from reelrank.models.row_index import NO_KEY, UNSEEN, Keys, RowIndex
 
 
 class LiveRows(Protocol):

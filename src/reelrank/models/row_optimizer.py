@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from reelrank.domain.arrays import Rows
+from reelrank.features.row_index import UNSEEN
 from reelrank.models.id_tables import IdTable
-from reelrank.models.row_index import UNSEEN
 
 
 class RowAdagrad:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.candidate import HEADS
 from reelrank.features.definitions import COLUMN, FEATURES_VERSION
+from reelrank.features.row_index import Keys
 from reelrank.features.tokens import Tokens
 from reelrank.models.dense_inputs import DenseInputs
 from reelrank.models.id_tables import Changes
@@ -28,7 +29,6 @@ from reelrank.models.ranker_inputs import (
     read_tokens,
     token_inputs,
 )
-from reelrank.models.row_index import Keys
 from reelrank.models.shifts import user_keys
 from reelrank.models.video_tables import TableArrays, VideoTables
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reelrank.domain.arrays import Floats
-from reelrank.models.row_index import NO_KEY, Keys
+from reelrank.features.row_index import NO_KEY, Keys
 
 HEAD = "head"  # row 1 is everyone's
 USER = "user"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from reelrank.domain.arrays import Floats, Rows
-from reelrank.models.row_index import NO_KEY, Keys, RowIndex
+from reelrank.features.row_index import NO_KEY, Keys, RowIndex
 
 
 class TableReplica:

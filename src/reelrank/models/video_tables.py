@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from reelrank.domain.arrays import Column, Floats, Rows
+from reelrank.features.row_index import NO_KEY, Keys
 from reelrank.models.live_tables import KeyedTable, LiveTable, LiveTables
 from reelrank.models.ranker_inputs import VideoTraits
-from reelrank.models.row_index import NO_KEY, Keys
 from reelrank.models.shifts import HEAD, USER, Shifts, mapped
 
 UNSEEN = 0  # the row of whatever has none of its own

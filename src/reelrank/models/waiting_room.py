@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.models.row_index import Keys, RowIndex
+from reelrank.features.row_index import Keys, RowIndex
 
 Counts = NDArray[np.int64]
 

@@ -34,8 +34,8 @@ class FeatureHydrator:
 
     def hydrate(self, query: Query, candidates: Candidates) -> None:
         owner = np.zeros(len(candidates), dtype=np.int64)
-        reading = self._reader.read((query.user,), owner, candidates.rows, (query.context,))
-        candidates.features = encode(reading, self._columns, np.full(len(candidates), query.now), (query.context,), query.params)
+        reading = self._reader.read((query.user,), owner, candidates.rows, np.array([query.now]), (query.context,))
+        candidates.features = encode(reading, self._columns, (query.context,), query.params)
         candidates.offsets = reading.origins
 
 

@@ -43,8 +43,8 @@ class ShownScorer:
         rows = self._columns.rows_of([shown.video_id for slate in slates for shown in slate.videos])
         users = self._reader.users([slate.user_id for slate in slates])
         contexts = [slate.context or _NOWHERE for slate in slates]
-        reading = self._reader.read(users, owner, rows, contexts)
-        features = encode(reading, self._columns, np.array(moments, dtype=np.float64)[owner], contexts, params)
+        reading = self._reader.read(users, owner, rows, np.array(moments, dtype=np.float64), contexts)
+        features = encode(reading, self._columns, contexts, params)
         models: list[dict[str, str]] = []  # by slate: another version may come into force between two
         for user, size, end in zip(users, sizes, ends, strict=True):
             features[end - size : end, COLUMN["co_watch"]], spoke = self._co_watch.strength(user, rows[end - size : end])

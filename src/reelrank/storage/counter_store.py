@@ -47,11 +47,56 @@ class Position(NamedTuple):
     signals: tuple[int, ...]  # where in SIGNALS to read on
 
 
-class CounterSnapshot(NamedTuple):
+class CountersRead(NamedTuple):
     """What one read saw: all of it from the same moment."""
 
     records: dict[Kind, list[bytes]]  # aligned to the keys that were asked for; empty where nothing was counted
     origins: tuple[int, ...]
+
+
+class CounterSnapshot:
+    """The counters as of one commit, for as long as the block lasts that opened it."""
+
+    def __init__(self, transaction: "lmdb.Transaction[bytes]", partitions: int) -> None:
+        self._transaction = transaction
+        self._partitions = partitions
+
+    @property
+    def position(self) -> Position:
+        """How far the counters are folded."""
+        stored = self._transaction.get(_OFFSETS)
+        if stored is None:
+            return Position((0,) * self._partitions, (0,) * self._partitions)
+        origins, signals = np.frombuffer(stored, dtype="<i8").reshape(2, self._partitions).tolist()
+        return Position(tuple(origins), tuple(signals))
+
+    @property
+    def origins(self) -> tuple[int, ...]:
+        """Per partition, how much of the log they stand for."""
+        return self.position.origins
+
+    def read(self, keys: Mapping[Kind, Keys]) -> dict[Kind, list[bytes]]:
+        """Records, aligned to the keys; empty where nothing was counted."""
+        get = self._transaction.get
+        return {kind: [get(name, b"") for name in _stored_keys(kind, wanted)] for kind, wanted in keys.items()}
+
+    def touched(self, since: int) -> tuple[int, dict[Kind, Keys] | None]:
+        """Which keys the commits from number `since` on have written, and the number to go on with; None where too much has happened since."""
+        end = self.commits
+        if not max(0, end - _TOUCHED_KEPT) <= since <= end:
+            return end, None
+        commits = [self._transaction.get(_TOUCHED + number.to_bytes(8, "big"), b"") for number in range(since, end)]
+        if _TOO_MANY in commits:
+            return end, None
+        names = np.frombuffer(b"".join(commits), dtype=_TOUCHED_DTYPE)
+        return end, {kind: np.unique(names["key"][names["kind"] == kind]).astype(np.int64) for kind in Kind}
+
+    @property
+    def commits(self) -> int:
+        """How many there were."""
+        cursor = self._transaction.cursor()
+        last = cursor.last() and cursor.key()  # nothing sorts behind this prefix
+        return int.from_bytes(last[1:], "big") + 1 if last and last[:1] == _TOUCHED else 0
 
 
 class CounterStore:
@@ -72,24 +117,21 @@ class CounterStore:
         self._env.reader_check()
         self._check_format()
 
-    def read(self, keys: Mapping[Kind, Keys]) -> CounterSnapshot:
-        """Many records in one call."""
+    @contextmanager
+    def snapshot(self) -> Generator[CounterSnapshot]:
+        """Everything as of the last commit, whatever is committed while the block lasts."""
         with self._env.begin() as transaction:
-            get = transaction.get
-            records = {kind: [get(name, b"") for name in _stored_keys(kind, wanted)] for kind, wanted in keys.items()}
-            return CounterSnapshot(records, self._position(transaction).origins)
+            yield CounterSnapshot(transaction, self.partitions)
+
+    def read(self, keys: Mapping[Kind, Keys]) -> CountersRead:
+        """Many records in one call."""
+        with self.snapshot() as snapshot:
+            return CountersRead(snapshot.read(keys), snapshot.origins)
 
     def touched(self, since: int) -> tuple[int, dict[Kind, Keys] | None]:
-        """Which keys the commits from number `since` on have written, and the number to go on with; None where too much has happened since."""
-        with self._env.begin() as transaction:
-            end = self._touched_end(transaction)
-            if not max(0, end - _TOUCHED_KEPT) <= since <= end:
-                return end, None
-            commits = [transaction.get(_TOUCHED + number.to_bytes(8, "big"), b"") for number in range(since, end)]
-        if _TOO_MANY in commits:
-            return end, None
-        names = np.frombuffer(b"".join(commits), dtype=_TOUCHED_DTYPE)
-        return end, {kind: np.unique(names["key"][names["kind"] == kind]).astype(np.int64) for kind in Kind}
+        """As that of a snapshot."""
+        with self.snapshot() as snapshot:
+            return snapshot.touched(since)
 
     def scan(self, kind: Kind, low: int = 0, high: int = 2**63 - 1, at_most: int = 2**63 - 1) -> tuple[Keys, list[bytes]]:
         """The keys in [low, high) that have a record, ascending, with it: all of them, or the first `at_most`."""
@@ -108,14 +150,14 @@ class CounterStore:
 
     def position(self) -> Position:
         """How far the counters are folded."""
-        with self._env.begin() as transaction:
-            return self._position(transaction)
+        with self.snapshot() as snapshot:
+            return snapshot.position
 
     def commit(self, before: Position, after: Position, records: Mapping[Kind, tuple[Keys, Sequence[bytes]]]) -> None:
         """Writes records and moves the position, all or nothing. Raises StorageError, also when the position is not `before` any more."""
         try:
             with self._env.begin(write=True) as transaction:
-                if self._position(transaction) != before:
+                if CounterSnapshot(transaction, self.partitions).position != before:
                     raise StorageError(f"the counters at {self._path} were folded by another process in the meantime")
                 cursor = transaction.cursor()
                 for kind, (keys, values) in records.items():
@@ -143,18 +185,6 @@ class CounterStore:
     def close(self) -> None:
         self._env.close()
 
-    def _position(self, transaction: "lmdb.Transaction[bytes]") -> Position:
-        stored = transaction.get(_OFFSETS)
-        if stored is None:
-            return Position((0,) * self.partitions, (0,) * self.partitions)
-        origins, signals = np.frombuffer(stored, dtype="<i8").reshape(2, self.partitions).tolist()
-        return Position(tuple(origins), tuple(signals))
-
-    def _touched_end(self, transaction: "lmdb.Transaction[bytes]") -> int:
-        cursor = transaction.cursor()
-        last = cursor.last() and cursor.key()  # nothing sorts behind this prefix
-        return int.from_bytes(last[1:], "big") + 1 if last and last[:1] == _TOUCHED else 0
-
     def _touch(self, transaction: "lmdb.Transaction[bytes]", records: Mapping[Kind, tuple[Keys, Sequence[bytes]]]) -> None:
         """Remembers what this commit writes, and forgets what one long ago has written."""
         names = np.empty(sum(len(keys) for keys, _ in records.values()), dtype=_TOUCHED_DTYPE)
@@ -162,7 +192,7 @@ class CounterStore:
         for kind, (keys, _) in records.items():
             names["kind"][at : at + len(keys)], names["key"][at : at + len(keys)] = kind, keys
             at += len(keys)
-        number = self._touched_end(transaction)
+        number = CounterSnapshot(transaction, self.partitions).commits
         transaction.put(_TOUCHED + number.to_bytes(8, "big"), names.tobytes() if len(names) <= _TOUCHED_MOST else _TOO_MANY)
         if number >= _TOUCHED_KEPT:
             transaction.delete(_TOUCHED + (number - _TOUCHED_KEPT).to_bytes(8, "big"))

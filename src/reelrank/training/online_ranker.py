@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from reelrank.domain.arrays import Floats, Rows
 from reelrank.features.definitions import FEATURES_VERSION
+from reelrank.features.row_index import NO_KEY, UNSEEN, Keys
 from reelrank.models.id_tables import IdTable, IdTableConfig
 from reelrank.models.ranker import CandidateTensors, TokenTensors, VideoVectors
 from reelrank.models.ranker_inputs import SURFACES, VideoTraits
-from reelrank.models.row_index import NO_KEY, UNSEEN, Keys
 from reelrank.models.row_optimizer import RowAdagrad
 from reelrank.models.shifts import HEAD, USER, Shifts, user_keys
 from reelrank.models.video_tables import LENGTHS, NAMES, Admitted, length_buckets

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelrank.models.row_index import NO_KEY, RowIndex
+from reelrank.features.row_index import NO_KEY, RowIndex
 
 CAPACITY = 40
 KEYS = st.one_of(st.integers(0, 60), st.integers(-(2**63) + 1, 2**63 - 1), st.integers(-40, 40).map(lambda number: number << 48))

@@ -1,0 +1,89 @@
+"""Models of a large app, of the published shapes: what they say is made up, what it costs to ask them is not."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reelrank.candidates.graph_neighbours import FILE, GRAPH
+from reelrank.candidates.nearest import TWO_TOWER
+from reelrank.domain.arrays import Floats
+from reelrank.domain.candidate import HEADS
+from reelrank.features.columns import VideoColumns
+from reelrank.features.definitions import WIDTH
+from reelrank.features.tokens import Tokens, deeds_of, tokens_of
+from reelrank.models.graph_vectors import GraphShape, GraphVectors
+from reelrank.models.ranker_inputs import RankerSettings
+from reelrank.models.two_tower import TwoTower, TwoTowerConfig, VideoFeatures
+from reelrank.ranking.ranker_scorer import RANKER
+from reelrank.training import train_ranker
+from reelrank.training.examples import Examples, TrainingSet, Traits
+from reelrank.training.export import export
+from reelrank.training.export_two_tower import export as export_towers
+from reelrank.wiring import Reelrank
+
+_EXAMPLES = 20_000
+_READERS = 300  # users whose histories decide which ids have rows
+_TOWER_WINDOW = 50
+_OWN = 0.3  # spread of what only one video has, beside what its kind has
+
+
+def publish_models(system: Reelrank, seed: int = 0, settings: RankerSettings | None = None) -> None:
+    """Publishes a ranker, two towers and graph vectors over the whole catalogue, none of which has learned anything."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    columns, now = system.columns, system.clock.now()
+    user_ids = [user_id for user_id, _ in zip((user_id for user_id, _ in system.store.scan_users()), range(_READERS), strict=False)]
+    tokens = tokens_of(deeds_of(system.reader.users(user_ids)), columns.duration_s)
+    traits = Traits.of(columns)
+    ranker = train_ranker.begin(TrainingSet(_examples(tokens, now, rng), tokens, traits, np.array(user_ids)), settings or RankerSettings())
+    system.artifacts.publish(RANKER, now, lambda folder: export(ranker, {}, folder))
+    towers = _towers(traits)
+    system.artifacts.publish(TWO_TOWER, now, lambda folder: export_towers(towers, _TOWER_WINDOW, folder))
+    graph = _graph(columns, rng)
+
+    def write(folder: Path) -> None:
+        graph.save(folder / FILE)
+
+    system.artifacts.publish(GRAPH, now, write)
+
+
+def _examples(tokens: Tokens, now: float, rng: np.random.Generator) -> Examples:
+    """Impressions of what was watched, with features and outcomes drawn at random."""
+    chosen = np.sort(rng.choice(len(tokens.video), min(_EXAMPLES, len(tokens.video)), replace=False))
+    count = len(chosen)
+    served_at = np.full(count, now)
+    nothing = np.zeros(count, dtype=np.int64)
+    return Examples(
+        user=tokens.owner[chosen],
+        video=tokens.video[chosen],
+        served_at=served_at,
+        known_at=served_at + 10.0,
+        surface=nothing,
+        position=nothing,
+        features=rng.normal(size=(count, WIDTH)).astype(np.float32),
+        labels=(rng.random((count, len(HEADS))) < 0.3).astype(np.float32),
+        watched_s=rng.uniform(0.5, 30.0, count).astype(np.float32),
+    )
+
+
+def _towers(traits: Traits) -> TwoTower:
+    """Towers in which videos of a kind lie near each other, as learned ones have them."""
+    features = VideoFeatures(traits.author, traits.sound, traits.tags, traits.content)
+    towers = TwoTower(features, TwoTowerConfig())
+    towers.video_tower.describe(features, np.ones(len(traits), dtype=np.bool_))
+    with torch.no_grad():
+        towers.video_tower.ids.weight.mul_(_OWN)
+    return towers.eval()
+
+
+def _graph(columns: VideoColumns, rng: np.random.Generator) -> GraphVectors:
+    """Vectors that are near for videos of one tag."""
+    width, count = GraphShape().width + 1, columns.count
+    tags = columns.tag_rows[:count, 0]
+    kinds: Floats = rng.normal(size=(int(tags.max(initial=0)) + 1, width)).astype(np.float32)
+    vectors = np.empty((count, width), dtype=np.float32)
+    for start in range(0, count, 100_000):
+        of = kinds[np.maximum(tags[start : start + 100_000], 0)]
+        vectors[start : start + 100_000] = of + np.float32(_OWN) * rng.normal(size=of.shape).astype(np.float32)
+    return GraphVectors(vectors, vectors)
