@@ -1,7 +1,8 @@
 """The recipe of the For You feed: what is proposed, removed, scored and chosen, in order. Read this first."""
 
 import logging
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -9,15 +10,18 @@ from typing import Annotated, Protocol
 import msgspec
 import numpy as np
 from msgspec import Meta
+from msgspec.structs import replace
 
+from reelrank.domain.arrays import Rows
 from reelrank.domain.candidate import Candidates
-from reelrank.domain.event import Context, Served, ServedVideo
+from reelrank.domain.event import NOT_PERSONAL, Context, Rerun, Served, ServedVideo
 from reelrank.domain.params import FeedParams, fingerprint
 from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
 from reelrank.features.rule_book import RuleBook
 from reelrank.pipeline import runner
+from reelrank.pipeline.packed_candidates import pack
 from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.pipeline.stages import Placement, Query, Source
 from reelrank.ranking.filters import (
@@ -116,10 +120,13 @@ class Feed:
         ranker: RankerScorer | None = None,
         refreshables: Sequence[Refreshable] = (),
         rules: RuleBook | None = None,
+        learned: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`learned` tells up to which log offset the ranker's rows have been learned."""
         self.params = params or FeedParams()
         self.sources = list(sources)
         self._reader = reader
+        self._learned = learned
         self._columns = columns
         self._partitions = partitions
         self._secret = secret
@@ -128,9 +135,8 @@ class Feed:
         self._refreshables = refreshables
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
         self.rules = rules or RuleBook(None, columns)
-        self._filters = [
-            RemovedFilter(columns), SeenFilter(), EligibleFilter(columns), RuleFilter(self.rules, columns), BlockedFilter(columns), StaleFilter(columns),
-        ]  # fmt: skip
+        self._for_everybody = [RemovedFilter(columns), EligibleFilter(columns), RuleFilter(self.rules, columns)]
+        self._filters = [*self._for_everybody, SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
         self._preferences = [ServedLatelyFilter(), RepeatedFilter(columns)]  # as long as they leave a full slate
         self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
         self._light_scorer, self._value_scorer = QualityTasteScorer(), ValueScorer()
@@ -142,27 +148,22 @@ class Feed:
     def recommend(self, request: FeedRequest, now: float) -> Slate:
         """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
         trace = RequestTrace()
-        rng = np.random.default_rng(request.seed)
         with trace.stage("user"):
             user = self._user(request.user_id, trace)
             user = user if request.personalized else user.unknown()
-        params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
-        query = Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context, personalized=request.personalized)
+        request = request if request.seed is not None else replace(request, seed=secrets.randbits(63))
+        query = self.query(request, user, now)
+        rerun = self._rerun(request, now)
 
-        candidates = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
-        candidates = runner.remove(query, self._filters, candidates, trace)
-        candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
-        runner.hydrate(query, self._hydrators, candidates, trace)
-        runner.score(query, [self._light_scorer, *self._lifts, self._value_scorer], candidates, trace)
-        candidates = self._ranked(query, candidates, trace)
-        placement = runner.select(query, self._selector, candidates, trace)
+        proposed = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
+        chosen, placement = self.choose(query, proposed, trace)
 
         request_id = self.name_slate(user.user_id, now)  # a seed repeats the slate, never its name
-        chosen = candidates.take(placement.places)
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
         if len(chosen):
-            self.served_log.record(self._served(request_id, query, chosen, placement, trace), now)
+            rerun = replace(rerun, sources=proposed.source_names, candidates=pack(proposed))
+            self.served_log.record(self.recorded(request_id, query, chosen, placement, trace, rerun), now)
         return Slate(
             request_id,
             user.user_id,
@@ -170,11 +171,32 @@ class Feed:
             user.offset,
             now,
             trace.degraded,
-            RANKER if RANKER in candidates.models else self._light_scorer.name,
-            candidates.models,
+            RANKER if RANKER in chosen.models else self._light_scorer.name,
+            chosen.models,
             self._places(user, chosen, placement),
             trace.stages,
         )
+
+    def query(self, request: FeedRequest, user: User, now: float) -> Query:
+        """A request as the stages see it: what they draw, they draw from its seed."""
+        params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
+        rng = np.random.default_rng(request.seed)
+        return Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context, personalized=request.personalized)
+
+    def choose(self, query: Query, candidates: Candidates, trace: RequestTrace) -> tuple[Candidates, Placement]:
+        """The slate out of what was proposed, from the top, and how its places came about."""
+        candidates = runner.remove(query, self._filters, candidates, trace)
+        candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
+        runner.hydrate(query, self._hydrators, candidates, trace)
+        runner.score(query, [self._light_scorer, *self._lifts, self._value_scorer], candidates, trace)
+        candidates = self._ranked(query, candidates, trace)
+        placement = runner.select(query, self._selector, candidates, trace)
+        return candidates.take(placement.places), placement
+
+    def for_anybody(self, rows: Rows, now: float) -> Rows:
+        """Those of `rows` that may be shown to somebody of whom nothing is known."""
+        query, anybody = self.query(FeedRequest(user_id=""), User(""), now), Candidates(rows=rows, sources=np.zeros(len(rows), dtype=np.uint32))
+        return runner.remove(query, self._for_everybody, anybody, RequestTrace()).rows
 
     @property
     def ranked_by(self) -> str:
@@ -221,7 +243,20 @@ class Feed:
         candidates = runner.shorten(candidates, query.params.ranked, trace, wanted=self._selector.pinned(query, candidates))
         return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)
 
-    def _served(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
+    def _rerun(self, request: FeedRequest, now: float) -> Rerun:
+        """What this slate depends on, before anything of it is read."""
+        assert request.seed is not None
+        return Rerun(
+            seed=request.seed,
+            count=request.count,
+            exploration=request.exploration,
+            catalogue=self._columns.revision,
+            rules=self.rules.in_force(now, "").number,
+            rows=self._learned(),
+        )
+
+    def recorded(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace, rerun: Rerun | None = None) -> Served:
+        """A slate as the log keeps it."""
         videos = (
             ServedVideo(
                 video_id=self._columns.videos[row].video_id,
@@ -237,14 +272,14 @@ class Feed:
             user_id=query.user.user_id,
             occurred_at=query.now,
             context=query.context,
-            policy=POLICY,
+            policy=POLICY if query.personalized else NOT_PERSONAL,
             videos=as_scored(videos, chosen),
             offsets=chosen.offsets,
             user_offset=query.user.offset,
             params=fingerprint(query.params),
             trace=trace.stages,
             models=chosen.models,
-            personalized=query.personalized,
+            rerun=rerun,
         )
 
     def _places(self, user: User, chosen: Candidates, placement: Placement) -> list[SlatePlace]:

@@ -279,6 +279,7 @@ class Reelrank:
             ranker=ranker,
             refreshables=[board, nearest, neighbours, co_watched, similar, following, fresh, ranker],
             rules=self.rule_book,
+            learned=lambda: self.hot_swap.offset,
         )
         self._open.callback(feed.close)
         return feed
@@ -307,7 +308,7 @@ class Reelrank:
             metrics=metrics,
             authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,
             media_signer=MediaSigner(self._secret_for("media"), self.clock) if guarded else None,
-            fallback_rows=lambda count: self.trending.everywhere()[:count].tolist(),
+            fallback_rows=lambda count: self.feed.for_anybody(self.trending.everywhere(), self.clock.now())[:count].tolist(),
         )
 
     def close(self) -> None:

@@ -26,9 +26,7 @@ def asked_with(viewer: Viewer, **wanted: Any) -> None:
     urls: list[str] = []
     viewer.page.on("request", lambda request: urls.append(request.url))
     until(
-        lambda: (
-            viewer.page.wait_for_timeout(1) or any("/v1/feed?" in url and all(f"{name}={value}" in url for name, value in wanted.items()) for url in urls)
-        ),
+        lambda: viewer.page.wait_for_timeout(1) or any("/v1/feed?" in url and all(f"{name}={value}" in url for name, value in wanted.items()) for url in urls),
         f"a feed with {wanted}",
     )
 

@@ -12,6 +12,7 @@ from reelrank.domain.video import REGION, Id, Language, Region, Seconds, Tag, Ut
 
 # A watch counts as long once it reaches this, or the video's end if that comes first (KuaiRand's definition).
 LONG_VIEW_S = 18.0
+NOT_PERSONAL = "reelrank-not-personal"  # the policy of slates that look at nothing of their user
 COMPLETION = 0.95
 
 
@@ -67,6 +68,19 @@ class ServedVideo(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     lifts: dict[str, float] = {}  # what the score was lifted by that neither predictions nor features tell: wishes of the user, business rules
 
 
+class Rerun(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What a slate depended on that neither its own record nor the offsets in it say."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]  # of all chance in it
+    count: Annotated[int, Meta(ge=1, le=200)]  # videos that were asked for
+    exploration: bool = True
+    catalogue: Annotated[int, Meta(ge=0)] = 0  # revision of the catalogue that the columns had reached
+    rules: Annotated[int, Meta(ge=0)] = 0  # changes of the business rules that were known
+    rows: Annotated[int, Meta(ge=0)] = 0  # log offset up to which learned rows were applied to the ranker
+    sources: tuple[str, ...] = ()  # that proposed something
+    candidates: bytes = b""  # what they proposed, as of pipeline.packed_candidates
+
+
 class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     """A slate was put together for a user. `policy` names who chose it."""
 
@@ -78,7 +92,12 @@ class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
     variant: str = ""  # of the experiment, if the user is in one
     models: dict[str, str] = {}  # artifact that took part -> its version
-    personalized: bool = True  # False: nothing of the user was looked at but what they must or want not to be shown
+    rerun: Rerun | None = None  # what it takes to make it again, from the log alone
+
+    @property
+    def personalized(self) -> bool:
+        """Whether it was made from what is known of its user: nobody may learn from the others as if they were."""
+        return self.policy != NOT_PERSONAL
 
 
 class Impression(_VideoEvent, tag="impression", frozen=True, gc=False, kw_only=True):

@@ -83,6 +83,11 @@ class VideoColumns:
         return self._shared.head.filled
 
     @property
+    def revision(self) -> int:
+        """Of the catalogue: how far these have followed it."""
+        return self._shared.head.revision
+
+    @property
     def author_row(self) -> Ints:
         """(room,)"""
         return self._shared.views["author_row"]

@@ -27,10 +27,11 @@ RANKER = "ranker"
 
 def published_ranker(artifacts: ArtifactStore) -> "Published[RankerSession]":
     """The network that training publishes."""
-    return Published(artifacts, RANKER, _load)
+    return Published(artifacts, RANKER, load_ranker)
 
 
-def _load(folder: Path) -> "RankerSession":
+def load_ranker(folder: Path) -> "RankerSession":
+    """A version of it."""
     from reelrank.models.sessions import RankerSession  # its runtime is loaded where there is something to run
 
     return RankerSession(folder)
