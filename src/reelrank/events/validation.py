@@ -107,6 +107,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # How one may stand in the strings of a JSON text: escaped, or as it is; those below 0x20 may not stand there as they are.
 _CONTROL_IN_JSON = re.compile(rb"\\(?:[bfnrt]|u00(?:[01]|7[fF]|[89]))|\x7f|\xc2[\x80-\x9f]")
 _ABOUT_ONE_VIDEO = frozenset({Impression, Watch, Skip, Like, Unlike, Share, Comment, Hide, Report, VideoRemoved})
+_LOOKED_INTO = frozenset({VideoPublished, Block})  # whose schemas can't say all that must hold
 _ABOUT_NO_VIDEO = (Block, Unblock, Topic, Reset, Profile, VideoPublished)
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -125,7 +126,8 @@ def decode_batch(body: bytes, max_event_bytes: int = MAX_EVENT_BYTES) -> Batch:
             _check_count(len(events))
             decoded = [Decoded(index, event) for index, event in enumerate(events)]
             # the search of the whole body spares looking at each text of it
-            return _checked(decoded, []) if _may_hold_controls(body) or VideoPublished in set(map(type, events)) else Batch(decoded, [])
+            whole = _may_hold_controls(body) or not _LOOKED_INTO.isdisjoint(map(type, events))
+            return _checked(decoded, []) if whole else Batch(decoded, [])
     events, refused = [], []
     for index, raw in enumerate(_raw_events(body)):
         try:
