@@ -26,7 +26,7 @@ def test_rules_hold_where_and_while_they_are_meant_to(world: World, kept: RuleSt
     book = RuleBook(kept, world.columns)
     everywhere = kept.add(RuleDraft(action="mute", target="tag", name="dogs"), "me", NOW)
     there = kept.add(RuleDraft(action="hide", target="author", name="a1", region="PT", ends_at=NOW + 10), "me", NOW + 1)
-    assert book.in_force(NOW, "PT").rules == ()
+    assert book.in_force(NOW, "PT").rules == []
     book.refresh()
     assert list(book.in_force(NOW, "PT").rules) == [everywhere, there]
     assert list(book.in_force(NOW, "").rules) == [everywhere]

@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.arrays import Column, Rows
-from reelrank.domain.rule import Rule
+from reelrank.domain.arrays import Column, Rows, among
+from reelrank.domain.rule import Action, Rule, Target
 from reelrank.features.columns import VideoColumns
 
+_ACTIONS: dict[str, int] = {action: number for number, action in enumerate(get_args(Action))}
+_TARGETS: dict[str, int] = {target: number for number, target in enumerate(get_args(Target))}
 _REGIONS = 1_000  # that the rules are kept sorted out for
 
 
@@ -23,36 +25,52 @@ class KeptRules(Protocol):
 
 
 class InForce(NamedTuple):
-    """The rules that hold for one request, and what of the catalogue each is about: (n,)."""
+    """The rules that hold for one request: n places among all rules."""
 
-    rules: Sequence[Rule]
-    rows: Rows  # (n,) of the video, author, tag or sound; -1 while the catalogue has not got it
-    number: int  # how many changes of the rules these stand for
+    places: Rows  # (n,)
+    known: "_Compiled"
 
-    def named(self, action: str, target: str) -> Rows:
+    @property
+    def number(self) -> int:
+        """How many changes of the rules these stand for."""
+        return self.known.number
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules, the oldest first."""
+        return [self.known.rules[place] for place in self.places.tolist()]
+
+    def of(self, action: Action) -> list[tuple[Rule, int]]:
+        """The rules of a kind with the rows of what they are about, -1 while the catalogue has not got it."""
+        found = self.places[self.known.actions[self.places] == _ACTIONS[action]].tolist()
+        return [(self.known.rules[place], int(self.known.rows[place])) for place in found]
+
+    def named(self, action: Action, target: Target) -> Rows:
         """The rows of what rules of a kind are about."""
-        found = [row for rule, row in zip(self.rules, self.rows.tolist(), strict=True) if rule.action == action and rule.target == target]
-        return np.array([row for row in found if row >= 0], dtype=np.int64)
+        if not len(self.places):
+            return self.places
+        found = self.places[(self.known.actions[self.places] == _ACTIONS[action]) & (self.known.targets[self.places] == _TARGETS[target])]
+        rows = self.known.rows[found]
+        return rows[rows >= 0]
 
 
 def is_about(target: str, wanted: Rows, rows: Rows, columns: VideoColumns) -> NDArray[np.bool_]:
     """Which of the videos `rows` (n,) are, are by, are under or sound like one of `wanted`."""
     if target == "video":
-        return np.isin(rows, wanted)
+        return among(rows, wanted)
     if target == "author":
-        return np.isin(columns.author_row[rows], wanted)
+        return among(columns.author_row[rows], wanted)
     if target == "sound":
-        return np.isin(columns.sound_row[rows], wanted)
-    return np.asarray(np.isin(columns.tag_rows[rows], wanted).any(axis=1))
-
-
-_NOTHING = InForce((), np.empty(0, dtype=np.int64), 0)
+        return among(columns.sound_row[rows], wanted)
+    return np.asarray(among(columns.tag_rows[rows], wanted).any(axis=1))
 
 
 class _Compiled(NamedTuple):
     number: int
     rules: list[Rule]
-    rows: Rows
+    rows: Rows  # (rules,) of the video, author, tag or sound; -1 while the catalogue has not got it
+    actions: Rows  # (rules,) by their places in _ACTIONS
+    targets: Rows
     begins_at: Column
     ends_at: Column
     by_region: dict[str, Rows]  # region -> places of the rules that hold there
@@ -86,15 +104,13 @@ class RuleBook:
     def in_force(self, now: float, region: str) -> InForce:
         """The rules for a request at the moment `now` (UTC seconds) by somebody in `region` (normalised)."""
         known = self._now
-        if not known.rules:
-            return _NOTHING._replace(number=known.number)
         places = known.by_region.get(region)
         if places is None:
             places = np.array([place for place, rule in enumerate(known.rules) if rule.holds_in(region)], dtype=np.int64)
             if len(known.by_region) < _REGIONS:
                 known.by_region[region] = places
         places = places[(known.begins_at[places] <= now) & (now < known.ends_at[places])]
-        return InForce([known.rules[place] for place in places.tolist()], known.rows[places], known.number)
+        return InForce(places, known)
 
 
 def _compiled(number: int, rules: list[Rule], columns: VideoColumns) -> _Compiled:
@@ -103,6 +119,8 @@ def _compiled(number: int, rules: list[Rule], columns: VideoColumns) -> _Compile
         number,
         rules,
         np.array([named[rule.target].get(rule.name, -1) for rule in rules], dtype=np.int64),
+        np.array([_ACTIONS[rule.action] for rule in rules], dtype=np.int64),
+        np.array([_TARGETS[rule.target] for rule in rules], dtype=np.int64),
         np.array([rule.begins_at or 0.0 for rule in rules], dtype=np.float64),
         np.array([np.inf if rule.ends_at is None else rule.ends_at for rule in rules], dtype=np.float64),
         {},

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.arrays import Rows
+from reelrank.domain.arrays import Rows, among
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.eligibility import allowed_in
+from reelrank.domain.rule import Action, Target
 from reelrank.domain.user import saw
 from reelrank.domain.words import WordSearch, texts_of
 from reelrank.features.columns import VideoColumns, language_key
@@ -53,11 +54,11 @@ class BlockedFilter:
     def _because(self, query: Query, rows: Rows) -> Removals:
         user, columns = query.user, self._columns
         if len(hidden := user.hidden):
-            yield "hidden or reported", np.isin(rows, hidden)
+            yield "hidden or reported", among(rows, hidden)
         if len(user.blocked):
-            yield "by a blocked author", np.isin(columns.author_row[rows], user.blocked)
+            yield "by a blocked author", among(columns.author_row[rows], user.blocked)
         if user.blocked_sounds:
-            yield "to a blocked sound", np.isin(columns.sound_row[rows], [columns.sound_named.get(sound, -2) for sound in user.blocked_sounds])
+            yield "to a blocked sound", among(columns.sound_row[rows], np.array([columns.sound_named.get(sound, -2) for sound in user.blocked_sounds]))
         if user.blocked_words:
             yield "with a blocked word", self._with_words(user.blocked_words, rows)
 
@@ -85,13 +86,18 @@ class EligibleFilter:
     def _because(self, query: Query, rows: Rows) -> Removals:
         columns, bounds = self._columns, query.user.bounds
         keys = columns.region_key[rows]
-        if keys.any():
-            listed = np.unique(keys[keys != 0])
-            region = query.region
-            yield "not for this region", np.isin(keys, [key for key in listed.tolist() if not allowed_in(region, *columns.regions[key])])
+        if len(listed := np.flatnonzero(keys)):
+            distinct, which = np.unique(keys[listed], return_inverse=True)
+            region, gone = query.region, np.zeros(len(rows), dtype=np.bool_)
+            gone[listed] = np.array([not allowed_in(region, *columns.regions[key]) for key in distinct.tolist()])[which]
+            yield "not for this region", gone
         yield "not for this age", columns.min_age[rows] > bounds.age_at(query.now)
         if bounds.languages:
-            yield "in another language", np.isin(columns.language_key[rows], [0, *map(language_key, bounds.languages)], invert=True)
+            languages = columns.language_key[rows]
+            understood = languages == 0
+            for language in bounds.languages:  # few: cheaper than to look them up
+                understood |= languages == language_key(language)
+            yield "in another language", ~understood
 
 
 class RuleFilter:
@@ -113,7 +119,7 @@ class RuleFilter:
                 yield why, is_about(target, wanted, rows, self._columns)
 
 
-_TAKE_AWAY = (
+_TAKE_AWAY: tuple[tuple[str, Action, Target], ...] = (
     ("expired", "expire", "video"),
     ("hidden by a rule", "hide", "video"),
     ("by an author hidden by a rule", "hide", "author"),

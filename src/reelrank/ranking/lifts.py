@@ -42,12 +42,11 @@ class BoostScorer:
         self._columns = columns
 
     def score(self, query: Query, candidates: Candidates) -> None:
-        in_force = self._book.in_force(query.now, query.region)
-        boosts = [(rule, in_force.rows[place : place + 1]) for place, rule in enumerate(in_force.rules) if rule.action == "boost"]
+        boosts = self._book.in_force(query.now, query.region).of("boost")
         if not boosts:
             return
         lift = np.zeros(len(candidates))
-        for rule, wanted in boosts:
-            if wanted[0] >= 0:
-                lift += math.log(rule.times) * is_about(rule.target, wanted, candidates.rows, self._columns)
+        for rule, row in boosts:
+            if row >= 0:
+                lift += math.log(rule.times) * is_about(rule.target, np.array([row]), candidates.rows, self._columns)
         candidates.lifts[BOOSTED] = lift

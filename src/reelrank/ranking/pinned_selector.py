@@ -41,10 +41,9 @@ class PinnedSelector:
 
     def _pins(self, query: Query, candidates: Candidates) -> list[tuple[int, int, str]]:
         """(position, place among the candidates, reason) of what is pinned into this slate, by position; of two for one position the older rule is first."""
-        in_force = self._book.in_force(query.now, query.region)
         found: dict[int, tuple[int, int, str]] = {}
-        for rule, row in zip(in_force.rules, in_force.rows.tolist(), strict=True):
-            if rule.action == "pin" and rule.position < query.count:
+        for rule, row in self._book.in_force(query.now, query.region).of("pin"):
+            if rule.position < query.count:
                 for place in np.flatnonzero(candidates.rows == row).tolist():
                     found.setdefault(place, (rule.position, place, f"pinned by rule {rule.rule_id}"))
         return sorted(found.values(), key=lambda pin: pin[0])[: query.count]
