@@ -31,6 +31,7 @@ VERBS = [
     "lake",
     "index",
     "train",
+    "restart",
     "models",
     "publish",
     "rollback",
@@ -40,6 +41,7 @@ VERBS = [
     "audit",
     "evaluate",
     "bench",
+    "deploy",
     "doctor",
 ]  # as the loop turns
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}

@@ -8,10 +8,10 @@ import pytest
 
 from conftest import NOW
 from reelrank.domain.clock import ManualClock
-from reelrank.domain.event import Event, Follow, Hide, Like, Served, ServedVideo, Skip, VideoPublished, VideoRemoved, Watch
+from reelrank.domain.event import Context, Event, Follow, Hide, Like, Served, ServedVideo, Skip, VideoPublished, VideoRemoved, Watch
 from reelrank.events.validation import Batch, Decoded
 from reelrank.features.definitions import FEATURES
-from reelrank.feed import Feed, FeedRequest
+from reelrank.feed import Feed, FeedRequest, Slate
 from reelrank.simulation.past import past_events
 from reelrank.simulation.world import World
 from reelrank.wiring import Reelrank
@@ -160,3 +160,90 @@ def test_a_failing_source_is_left_out_and_the_answer_says_so(app: SmallApp):
     slate = feed.recommend(FeedRequest(user_id="u"), NOW)
     assert slate.degraded == ["source fresh failed"]
     assert slate.places
+
+
+def next_slate(app: SmallApp, user_id: str, after_s: float = 1.0, **wish: object) -> Slate:
+    app.clock.advance_to(app.clock.now() + after_s)
+    return app.system.feed.recommend(FeedRequest(**{"user_id": user_id, "count": 5, "exploration": False, **wish}), app.clock.now())
+
+
+def shown(app: SmallApp, slate: Slate) -> list[str]:
+    return [app.system.columns.videos[place.row].video_id for place in slate.places]
+
+
+def test_the_next_page_comes_from_what_was_ranked_and_not_served(app: SmallApp):
+    app.watches("u", 1, 5)
+    first, second, third = (next_slate(app, "u") for _ in range(3))
+    assert [slate.kept for slate in (first, second, third)] == [False, True, True]
+    assert len({*shown(app, first), *shown(app, second), *shown(app, third)}) == 15
+    assert (second.models, second.ranked_by) == (first.models, first.ranked_by)
+    assert min(place.score for place in first.places) >= max(place.score for place in third.places)
+    app.system.feed.flush()
+    scored_at = [(event.occurred_at, event.scored_at) for event in in_log(app.system) if isinstance(event, Served)]
+    assert scored_at == [(first.now, None), (second.now, first.now), (third.now, first.now)]
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        lambda video, seen: Like(video_id=video, **seen),
+        lambda video, seen: Watch(video_id=video, watched_s=10.0, **seen),  # for long
+        lambda video, seen: Hide(video_id=video, whole_author=True, **seen),
+        lambda _, seen: Follow(author_id="cats-1", **seen),
+    ],
+    ids=["like", "long view", "hide", "follow"],
+)
+def test_what_a_user_means_makes_the_next_page_new(app: SmallApp, deed: Callable[..., Event]):
+    video_id = shown(app, next_slate(app, "u"))[0]
+    app.tell(deed(video_id, {"event_id": "e", "user_id": "u", "occurred_at": app.clock.now()}))
+    assert not next_slate(app, "u").kept
+
+
+def test_skips_are_forgiven_until_they_are_many(app: SmallApp):
+    slates = []
+    for _ in range(2):
+        slates.append(next_slate(app, "u"))
+        for video_id in shown(app, slates[-1])[:3]:
+            app.tell(Skip(event_id=f"s-{video_id}", user_id="u", video_id=video_id, watched_s=0.5, occurred_at=app.clock.now()))
+    assert [slate.kept for slate in (*slates, next_slate(app, "u"))] == [False, True, False]
+
+
+def test_a_page_is_for_the_same_wish_and_not_for_long(app: SmallApp):
+    next_slate(app, "u")
+    assert not next_slate(app, "u", context=Context(surface="search")).kept
+    assert not next_slate(app, "u", context=Context(surface="search"), exploration=True).kept
+    assert next_slate(app, "u", context=Context(surface="search", bandwidth_kbps=9), exploration=True).kept  # of the one before
+    assert not next_slate(app, "u", after_s=31.0, context=Context(surface="search"), exploration=True).kept
+    assert not next_slate(app, "somebody else").kept
+
+
+def test_a_kept_page_shows_nothing_that_was_seen_or_taken_down_since(app: SmallApp):
+    first = next_slate(app, "u")
+    waiting = app.system.feed.pages.latest("u")
+    assert waiting is not None
+    seen, removed = (app.system.columns.videos[row].video_id for row in waiting.candidates.rows[:2].tolist())
+    app.tell(Skip(event_id="s", user_id="u", video_id=seen, watched_s=0.5, occurred_at=app.clock.now()), VideoRemoved(event_id="r", video_id=removed))
+    second = next_slate(app, "u")
+    assert second.kept
+    assert not {seen, removed, *shown(app, first)} & set(shown(app, second))
+
+
+def test_a_newly_published_model_makes_the_next_page_new(app: SmallApp):
+    for user in range(8):
+        app.watches(f"u{user}", user, user + 4, user + 8)
+    app.system.index_builder.build()
+    app.system.feed.refresh()
+    assert next_slate(app, "u1").models and next_slate(app, "u1").kept
+    app.watches("u9", 1, 2)
+    app.system.index_builder.build()
+    app.system.feed.refresh()
+    assert not next_slate(app, "u1").kept
+
+
+def test_when_everything_fails_a_user_gets_what_was_ranked_before(app: SmallApp):
+    first = next_slate(app, "u")
+    recovered = app.system.feed.recover(FeedRequest(user_id="u", count=5), app.clock.now() + 3_600.0)
+    assert recovered is not None and recovered.kept
+    assert recovered.degraded == ["the feed failed and shows what was ranked before"]
+    assert not set(shown(app, recovered)) & set(shown(app, first))
+    assert app.system.feed.recover(FeedRequest(user_id="nobody", count=5), app.clock.now()) is None

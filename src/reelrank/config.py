@@ -51,7 +51,7 @@ class RolesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     lake: Annotated[int, Meta(ge=0, le=64)] = 1
     index: Annotated[int, Meta(ge=0, le=1)] = 1
     train: Annotated[int, Meta(ge=0, le=1)] = 1  # one is enough: a second one stands by
-    serve: Annotated[int, Meta(ge=0, le=1)] = 1  # another replica needs a port of its own: it is a machine of its own
+    serve: Annotated[int, Meta(ge=0, le=64)] = 1  # replicas; several have ports of their own, with HAProxy in front
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -33,14 +33,15 @@ from reelrank.ranking.filters import (
     SeenFilter,
     ServedLatelyFilter,
     StaleFilter,
-)  # fmt: skip
+)
 from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
 from reelrank.ranking.lifts import BoostScorer, WishScorer
+from reelrank.ranking.page_cache import Page, PageCache
 from reelrank.ranking.pinned_selector import PinnedSelector
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
 from reelrank.ranking.selectors import CappedSelector
-from reelrank.ranking.served_log import ServedLog, new_request_id
+from reelrank.ranking.served_log import ServedLog, new_request_id, seed_in
 from reelrank.ranking.shown import ShownScorer, as_scored
 from reelrank.storage.event_log import StorageError, partition_of
 
@@ -54,6 +55,9 @@ class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     sources_deadline_s: Annotated[float, Meta(ge=0)] = 0.25
     source_threads: Annotated[int, Meta(ge=1)] = 4
+    page_mib: Annotated[float, Meta(ge=0)] = 64.0  # for what was ranked and waits for its user's next request; 0 keeps nothing
+    kept_histories_mib: Annotated[int, Meta(ge=0)] = 256  # of the histories that the ranker has encoded; 0 keeps none
+    kept_histories_stale_s: Annotated[float, Meta(ge=0)] = 30.0  # within which they follow rows that are learned while they are kept
 
 
 class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +69,7 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None  # the same state and the same seed give the same slate
     exploration: bool = True
     personalized: bool = True  # False: nothing of the user counts but what they must or want not to be shown
+    asked_as: str = ""  # the request's own id: a repeat as of the same moment gets the slate of the same name, which counts once
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class Slate:
     now: float
     degraded: list[str]
     ranked_by: str
+    kept: bool  # whether it was ranked for an earlier request of this user
     models: dict[str, str]  # artifact -> the version that proposed or ranked
     places: list[SlatePlace]
     stages: dict[str, dict[str, float]]
@@ -101,6 +107,15 @@ class Refreshable(Protocol):
     """Something that reads new artifacts or trends when it is told to."""
 
     def refresh(self) -> None: ...
+
+
+class Followed(Protocol):
+    """An artifact, and the version of it that is in use."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
 
 
 class Feed:
@@ -119,6 +134,7 @@ class Feed:
         config: FeedConfig | None = None,
         ranker: RankerScorer | None = None,
         refreshables: Sequence[Refreshable] = (),
+        models: Sequence[Followed] = (),
         rules: RuleBook | None = None,
         learned: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -126,13 +142,15 @@ class Feed:
         self.params = params or FeedParams()
         self.sources = list(sources)
         self._reader = reader
-        self._learned = learned
         self._columns = columns
         self._partitions = partitions
         self._secret = secret
         self._config = config or FeedConfig()
         self.served_log = served_log
         self._refreshables = refreshables
+        self._models = models
+        self._learned = learned
+        self.pages = PageCache(round(self._config.page_mib * (1 << 20)))
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
         self.rules = rules or RuleBook(None, columns)
         self._for_everybody = [RemovedFilter(columns), EligibleFilter(columns), RuleFilter(self.rules, columns)]
@@ -148,64 +166,107 @@ class Feed:
     def recommend(self, request: FeedRequest, now: float) -> Slate:
         """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
         trace = RequestTrace()
+        request_id = self.name_slate(request.user_id, now, request.asked_as)
+        seed = request.seed
+        if seed is None:
+            seed = seed_in(request_id) if request.asked_as else secrets.randbits(63)
         with trace.stage("user"):
             user = self._user(request.user_id, trace)
             user = user if request.personalized else user.unknown()
-        request = request if request.seed is not None else replace(request, seed=secrets.randbits(63))
-        query = self.query(request, user, now)
-        rerun = self._rerun(request, now)
+        query = self.query(request, user, now, seed)
 
+        page = self.pages.good(query, {model.name: model.version for model in self._models}, self.rules.number) if request.seed is None else None
+        left = None if page is None else self._left_of(page, query, trace)
+        return self._slate(request_id, query, left or self._of_now(query, seed, trace), seed, trace)
+
+    def recover(self, request: FeedRequest, now: float) -> Slate | None:
+        """What was ranked for a user before, however long ago that is: for when `recommend` fails. None where nothing waits."""
+        page = self.pages.latest(request.user_id)
+        if page is None:
+            return None
+        trace, seed = RequestTrace(), secrets.randbits(63)
+        trace.degrade("the feed failed and shows what was ranked before")
+        rng = np.random.default_rng(seed)
+        query = Query(user=page.user, now=now, count=request.count, params=page.params, rng=rng, context=page.context, personalized=page.personalized)
+        left = self._left_of(page, query, trace)
+        return None if left is None else self._slate(self.name_slate(request.user_id, now, request.asked_as), query, left, seed, trace)
+
+    def query(self, request: FeedRequest, user: User, now: float, seed: int) -> Query:
+        """A request as the stages see it; what they draw, they draw from `seed`."""
+        params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
+        rng = np.random.default_rng(seed)
+        return Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context, personalized=request.personalized)
+
+    def for_anybody(self, rows: Rows, now: float) -> Rows:
+        """Those of `rows` that may be shown to somebody of whom nothing is known."""
+        query, anybody = self.query(FeedRequest(user_id=""), User(""), now, 0), Candidates(rows=rows, sources=np.zeros(len(rows), dtype=np.uint32))
+        return runner.remove(query, self._for_everybody, anybody, RequestTrace()).rows
+
+    def ranked(self, query: Query, candidates: Candidates, trace: RequestTrace, filtered: bool = False) -> Candidates:
+        """What may be shown of what was proposed, with features, predictions and scores. What was `filtered` before is only scored."""
+        if not filtered:
+            candidates = runner.remove(query, self._filters, candidates, trace)
+            candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
+        runner.hydrate(query, self._hydrators, candidates, trace)
+        runner.score(query, [self._light_scorer, *self._lifts, self._value_scorer], candidates, trace)
+        if self._ranker is None or not self._ranker.live:
+            return candidates
+        candidates = runner.shorten(candidates, query.params.ranked, trace, wanted=self._selector.pinned(query, candidates))
+        return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)  # should it fail, the light score stands
+
+    def chosen(self, query: Query, candidates: Candidates, trace: RequestTrace) -> tuple[Candidates, Placement]:
+        """The slate out of what was ranked, from the top, and how its places came about."""
+        placement = runner.select(query, self._selector, candidates, trace)
+        return candidates.take(placement.places), placement
+
+    def _of_now(self, query: Query, seed: int, trace: RequestTrace) -> Page:
+        """Everything that may be shown, ranked."""
+        exploration, rows = query.params.exploration > 0, self._learned()
+        rerun = Rerun(seed=seed, count=query.count, exploration=exploration, catalogue=self._columns.revision, rules=self.rules.number, rows=rows)
         proposed = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
-        chosen, placement = self.choose(query, proposed, trace)
+        rerun = replace(rerun, sources=proposed.source_names, candidates=pack(proposed))
+        return Page(self.ranked(query, proposed, trace), query.user, query.context, query.params, query.now, rerun, query.personalized)
 
-        request_id = self.name_slate(user.user_id, now)  # a seed repeats the slate, never its name
+    def _left_of(self, page: Page, query: Query, trace: RequestTrace) -> Page | None:
+        """What is left of a page, and may still be shown; None where that is no full slate."""
+        candidates = runner.remove(query, [*self._filters, *self._preferences], page.candidates, trace)
+        return page._replace(candidates=candidates) if len(candidates) >= query.count else None
+
+    def _slate(self, request_id: str, query: Query, page: Page, seed: int, trace: RequestTrace) -> Slate:
+        """Chooses and records; what is left waits for the next request."""
+        user, candidates = query.user, page.candidates
+        chosen, placement = self.chosen(query, candidates, trace)
+        if not trace.degraded or page.scored_at != query.now:
+            left = np.ones(len(candidates), dtype=np.bool_)
+            left[placement.places] = False
+            self.pages.keep(page._replace(candidates=candidates.keep(left), rerun=replace(page.rerun, candidates=b"")))
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
         if len(chosen):
-            rerun = replace(rerun, sources=proposed.source_names, candidates=pack(proposed))
-            self.served_log.record(self.recorded(request_id, query, chosen, placement, trace, rerun), now)
+            rerun = page.rerun if page.rerun.candidates else page.again(query, seed)
+            self.served_log.record(self.recorded(request_id, query, page, chosen, placement, trace, rerun), query.now)
         return Slate(
             request_id,
             user.user_id,
             partition_of(user.user_id, self._partitions),
             user.offset,
-            now,
+            query.now,
             trace.degraded,
-            RANKER if RANKER in chosen.models else self._light_scorer.name,
-            chosen.models,
+            RANKER if RANKER in candidates.models else self._light_scorer.name,
+            page.scored_at != query.now,
+            candidates.models,
             self._places(user, chosen, placement),
             trace.stages,
         )
-
-    def query(self, request: FeedRequest, user: User, now: float) -> Query:
-        """A request as the stages see it: what they draw, they draw from its seed."""
-        params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
-        rng = np.random.default_rng(request.seed)
-        return Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context, personalized=request.personalized)
-
-    def choose(self, query: Query, candidates: Candidates, trace: RequestTrace) -> tuple[Candidates, Placement]:
-        """The slate out of what was proposed, from the top, and how its places came about."""
-        candidates = runner.remove(query, self._filters, candidates, trace)
-        candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
-        runner.hydrate(query, self._hydrators, candidates, trace)
-        runner.score(query, [self._light_scorer, *self._lifts, self._value_scorer], candidates, trace)
-        candidates = self._ranked(query, candidates, trace)
-        placement = runner.select(query, self._selector, candidates, trace)
-        return candidates.take(placement.places), placement
-
-    def for_anybody(self, rows: Rows, now: float) -> Rows:
-        """Those of `rows` that may be shown to somebody of whom nothing is known."""
-        query, anybody = self.query(FeedRequest(user_id=""), User(""), now), Candidates(rows=rows, sources=np.zeros(len(rows), dtype=np.uint32))
-        return runner.remove(query, self._for_everybody, anybody, RequestTrace()).rows
 
     @property
     def ranked_by(self) -> str:
         """What has the last word on the order of slates that are made now."""
         return RANKER if self._ranker is not None and self._ranker.live else self._light_scorer.name
 
-    def name_slate(self, user_id: str, now: float) -> str:
-        """A request id for something that is shown to a user."""
-        return new_request_id(user_id, now, self._partitions, self._secret)
+    def name_slate(self, user_id: str, now: float, asked_as: str = "") -> str:
+        """A request id for something that is shown to a user; the same one for what they ask for as the same again."""
+        return new_request_id(user_id, now, self._partitions, self._secret, asked_as)
 
     def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates that another policy chose, with features, predictions and offsets as this feed reads them at `moments` (UTC seconds)."""
@@ -236,26 +297,9 @@ class Feed:
             trace.degrade("the user's history is away")
             return User(user_id)
 
-    def _ranked(self, query: Query, candidates: Candidates, trace: RequestTrace) -> Candidates:
-        """The best by the light score, scored by the ranker where there is one; should it fail, the light score stands."""
-        if self._ranker is None or not self._ranker.live:
-            return candidates
-        candidates = runner.shorten(candidates, query.params.ranked, trace, wanted=self._selector.pinned(query, candidates))
-        return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)
-
-    def _rerun(self, request: FeedRequest, now: float) -> Rerun:
-        """What this slate depends on, before anything of it is read."""
-        assert request.seed is not None
-        return Rerun(
-            seed=request.seed,
-            count=request.count,
-            exploration=request.exploration,
-            catalogue=self._columns.revision,
-            rules=self.rules.in_force(now, "").number,
-            rows=self._learned(),
-        )
-
-    def recorded(self, request_id: str, query: Query, chosen: Candidates, placement: Placement, trace: RequestTrace, rerun: Rerun | None = None) -> Served:
+    def recorded(
+        self, request_id: str, query: Query, page: Page, chosen: Candidates, placement: Placement, trace: RequestTrace, rerun: Rerun | None = None
+    ) -> Served:
         """A slate as the log keeps it."""
         videos = (
             ServedVideo(
@@ -271,11 +315,12 @@ class Feed:
             request_id=request_id,
             user_id=query.user.user_id,
             occurred_at=query.now,
-            context=query.context,
+            context=page.context,
             policy=POLICY if query.personalized else NOT_PERSONAL,
             videos=as_scored(videos, chosen),
             offsets=chosen.offsets,
-            user_offset=query.user.offset,
+            user_offset=page.user.offset,
+            scored_at=None if page.scored_at == query.now else page.scored_at,
             params=fingerprint(query.params),
             trace=trace.stages,
             models=chosen.models,

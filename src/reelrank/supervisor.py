@@ -1,9 +1,10 @@
-"""Runs the roles (serve, stream, lake, index, train) as processes, as many of each as configured, and restarts the ones that die."""
+"""Runs the roles (serve, stream, lake, index, train) as processes, as many of each as configured, with HAProxy before several replicas; restarts what dies."""
 
 import ctypes
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from reelrank.config import RolesConfig, Settings, as_environment
+from reelrank.serving.haproxy import ProxyMissing, Replica, find_haproxy, haproxy_config, stats_socket_in
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +30,13 @@ COMMANDS = {  # in the order in which they start; they stop the other way round,
     "train": ("train",),
     "serve": ("serve",),
 }
+PROXY = "haproxy"  # the process in front of several replicas
 AWAY = 75  # what a process ends with when a store that it needs is away: nothing is wrong with itself
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _AWAY_PAUSE_S, _HEALTHY_S = 0.05, 5.0, 0.5, 2.0
 _LONGEST_LOG_BYTES, _PIECE_BYTES, _LOGS_EVERY_S = 16 << 20, 1 << 16, 1.0
 _GRACE_S = 10.0  # to finish what is under way when asked to stop
 _PR_SET_PDEATHSIG = 1
+_SEEN_S = 1.5  # until HAProxy has noticed that a replica is back
 
 
 class RoleFailed(Exception):
@@ -45,9 +49,12 @@ class _Role:
     One that ends because a store is away is tried again soon: whenever the store comes back.
     """
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, command: Sequence[str], *, gently: signal.Signals = signal.SIGTERM) -> None:
+        """`gently` is the signal that ends it at once and in good order."""
         self.name = name
+        self.gently = gently
         self.restarts = 0
+        self._command = command
         self.log_file = Path(settings.data_dir) / "logs" / f"{name}.log"
         self._environment = {**os.environ, **as_environment(settings), "REELRANK_SUPERVISED": str(os.getpid())}
         self._pause_s = _FIRST_PAUSE_S
@@ -99,7 +106,7 @@ class _Role:
         self._started_at = time.monotonic()
         with self.log_file.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "reelrank.cli", *COMMANDS[role_of(self.name)]],
+                self._command,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -115,24 +122,34 @@ class Supervisor:
 
     def __init__(self, settings: Settings, roles: Sequence[str] | None = None) -> None:
         self.settings = settings
-        host = settings.serving.host
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
-        self.names = tuple(processes(settings.roles) if roles is None else roles)
+        self.url = _url(settings.serving.host, settings.serving.port)
+        names = tuple(processes(settings.roles) if roles is None else roles)
+        self.replicas = replicas_of(settings, [name for name in names if role_of(name) == "serve"])
+        self.names = (*names, PROXY) if len(self.replicas) > 1 else names
         self._roles: dict[str, _Role] = {}
         self._stopping = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="supervisor", daemon=True)
 
     def start(self, ready_within_s: float = 180.0) -> None:
         """Starts every role and returns when the feed answers. Raises RoleFailed if it does not, or if somebody else holds its port."""
-        if "serve" in self.names:
-            self._refuse_taken_port()  # else whoever answers there would pass for our feed
+        self._refuse_taken_ports()  # else whoever answers there would pass for our feed
         try:
-            self._roles = {name: _Role(name, self.settings) for name in self.names}
-        except OSError as problem:
+            for name in self.names:
+                self._roles[name] = self._started(name)
+        except (OSError, ValueError) as problem:
+            self.stop()
             raise _unwritable(self.settings.data_dir, problem) from None
+        except ProxyMissing as problem:
+            self.stop()
+            raise RoleFailed(str(problem)) from None
         self._tending.start()
-        if "serve" in self._roles:
+        if self.replicas:
             self._wait_ready(ready_within_s)
+
+    @property
+    def replica_urls(self) -> list[str]:
+        """Where each replica answers by itself."""
+        return [_url(one.host, one.port) for one in self.replicas]
 
     def pid(self, role: str) -> int:
         """The process of this name right now."""
@@ -141,6 +158,24 @@ class Supervisor:
     def kill(self, role: str) -> None:
         """Kills a role with SIGKILL, as a crash would; it comes back."""
         self._roles[role].process.kill()
+
+    def restart_replicas(self, ready_within_s: float = 180.0) -> None:
+        """Ends the replicas and starts them again, one after the other, each once the one before is ready: somebody always answers.
+
+        Raises RoleFailed when one does not come back; the others are left as they are.
+        """
+        patience_s = self.settings.serving.drain_s + self.settings.serving.shutdown_s + _GRACE_S
+        for replica in self.replicas:
+            self._wait_all_ready(replica, ready_within_s)
+            if self._stopping.wait(_SEEN_S):
+                return
+            role = self._roles[replica.name]
+            before, began = role.process, time.monotonic()
+            before.terminate()
+            while role.process is before and not self._stopping.wait(0.02):
+                if time.monotonic() - began > patience_s and before.poll() is None:
+                    before.kill()
+            self._wait_all_ready(replica, ready_within_s)
 
     def restarts(self, role: str) -> int:
         """How often a role had to be started again."""
@@ -156,7 +191,7 @@ class Supervisor:
         if self._tending.is_alive():
             self._tending.join()
         for role in reversed(self._roles.values()):
-            role.process.terminate()
+            role.process.send_signal(role.gently)
         deadline = time.monotonic() + _GRACE_S
         for role in self._roles.values():
             try:
@@ -165,14 +200,47 @@ class Supervisor:
                 role.process.kill()
                 role.process.wait()
 
-    def _refuse_taken_port(self) -> None:
-        host, port = self.settings.serving.host, self.settings.serving.port
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as problem:
-                raise RoleFailed(f"can't listen on {host}:{port}: {problem.strerror}; end what listens there, or choose another port (--port)") from None
+    def _wait_all_ready(self, about: Replica, within_s: float) -> None:
+        """Returns once every replica is ready, or everything ends."""
+        deadline = time.monotonic() + within_s
+        while not (self._stopping.is_set() or all(map(is_ready, self.replica_urls))):
+            if time.monotonic() > deadline:
+                last = self.last_lines(about.name)
+                raise RoleFailed(f"while {about.name} was restarted not every replica was ready for {within_s:.0f} s; the end of its log:\n{last}")
+            time.sleep(0.05)
+
+    def _started(self, name: str) -> _Role:
+        if name == PROXY:
+            return _Role(name, self.settings, self._proxy_command(), gently=signal.SIGUSR1)
+        command = [sys.executable, "-m", "reelrank.cli", *COMMANDS[role_of(name)]]
+        if role_of(name) != "serve":
+            return _Role(name, self.settings, command)
+        if len(self.replicas) > 1:
+            host, port = next((one.host, one.port) for one in self.replicas if one.name == name)
+            command += ["--at", f"{host}:{port}"]
+        return _Role(name, self.settings, command, gently=signal.SIGINT)  # when all end there is no other replica to go to first
+
+    def _proxy_command(self) -> list[str]:
+        """HAProxy with a configuration of its own, that ends with us however we end (Linux)."""
+        program, folder, serving = find_haproxy(), Path(self.settings.data_dir), self.settings.serving
+        folder.mkdir(parents=True, exist_ok=True)
+        written = folder / "haproxy.cfg"
+        written.write_text(haproxy_config((serving.host, serving.port), self.replicas, serving, stats_socket_in(folder)))
+        bound = shutil.which("setpriv")
+        return [*([bound, "--pdeathsig=TERM", "--"] if bound else []), program, "-db", "-f", str(written.absolute())]
+
+    def _refuse_taken_ports(self) -> None:
+        if not self.replicas:
+            return
+        public = (self.settings.serving.host, self.settings.serving.port)
+        for host, port in dict.fromkeys([public, *((one.host, one.port) for one in self.replicas)]):
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((host, port))
+                except OSError as problem:
+                    way_out = "end what listens there, or choose another port (--port)"
+                    raise RoleFailed(f"can't listen on {host}:{port}: {problem.strerror}; {way_out}") from None
 
     def _tend(self) -> None:
         logs_at = time.monotonic()
@@ -186,11 +254,12 @@ class Supervisor:
 
     def _wait_ready(self, within_s: float) -> None:
         deadline = time.monotonic() + within_s
+        replicas = [self._roles[one.name] for one in self.replicas]
+        urls = [self.url, *self.replica_urls]
         while time.monotonic() < deadline:
-            serve = self._roles["serve"]
-            if serve.restarts > 2 and not serve.waits:
+            if any(role.restarts > 2 and not role.waits for role in (*replicas, *([self._roles[PROXY]] if PROXY in self._roles else []))):
                 break
-            if is_ready(self.url):
+            if all(map(is_ready, urls)):
                 return
             time.sleep(0.05)
         problem = "\n".join(f"--- {role.log_file}\n{role.last_lines()}" for role in self._roles.values())
@@ -201,6 +270,18 @@ class Supervisor:
 def processes(roles: RolesConfig) -> list[str]:
     """The names of the processes that play these roles, in the order in which they start."""
     return [role if number == 1 else f"{role}-{number}" for role in COMMANDS for number in range(1, getattr(roles, role) + 1)]
+
+
+def replicas_of(settings: Settings, names: Sequence[str]) -> list[Replica]:
+    """Where each of the replicas of one machine listens: one has the public address, several have their own on loopback. Raises RoleFailed."""
+    serving = settings.serving
+    if len(names) < 2:
+        return [Replica(name, serving.host, serving.port) for name in names]
+    first = serving.replica_port or serving.port + 1
+    if serving.port == 0 or first + len(names) > 65_536 or first <= serving.port < first + len(names):
+        asked = f"{len(names)} replicas from port {first} on, behind port {serving.port}"
+        raise RoleFailed(f"there is no room for {asked}; set serving.port and serving.replica_port so that the ports differ and are there")
+    return [Replica(name, "127.0.0.1", first + place) for place, name in enumerate(names)]
 
 
 def role_of(process: str) -> str:
@@ -242,7 +323,11 @@ def alone_on(folder: Path) -> Iterator[None]:
         yield
 
 
-def _unwritable(folder: str | Path, problem: OSError) -> RoleFailed:
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _unwritable(folder: str | Path, problem: Exception) -> RoleFailed:
     return RoleFailed(f"can't start in the data folder {folder}: {problem}; choose one that can be written to")
 
 
@@ -275,3 +360,32 @@ def stop_signal() -> threading.Event:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     return stopping
+
+
+def restart_signal() -> threading.Event:
+    """Inside the supervisor: an event that is set when somebody asks for new replicas, by SIGUSR1 or SIGHUP.
+
+    At a terminal SIGHUP means that it was closed, and is left alone.
+    """
+    restarting = threading.Event()
+
+    def restart(_signal: int, _frame: FrameType | None) -> None:
+        restarting.set()
+
+    signal.signal(signal.SIGUSR1, restart)
+    if not sys.stdin.isatty():
+        signal.signal(signal.SIGHUP, restart)
+    return restarting
+
+
+def held_by(folder: Path) -> int | None:
+    """The process that has a data folder, as `alone_on` holds it; None if nobody does."""
+    try:
+        with (folder / "up.lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read() or 0) or None
+    except FileNotFoundError:
+        pass
+    return None

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reelrank.candidates.build_index import IndexBuilder
+from reelrank.candidates.build_vectors import VectorBuilder
 from reelrank.candidates.co_watched import ITEM_TO_ITEM, CoWatchedSource, CoWatches, item_to_item
+from reelrank.candidates.eligible import Eligible
 from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
-from reelrank.candidates.graph_neighbours import GRAPH, GraphNeighboursSource, graph_vectors
+from reelrank.candidates.graph_neighbours import GRAPH, Graph, GraphNeighboursSource, graph_vectors
 from reelrank.candidates.nearest import TWO_TOWER, NearestSource, Towers, two_tower
 from reelrank.candidates.pinned import PinnedSource
+from reelrank.candidates.recall_watch import RecallWatch
+from reelrank.candidates.similar_content import SimilarContentSource
 from reelrank.candidates.similar_users import SIMILAR_USERS, Engagements, SimilarUsersSource, similar_users
 from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
 from reelrank.config import ConfigError, Settings, StorageConfig
@@ -34,8 +38,8 @@ from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
 from reelrank.feed import Feed
-from reelrank.models.graph_vectors import GraphVectors
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer, published_ranker
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.hot_swap import HotSwap
@@ -196,6 +200,21 @@ class Reelrank:
         return IndexBuilder(self.store, self.reader, self.artifacts, self.clock, self.settings.index)
 
     @cached_property
+    def vector_builder(self) -> VectorBuilder:
+        return VectorBuilder(self.store, self.columns, self.artifacts, self.clock, self.settings.index.vectors)
+
+    @cached_property
+    def eligible(self) -> Eligible:
+        return Eligible(self.columns, self.clock)
+
+    @cached_property
+    def recall(self) -> RecallWatch:
+        vectors = self.settings.index.vectors
+        watch = RecallWatch(vectors.sampled, vectors.sampled_cpu)
+        self._open.callback(watch.close)
+        return watch
+
+    @cached_property
     def trending(self) -> TrendingBoard:
         return TrendingBoard(self.reader, self.columns, self.clock)
 
@@ -204,12 +223,16 @@ class Reelrank:
         return published_ranker(self.artifacts)
 
     @cached_property
-    def two_tower(self) -> Published[Towers]:
-        return two_tower(self.artifacts, self.columns)
+    def histories(self) -> KeptHistories:
+        return KeptHistories(self.settings.feed.kept_histories_mib * 2**20, self.settings.feed.kept_histories_stale_s)
 
     @cached_property
-    def graph(self) -> Published[GraphVectors]:
-        return graph_vectors(self.artifacts)
+    def two_tower(self) -> Published[Towers]:
+        return two_tower(self.artifacts, self.columns, self.settings.index.vectors.exact_up_to)
+
+    @cached_property
+    def graph(self) -> Published[Graph]:
+        return graph_vectors(self.artifacts, self.columns, self.settings.index.vectors.exact_up_to)
 
     @cached_property
     def item_to_item(self) -> Published[CoWatches]:
@@ -251,8 +274,10 @@ class Reelrank:
     def feed(self) -> Feed:
         board = self.trending
         co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
-        nearest, neighbours = NearestSource(self.two_tower, self.columns), GraphNeighboursSource(self.graph)
-        ranker = RankerScorer(self.ranker, self.columns)
+        nearest = NearestSource(self.two_tower, self.columns, self.eligible, self.recall)
+        neighbours = GraphNeighboursSource(self.graph, self.eligible, self.recall)
+        alike = SimilarContentSource(self.columns, self.eligible)
+        ranker = RankerScorer(self.ranker, self.columns, self.histories)
         following = FollowingSource(self.columns)
         fresh = FreshSource(self.columns, self.reader, self.clock)
         feed = Feed(
@@ -261,6 +286,7 @@ class Reelrank:
             sources=[
                 nearest,
                 neighbours,
+                alike,
                 co_watched,
                 similar,
                 following,
@@ -277,7 +303,8 @@ class Reelrank:
             params=self.settings.params,
             config=self.settings.feed,
             ranker=ranker,
-            refreshables=[board, nearest, neighbours, co_watched, similar, following, fresh, ranker],
+            refreshables=[board, self.eligible, nearest, neighbours, alike, co_watched, similar, following, fresh, ranker],
+            models=self.models,
             rules=self.rule_book,
             learned=lambda: self.hot_swap.offset,
         )
@@ -302,8 +329,11 @@ class Reelrank:
             models=self.models,
             train_status=self.train_folder / "status.json",
             last_runs=self.last_runs,
+            recall=self.recall,
             hot_swap=self.hot_swap,
+            histories=self.histories,
             media_root=Path(self.settings.data_dir) / serving.media,
+            clock_shift_s=self.settings.clock_shift_s,
             config=serving,
             metrics=metrics,
             authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,

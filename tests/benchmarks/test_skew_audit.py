@@ -22,7 +22,7 @@ from reelrank.benchmarks.skew_audit import audit_day, audit_deployment
 from reelrank.cli.progress import TerminalProgress
 from reelrank.config import Settings
 from reelrank.domain.clock import ManualClock
-from reelrank.domain.event import Event, Served, VideoPublished, Watch, decode_accepted, encode_accepted
+from reelrank.domain.event import Event, Served, Skip, VideoPublished, Watch, decode_accepted, encode_accepted
 from reelrank.events.validation import Batch, Decoded
 from reelrank.features.definitions import COLUMN
 from reelrank.features.served_slates import Chosen
@@ -104,6 +104,18 @@ def test_the_feeds_of_a_town_are_what_its_log_says_whatever_model_was_in_force(t
     assert (found.slates, found.differences, found.skipped) == (26, 0, {})
     assert found.rows == 260
     assert audit_deployment(town.system, PROGRESS, Chosen(policy="somebody else")).rows == 0
+
+
+def test_a_slate_of_what_waited_has_the_features_of_when_it_was_ranked(town: Town) -> None:
+    active, _ = max(town.system.store.scan_users(), key=lambda one: len(one[1]))
+    first = town.feed(active)
+    town.clock.advance_to(town.clock.now() + 5.0)
+    skipped = town.system.columns.videos[first.places[0].row].video_id
+    town.see([Skip(event_id="skip", user_id=active, video_id=skipped, watched_s=0.5)])
+    town.clock.advance_to(town.clock.now() + 5.0)
+    assert town.feed(active).kept
+    found = audit_deployment(town.system, PROGRESS)
+    assert (found.slates, found.rows, found.differences, found.skipped) == (2, 20, 0, {})
 
 
 def test_a_model_that_is_not_kept_any_more_leaves_out_its_own_column_and_says_so(town: Town) -> None:

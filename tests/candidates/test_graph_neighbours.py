@@ -1,15 +1,19 @@
 """Tests of the source that reads the graph."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from candidates.conftest import CATS, DOGS
 from candidates.small_app import SmallApp
-from reelrank.candidates.graph_neighbours import FILE, GRAPH, GraphNeighboursSource, edges_of, graph_vectors
+from reelrank.candidates.eligible import Eligible
+from reelrank.candidates.graph_neighbours import GRAPH, GraphNeighboursSource, edges_of, graph_vectors
+from reelrank.candidates.rows import strongest
 from reelrank.domain.event import Hide
 from reelrank.models.content_space import code_features
-from reelrank.models.graph_vectors import GraphShape, spectrum, vectors
+from reelrank.models.graph_vectors import GraphShape, GraphVectors, spectrum, vectors
 
 NEW_CAT, NEW_DOG = "a cat of today", "a dog of today"
 
@@ -27,8 +31,8 @@ def source(two_circles: SmallApp) -> GraphNeighboursSource:
     authors = columns.author_row[: columns.count]
     codes = csr_array((np.ones(len(authors)), (np.arange(len(authors)), authors)))
     model = vectors(spectrum(watched, 4), GraphShape(width=4, ridge=0.1, trust=1.0), code_features([codes], 10))
-    two_circles.artifacts.publish(GRAPH, two_circles.clock.now(), lambda folder: model.save(folder / FILE))
-    return GraphNeighboursSource(graph_vectors(two_circles.artifacts))
+    two_circles.artifacts.publish(GRAPH, two_circles.clock.now(), model.write)
+    return GraphNeighboursSource(graph_vectors(two_circles.artifacts, columns), Eligible(columns, two_circles.clock))
 
 
 def test_who_watches_cats_is_proposed_the_other_cats_and_the_new_one(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
@@ -46,20 +50,35 @@ def test_the_new_video_of_the_own_kind_comes_before_all_of_the_other(two_circles
 def test_nothing_is_proposed_to_somebody_new_or_before_there_is_a_model(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
     assert two_circles.proposed(source, "nobody") == []
     two_circles.artifacts.root = two_circles.artifacts.root / "elsewhere"
-    without = GraphNeighboursSource(graph_vectors(two_circles.artifacts))
+    columns = two_circles.columns
+    without = GraphNeighboursSource(graph_vectors(two_circles.artifacts, columns), Eligible(columns, two_circles.clock))
     assert two_circles.proposed(without, "cat person 0") == []
-    assert without.strength(two_circles.user("cat person 0"), np.arange(3))[0].tolist() == [0, 0, 0]
 
 
-def test_the_strength_tells_near_from_far_and_is_zero_for_what_is_newer_than_the_model(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
+def test_it_proposes_what_comparing_with_every_video_finds(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
+    two_circles.watches("newcomer", "cat 0", "dog 1")
+    two_circles.skips("newcomer", "cat 4")
+    user, model = two_circles.user("newcomer"), GraphVectors.mapped(two_circles.artifacts.current(GRAPH).folder)
+    scores = model.finds @ model.user(*edges_of(user))
+    scores[np.array(user.seen)] = -np.inf
+    for quota in (1, 7, 100):
+        expected = strongest(scores, quota)
+        assert source.propose(two_circles.query("newcomer"), quota).rows.tolist() == expected[np.isfinite(scores[expected])].tolist()
+
+
+def test_a_video_that_is_newer_than_the_graph_is_not_proposed_and_does_no_harm(two_circles: SmallApp, source: GraphNeighboursSource) -> None:
     two_circles.watches("newcomer", "cat 0")
-    (unknown,) = two_circles.publish("a video of tomorrow")
-    cat, dog = two_circles.columns.rows["cat 3"], two_circles.columns.rows["dog 3"]
-    strength, version = source.strength(two_circles.user("newcomer"), np.array([cat, dog, unknown]))
-    assert strength[0] > 0 > strength[1]
-    assert strength[2] == 0
-    assert list(version) == [GRAPH]
-    assert source.strength(two_circles.user("nobody"), np.array([cat]))[0].tolist() == [0]
+    before = two_circles.proposed(source, "newcomer", quota=50)
+    two_circles.publish("a video of tomorrow")
+    source.refresh()
+    two_circles.watches("newcomer", "a video of tomorrow")
+    assert two_circles.proposed(source, "newcomer", quota=50) == before
+
+
+def test_vectors_of_an_earlier_release_are_read(two_circles: SmallApp, source: GraphNeighboursSource, tmp_path: Path) -> None:
+    model = GraphVectors.mapped(two_circles.artifacts.current(GRAPH).folder)
+    model.save(tmp_path / "graph.npz")
+    np.testing.assert_array_equal(GraphVectors.mapped(tmp_path).finds, model.finds)
 
 
 def test_an_edge_weighs_more_the_more_was_done_and_what_was_hidden_has_none(app: SmallApp) -> None:

@@ -5,15 +5,20 @@ from pathlib import Path
 
 from candidates.small_app import DAY, START, SmallApp
 from models.small_towers import planted_towers
+from reelrank.candidates.eligible import Eligible
 from reelrank.candidates.nearest import TWO_TOWER, NearestSource, two_tower
 from reelrank.training.export_two_tower import export
 
 WINDOW = 8
 
 
+def source_of(app: SmallApp) -> NearestSource:
+    return NearestSource(two_tower(app.artifacts, app.columns), app.columns, Eligible(app.columns, app.clock))
+
+
 def published(app: SmallApp, write: Callable[[Path], None], made_at: float = START) -> NearestSource:
     app.artifacts.publish(TWO_TOWER, made_at, write)
-    return NearestSource(two_tower(app.artifacts, app.columns), app.columns)
+    return source_of(app)
 
 
 def kinds(count: int) -> list[int]:
@@ -37,7 +42,7 @@ def test_what_lies_near_the_last_watch_is_proposed_best_first_and_what_was_seen_
 
 def test_without_towers_or_without_a_history_nothing_is_proposed(app: SmallApp):
     app.publish(*[f"v{row}" for row in range(12)])
-    source = NearestSource(two_tower(app.artifacts, app.columns), app.columns)
+    source = source_of(app)
     app.watches("u", "v1", ago_s=DAY)
     assert app.proposed(source, "u") == []
     app.artifacts.publish(TWO_TOWER, START, towers)
@@ -54,7 +59,6 @@ def test_a_video_that_nobody_has_watched_has_its_place_by_its_author_and_a_remov
     app.publish("new and even", author="author 0", age_s=0.0)
     app.publish("new and odd", author="author 1", age_s=0.0)
     app.remove("v0")
-    source.refresh()
     nearest = app.proposed(source, "u", quota=5)
     assert set(nearest) == {"v4", "v6", "v8", "v10", "new and even"}
     assert "v0" not in app.proposed(source, "u", quota=50)

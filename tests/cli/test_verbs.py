@@ -24,6 +24,7 @@ VERBS = [
     "lake",
     "index",
     "train",
+    "restart",
     "models",
     "publish",
     "rollback",
@@ -33,6 +34,7 @@ VERBS = [
     "audit",
     "evaluate",
     "bench",
+    "deploy",
     "doctor",
 ]  # as the loop turns
 

@@ -25,3 +25,13 @@ def test_what_is_constant_or_unknown_says_nothing() -> None:
     features = np.stack([np.full(10, 7.0), np.full(10, np.nan), np.arange(10.0)], axis=1).astype(np.float32)
     scaled = fit(features).transform(np.array([[7.0, 3.0, np.nan]], dtype=np.float32))
     assert scaled == pytest.approx(np.zeros((1, 3)), abs=1e-5)
+
+
+def test_what_is_looked_up_is_what_interpolation_says() -> None:
+    rng = np.random.default_rng(0)
+    features = np.stack([rng.normal(size=900), np.exp(4 * rng.normal(size=900)), rng.integers(0, 3, 900), np.full(900, 7.0)], axis=1).astype(np.float32)
+    asked = np.concatenate([features[:200], rng.normal(size=(100, 4)) * 50, [[np.inf] * 4, [-np.inf] * 4]]).astype(np.float32)
+    for quantiles in (257, 9, 4):
+        inputs = fit(features, quantiles)
+        told = [np.interp(asked[:, column], inputs.values[column], inputs.scores[column]) for column in range(4)]
+        assert inputs.transform(asked) == pytest.approx(np.stack(told, axis=1), abs=1e-5)

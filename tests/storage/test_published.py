@@ -1,5 +1,6 @@
 """Tests of artifacts that are followed."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,15 @@ def test_what_changed_since_it_was_loaded_can_be_loaded_as_it_was_published(tmp_
     since = published.live.since
     assert published.reload()
     assert (published.value, published.live.since) == ([7], since)
+
+
+def test_a_version_that_is_not_ready_waits_and_the_last_one_that_is_serves(tmp_path: Path) -> None:
+    artifacts, ready = ArtifactStore(tmp_path), set[str]()
+    versions = [artifacts.publish("greeting", float(at), partial(write, f"hello {at}")).manifest.version for at in (1, 2, 3)]
+    published = Published(artifacts, "greeting", text, ready=lambda artifact: artifact.manifest.version in ready)
+    assert not published.refresh() and published.live is None
+    ready.add(versions[1])
+    assert published.refresh() and published.value == "hello 2"
+    assert not published.refresh()
+    ready.add(versions[2])
+    assert published.refresh() and published.value == "hello 3"

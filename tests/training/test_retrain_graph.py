@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reelrank.candidates.graph_neighbours import FILE, GRAPH
+from reelrank.candidates.graph_neighbours import GRAPH
 from reelrank.domain.clock import ManualClock
 from reelrank.features.tokens import Action
 from reelrank.models.graph_vectors import GraphVectors, edges
@@ -36,7 +36,7 @@ def test_what_a_circle_watches_is_found_by_what_was_published(tmp_path: Path) ->
     artifacts = ArtifactStore(tmp_path / "artifacts")
     verdict = retrain_graph(circles(), artifacts, tmp_path / "run", ManualClock(NOW), GateConfig(min_users=2))
     assert verdict.published and verdict.metrics["recall_at_50"] > 0.9
-    model = GraphVectors.load(artifacts.current(GRAPH).folder / FILE)
+    model = GraphVectors.mapped(artifacts.current(GRAPH).folder)
     scores = model.scores(np.array([0, 2]), np.ones(2, dtype=np.float32))
     assert scores[4::2].min() > scores[1::2].max()
 

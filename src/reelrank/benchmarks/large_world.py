@@ -90,7 +90,7 @@ def _make(system: Reelrank, world: LargeWorld, on_progress: OnProgress) -> dict[
     done("catalogue", world.videos)
     system.columns.refresh()
     done("columns", world.videos)
-    for events in _past(videos, world.made_at, rng):
+    for events in _past(videos, min(MODELS, world.users), world.made_at, rng):
         system.log.append(EVENTS, list(as_records(events, world.made_at)))
         system.stream.catch_up()
     done("fold", 0)
@@ -100,13 +100,17 @@ def _make(system: Reelrank, world: LargeWorld, on_progress: OnProgress) -> dict[
     done("counters", world.videos)
     publish_models(system, world.seed)
     done("models", 0)
-    return {"seconds": seconds, "index": system.index_builder.build()}
+    index = system.index_builder.build()
+    done("item to item", 0)
+    vectors = system.vector_builder.build()
+    done("vectors", 0)
+    return {"seconds": seconds, "index": index, "vectors": vectors}
 
 
-def _past(videos: list[Video], now: float, rng: np.random.Generator) -> Iterator[list[Event]]:
+def _past(videos: list[Video], users: int, now: float, rng: np.random.Generator) -> Iterator[list[Event]]:
     """What the folded users did, a share of the days at a time; what they watch follows Zipf's law."""
     visits, seen = Visits(rng), np.cumsum(shares(len(videos)))
-    many = rng.integers(*_VISITS, size=MODELS)
+    many = rng.integers(*_VISITS, size=users)
     turns = sorted((float(at), user, number) for user, count in enumerate(many.tolist()) for number, at in enumerate(rng.uniform(0, _DAYS * _DAY_S, count)))
     for start in range(0, len(turns), _AT_ONCE):
         events: list[Event] = []

@@ -1,5 +1,6 @@
 """What the servers that tests and measurements start for themselves have in common."""
 
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,6 +27,19 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]
+
+
+def free_ports_in_a_row(count: int) -> int:
+    """The first of so many ports, one after the other, that nobody listens on; below those that the kernel hands out."""
+    while True:
+        first = 15_000 + secrets.randbelow(10_000)
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
 
 
 class LocalServer:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,21 @@ def memory_mib(pid: int) -> tuple[float, float]:
     lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     kib = {name: int(value.split()[0]) for name, _, value in lines if name in {"RssAnon", "RssShmem", "VmRSS"}}
     return (kib["RssAnon"] + kib["RssShmem"]) / 1024, kib["VmRSS"] / 1024
+
+
+def run_ms(pid: int) -> float:
+    """The milliseconds that the threads of a process have been on a CPU so far, to the nanosecond as the scheduler counts them."""
+    spent = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # a thread that has just ended
+            spent += int((task / "schedstat").read_text().split()[0])
+    return spent / 1e6
+
+
+def proportional_mib(pid: int) -> float:
+    """The memory of a process in which a page that n processes share counts 1 / n: what several take together is the sum."""
+    lines = (line.partition(":") for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return next(int(value.split()[0]) / 1024 for name, _, value in lines if name == "Pss")
 
 
 class MemoryWatch(SideBySide):

@@ -64,16 +64,22 @@ class Scratch:
         deadline = time.monotonic() + within_s
         while True:
             ends = self.ends()
-            with urllib.request.urlopen(f"{self.supervisor.url}/metrics", timeout=within_s) as answer:
-                waiting = _SLATES_WAITING.search(answer.read())
+            waiting = sum(_slates_waiting(url, within_s) for url in self.supervisor.replica_urls)
             self.wait_folded(max(1.0, deadline - time.monotonic()))
-            if waiting is not None and float(waiting[1]) == 0 and self.ends() == ends:
+            if waiting == 0 and self.ends() == ends:
                 return
             if time.monotonic() > deadline:
                 raise TooSlow(
                     f"slates are still waiting for the log after {within_s:.0f} s; the end of the log of serve:\n{self.supervisor.last_lines('serve')}"
                 )
             time.sleep(0.05)
+
+
+def _slates_waiting(url: str, timeout_s: float) -> float:
+    """How many slates of a replica are not in the log yet."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=timeout_s) as answer:
+        found = _SLATES_WAITING.search(answer.read())
+    return float(found[1]) if found else 0.0
 
 
 def patiently(question: Callable[[], Answer], within_s: float = 30.0) -> Answer:
@@ -99,6 +105,15 @@ def scratch_system(settings: Settings | None = None, roles: Sequence[str] = ("st
                 yield Scratch(supervisor, client, inside)
             finally:
                 inside.close()
+
+
+@contextmanager
+def second_replica(system: Scratch) -> Iterator[FeedClient]:
+    """Another process that serves the same deployment, at a port of its own."""
+    settings = system.supervisor.settings
+    serving = msgspec.structs.replace(settings.serving, port=free_port())
+    with running(msgspec.structs.replace(settings, serving=serving), roles=("serve",)) as second, FeedClient(second.url, retries=0) as client:
+        yield client
 
 
 def in_folder(folder: Path, settings: Settings | None = None) -> Settings:

@@ -20,7 +20,9 @@ from reelrank.features.served_slates import Slate, Spool, beyond
 from reelrank.feed import Feed, FeedRequest
 from reelrank.pipeline.packed_candidates import unpack
 from reelrank.pipeline.request_trace import RequestTrace
+from reelrank.ranking.page_cache import Page
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer, load_ranker
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.scorers import parts
 from reelrank.ranking.served_log import ServedLog, parse_request_id
 from reelrank.serving.hot_swap import HotSwap
@@ -30,7 +32,7 @@ from reelrank.storage.event_log import EVENTS, EventLog
 from reelrank.storage.published import Published
 from reelrank.wiring import Reelrank, scratch_stores
 
-_SAME = 1e-6  # in scores: what is summed in another order differs by less
+_SAME = 1e-4  # in scores: a network that scores another number of candidates at once sums in another order
 
 
 class NotExplained(Exception):
@@ -94,7 +96,9 @@ def explain(system: Reelrank, request_id: str, progress: Progress, scratch: str 
             raise NotExplained(f"{request_id} had seen more than the log holds; was the log replaced?")
         past = PointInTime(system.log, system.columns, own, lambda *_: None, {}, system.settings.storage.repeat_window, system.settings.stream)
         with progress.task("folding the log up to the slate", sum(slate.offsets)) as on_progress:
-            past.fold_users([slate], on_progress)
+            # a slate out of what waited was scored for the user of then, and chosen for the user of now
+            chosen_for = slate._replace(offset=1, user_offset=rerun.chosen_for) if rerun.filtered else slate
+            past.fold_users([slate, chosen_for], on_progress)
         with past.as_seen(slate) as (user, reader), closing(ServedLog(own.signals)) as nowhere:
             feed, gone = _feed_of_then(system, served, rerun, reader, nowhere)
             with closing(feed):
@@ -102,13 +106,17 @@ def explain(system: Reelrank, request_id: str, progress: Progress, scratch: str 
                     user_id=served.user_id,
                     count=rerun.count,
                     context=served.context or Context(),
-                    seed=rerun.seed,
                     exploration=rerun.exploration,
                     personalized=served.personalized,
                 )
-                trace, query = RequestTrace(), feed.query(request, user, accepted.occurred_at)
-                chosen, placement = feed.choose(query, unpack(rerun.candidates, rerun.sources, {}), trace)
-                remade = feed.recorded(request_id, query, chosen, placement, trace)
+                trace, scored_at = RequestTrace(), accepted.occurred_at if served.scored_at is None else served.scored_at
+                query = feed.query(request, user, scored_at, rerun.seed)
+                ranked = feed.ranked(query, unpack(rerun.candidates, rerun.sources, {}), trace, rerun.filtered)
+                if rerun.filtered:
+                    query = feed.query(request, past.user_of(chosen_for), accepted.occurred_at, rerun.seed)
+                chosen, placement = feed.chosen(query, ranked, trace)
+                page = Page(ranked, user, query.context, query.params, scored_at, rerun, served.personalized)
+                remade = feed.recorded(request_id, query, page, chosen, placement, trace)
     was, again = _places(served, params), _places(remade, params)
     differences = _differences(was, again)
     missing = (*gone, *_changed_since(system, rerun))
@@ -152,7 +160,7 @@ def _feed_of_then(system: Reelrank, served: Served, rerun: Rerun, reader: Featur
             rows = HotSwap(published, system.log)
             while rows.step(until=rerun.rows):
                 pass
-        ranker = RankerScorer(published, system.columns)
+        ranker = RankerScorer(published, system.columns, KeptHistories(0, 0.0))
     book = RuleBook(None, system.columns)
     book.hold(rerun.rules, system.rules.as_of(rerun.rules))
     params = system.settings.params

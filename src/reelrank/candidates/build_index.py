@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from reelrank.candidates import co_watched, similar_users
 from reelrank.candidates.co_watched import CoWatches
+from reelrank.candidates.followed_index import VectorsConfig
 from reelrank.candidates.video_counters import video_counters
 from reelrank.domain.arrays import Rows
 from reelrank.domain.clock import Clock
@@ -54,6 +55,7 @@ class IndexConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     posting: Annotated[int, Meta(ge=1)] = 200  # latest users kept per video
     item_to_item: ItemToItemConfig = ItemToItemConfig()
     next_watched: NextWatchedConfig = NextWatchedConfig()
+    vectors: VectorsConfig = VectorsConfig()
 
 
 class _Histories(NamedTuple):

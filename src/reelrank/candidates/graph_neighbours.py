@@ -1,11 +1,16 @@
 """Graph neighbours: the videos whose vectors in the user-video graph lie nearest to what the user watched."""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
-from reelrank.candidates.rows import strongest, unseen
-from reelrank.domain.arrays import Rows
+from reelrank.candidates.eligible import Eligible
+from reelrank.candidates.followed_index import FollowedIndex, FrozenIndexes, VectorsConfig
+from reelrank.candidates.recall_watch import RecallWatch, Search
+from reelrank.candidates.rows import seen_rows
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.domain.user import User, no_rows
+from reelrank.features.columns import VideoColumns
 from reelrank.features.tokens import actions_of, deeds_of
 from reelrank.models.graph_vectors import GraphVectors, edges
 from reelrank.pipeline.stages import Proposal, Query
@@ -13,18 +18,35 @@ from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
 
 GRAPH = "graph"
-FILE = "graph.npz"
 
 
-def edges_of(user: User) -> tuple[Rows, NDArray[np.float32]]:
+class Graph(NamedTuple):
+    """One version of the graph's vectors, and what finds those of its videos."""
+
+    vectors: GraphVectors
+    videos: FollowedIndex
+
+
+def edges_of(user: User) -> tuple[Rows, Floats]:
     """A user's edges in the graph: each video once, with how much the user engaged with it; hidden ones are none."""
     _, rows, amounts = edges(*actions_of(deeds_of((user,))))
     return rows, amounts
 
 
-def graph_vectors(artifacts: ArtifactStore) -> Published[GraphVectors]:
-    """The vectors that were trained last."""
-    return Published(artifacts, GRAPH, lambda folder: GraphVectors.load(folder / FILE))
+def graph_vectors(artifacts: ArtifactStore, columns: VideoColumns, exact_up_to: int = VectorsConfig().exact_up_to) -> Published[Graph]:
+    """The vectors that were trained last, each version as soon as its index is there."""
+    indexes = FrozenIndexes(artifacts, GRAPH, columns, exact_up_to)
+
+    def load(folder: Path) -> Graph:
+        vectors = GraphVectors.mapped(folder)
+        return Graph(vectors, FollowedIndex(vectors.finds.shape[1], found_by(vectors), folder.name, indexes, columns))
+
+    return Published(artifacts, GRAPH, load, ready=indexes.ready)
+
+
+def found_by(vectors: GraphVectors) -> Callable[[Rows], Floats]:
+    """The vectors that videos are found by; those that are newer than the graph have none until it is trained again."""
+    return lambda rows: vectors.finds[rows[rows < len(vectors.finds)]]
 
 
 class GraphNeighboursSource:
@@ -32,37 +54,25 @@ class GraphNeighboursSource:
 
     name = "graph_neighbours"
 
-    def __init__(self, model: Published[GraphVectors]) -> None:
+    def __init__(self, model: Published[Graph], eligible: Eligible, recall: RecallWatch | None = None) -> None:
         self._model = model
+        self._eligible = eligible
+        self._recall = recall
         self.refresh()
 
     def refresh(self) -> None:
-        """Loads newer vectors if there are some."""
-        self._model.refresh()
+        """Loads newer vectors if there are some, or the index that was built for those that are in use."""
+        if not self._model.refresh() and self._model.value is not None:
+            self._model.value.videos.follow()
 
     def propose(self, query: Query, quota: int) -> Proposal:
         live = self._model.live
         rows, amounts = edges_of(query.user)
         if live is None or len(rows) == 0:
             return Proposal(no_rows())
-        scores = live.value.scores(rows, amounts)
-        scores[~unseen(np.arange(len(scores)), query.user.seen)] = -np.inf
-        best = strongest(scores, quota)
-        return Proposal(best[np.isfinite(scores[best])], {self._model.name: live.name})
-
-    def strength(self, user: User, rows: Rows) -> tuple[NDArray[np.float64], dict[str, str]]:
-        """How near each of `rows` (n,) lies to the user, in standard deviations of all videos, and by which version of which model.
-
-        0 where nothing is known.
-        """
-        live = self._model.live
-        if live is None:
-            return np.zeros(len(rows)), {}
-        watched, amounts = edges_of(user)
-        scores = live.value.scores(watched, amounts).astype(np.float64)
-        known = rows < len(scores)
-        spread = float(scores.std())
-        strength = np.zeros(len(rows))
-        if spread > 0:
-            strength[known] = (scores[rows[known]] - scores.mean()) / spread
-        return strength, {self._model.name: live.name}
+        user = live.value.vectors.user(rows, amounts)
+        search = Search(live.value.videos.index, user, quota, seen_rows(query.user.seen), self._eligible.bits(query))
+        best, _ = search.found()
+        if self._recall is not None:
+            self._recall.offer(self.name, search, best, query.rng)
+        return Proposal(best, {self._model.name: live.name})

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from reelrank.domain.arrays import Rows
+from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.user import saw
 
 
@@ -25,9 +25,20 @@ def each_once(rows: Rows) -> Rows:
     return rows[np.sort(first)]
 
 
+def seen_rows(seen: BitMap) -> Rows:
+    """What was on the user's screen, ascending."""
+    return np.frombuffer(seen.to_array(), dtype=np.uint32).astype(np.int64)
+
+
 def unseen(rows: Rows, seen: BitMap) -> NDArray[np.bool_]:
     """Which rows (n,) were not on the user's screen: proposing the others would only waste the quota."""
     return ~saw(seen, rows)
+
+
+def summed(keys: NDArray[np.integer], values: Column) -> tuple[Rows, Column]:
+    """The keys (n,) ascending, each once, and the sum of the values of each: work for what is there, not for what could be."""
+    each, places = np.unique(keys, return_inverse=True)
+    return each.astype(np.int64), np.bincount(places, weights=values, minlength=len(each)).astype(np.float64)
 
 
 def interleaved(lists: list[Rows]) -> Rows:

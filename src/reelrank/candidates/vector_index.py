@@ -1,95 +1,93 @@
-"""VectorIndex: the rows whose vectors have the largest inner products with a query, exactly while there are few, nearly beyond."""
+"""VectorIndex: the videos whose vectors have the largest inner products with a query; millions from a mapped file, the newest from memory."""
 
 import threading
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reelrank.domain.arrays import Rows
+from reelrank.candidates.frozen_vectors import FrozenVectors
+from reelrank.candidates.row_bits import Bits, clear, every, flags_between
+from reelrank.candidates.rows import strongest
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.domain.user import no_rows
 
-Vectors = NDArray[np.float32]  # (n, d)
-
-_EXACT_UP_TO = 50_000  # vectors: comparing them all takes about a millisecond
-_RECALL = 0.95  # of the hundred nearest, that a search among many must find
-_PROBES = 64  # vectors of its own that an index tries that on
-_NEAREST = 100
-_PER_CELL = 64  # vectors of each cell that its centre is learned from: more makes it hardly better
+_ROOM = 1_024  # vectors that there is room for at first
 
 
 class VectorIndex:
-    """Vectors by dense row. Safe to use from several threads.
+    """Vectors of the rows 0 … n - 1: those of a frozen part where there is one, and behind them those that were added since.
 
-    Up to `exact_up_to` vectors every one is compared. Beyond, they lie in cells (inverted lists), of which a search
-    visits as many as it takes to find `_RECALL` of what is nearest, tried on vectors of its own when it is built.
+    What was added is compared as a whole. Safe to use from several threads: searches wait for nobody, and find each row once.
     """
 
-    def __init__(self, width: int, exact_up_to: int = _EXACT_UP_TO) -> None:
-        import faiss  # loaded where there is something to look for
-
-        faiss.omp_set_num_threads(1)  # a worker process has one core
+    def __init__(self, width: int, frozen: FrozenVectors | None = None) -> None:
+        if frozen is not None and frozen.width != width:
+            raise ValueError(f"the frozen vectors have the width {frozen.width}, the others {width}; build the index again")
         self.width = width
-        self._faiss: Any = faiss  # whose stubs do not know what Python may hand it
-        self._exact_up_to = exact_up_to
-        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(width))
-        self._cells: Any = None  # the same index, once it has cells
+        self.frozen = 0 if frozen is None else len(frozen)  # rows
+        self._frozen = frozen
+        self._all = every(self.frozen)
+        self._live = np.empty((0, width), dtype=np.float32)  # a view of the part of `_room` that is filled; replaced whole
+        self._room = np.empty((_ROOM, width), dtype=np.float32)
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return self._index.ntotal
+        return self.frozen + len(self._live)
 
     @property
-    def exact(self) -> bool:
-        """Whether every vector is compared."""
-        return self._cells is None
+    def live(self) -> int:
+        """How many rows lie in the memory of this process."""
+        return len(self._live)
 
-    def put(self, rows: Rows, vectors: Vectors) -> None:
-        """Adds vectors (n, width), each row once; those of rows that are there already are replaced."""
-        if vectors.shape != (len(rows), self.width):
-            raise ValueError(f"vectors have the shape {vectors.shape}; {len(rows)} rows of an index of width {self.width} need ({len(rows)}, {self.width})")
+    def add(self, vectors: Floats) -> None:
+        """Adds the vectors (n, width) of the next n rows."""
+        if vectors.ndim != 2 or vectors.shape[1] != self.width:
+            raise ValueError(f"vectors have the shape {vectors.shape}; an index of width {self.width} takes (n, {self.width})")
         with self._lock:
-            self._index.remove_ids(rows)
-            self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), rows)
-            if self._cells is None and len(self) > self._exact_up_to:
-                self._into_cells()
+            before, after = len(self._live), len(self._live) + len(vectors)
+            if after > len(self._room):
+                room = np.empty((max(after, 2 * len(self._room)), self.width), dtype=np.float32)
+                room[:before] = self._live
+                self._room = room
+            self._room[before:after] = vectors
+            self._live = self._room[:after]  # only now: a search sees all of it or nothing
 
-    def remove(self, rows: Rows) -> None:
-        """Takes rows out; those that are not there are none the worse for it."""
-        with self._lock:
-            self._index.remove_ids(rows)
+    def nearest(self, query: Floats, count: int, without: Rows, only: Bits | None = None, everywhere: bool = False) -> tuple[Rows, Floats]:
+        """The `count` rows nearest to `query` (width,), nearest first, and their inner products: (k,) twice.
 
-    def nearest(self, query: NDArray[np.float32], count: int, without: Rows) -> tuple[Rows, NDArray[np.float32]]:
-        """The `count` rows nearest to `query` (width,) that are not among `without`, nearest first, and their inner products: (k,) twice."""
-        if len(self) == 0 or count == 0:
-            return no_rows(), np.empty(0, dtype=np.float32)
-        with self._lock:
-            wanted = self._faiss.IDSelectorNot(self._faiss.IDSelectorBatch(without))
-            scores, rows = self._index.search(query[None], min(count, len(self)), params=self._params(wanted))
-        found = rows[0] >= 0
-        return rows[0][found], scores[0][found]
+        Rows `without` are passed over, and so are those whose bit in `only` is not set; rows that `only` has no bit for
+        are newer than it and may be found. With `everywhere` none of the nearest is missed, for many times the work.
+        """
+        live = self._live
+        parts = [_of_live(live, query, count, without - self.frozen, _may_live(only, self.frozen, len(live)), self.frozen)]
+        if self._frozen is not None and count:
+            parts.insert(0, self._frozen.nearest(query, count, self._may(without, only), everywhere))
+        if len(parts) == 1:
+            return parts[0]
+        rows, scores = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        best = strongest(scores, count)
+        return rows[best], scores[best]
 
-    def _params(self, wanted: Any) -> Any:
-        if self._cells is None:
-            return self._faiss.SearchParameters(sel=wanted)
-        return self._faiss.SearchParametersIVF(sel=wanted, nprobe=self._cells.nprobe)
-
-    def _into_cells(self) -> None:
-        flat = self._index
-        vectors: Vectors = flat.index.reconstruct_n(0, flat.ntotal)
-        rows: Rows = self._faiss.vector_to_array(flat.id_map)
-        count = int(4 * np.sqrt(len(rows)))
-        cells = self._faiss.IndexIVFFlat(self._faiss.IndexFlatIP(self.width), self.width, count, self._faiss.METRIC_INNER_PRODUCT)
-        cells.cp.min_points_per_centroid, cells.cp.max_points_per_centroid = 1, _PER_CELL
-        cells.train(vectors)
-        cells.add_with_ids(vectors, rows)
-        probes = vectors[:: max(1, len(vectors) // _PROBES)]
-        nearest = flat.search(probes, _NEAREST)[1]
-        while cells.nprobe < count and _shared(cells.search(probes, _NEAREST)[1], nearest) < _RECALL:
-            cells.nprobe *= 2
-        self._index = self._cells = cells
+    def _may(self, without: Rows, only: Bits | None) -> Bits:
+        """A bit for each frozen row that may be found."""
+        may = self._all.copy()
+        if only is not None:
+            known = only[: len(may)]
+            may[: len(known)] &= known
+        clear(may, without)
+        return may
 
 
-def _shared(found: Rows, wanted: Rows) -> float:
-    """The mean share of `wanted` (n, k) that is in `found` (n, k)."""
-    return float(np.mean([len(np.intersect1d(*pair)) / len(pair[1]) for pair in zip(found, wanted, strict=True)]))
+def _of_live(live: Floats, query: Floats, count: int, without: Rows, may: np.ndarray, first: int) -> tuple[Rows, Floats]:
+    """The same among the rows from `first` on, every one of which is compared."""
+    if len(live) == 0 or count == 0:
+        return no_rows(), np.empty(0, dtype=np.float32)
+    scores = live @ query
+    scores[: len(may)][~may] = -np.inf
+    scores[without[(without >= 0) & (without < len(live))]] = -np.inf
+    best = strongest(scores, count)
+    best = best[scores[best] > -np.inf]
+    return best + first, scores[best]
+
+
+def _may_live(only: Bits | None, first: int, count: int) -> np.ndarray:
+    return np.empty(0, dtype=np.bool_) if only is None else flags_between(only, first, first + count)

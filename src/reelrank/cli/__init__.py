@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "lake": ("lake", "Play one role: join what was served with what came of it, copy the log to the lake."),
     "index": ("index", "Play one role: rebuild what recall reads from what people watched."),
     "train": ("train", "Play one role: learn while people watch, and train the models anew from the lake."),
+    "restart": ("restart", "Put new processes in place of those that answer, one after the other."),
     "models": ("models", "Show what is live of each model, and what came of its last training."),
     "publish": ("publish", "Make a candidate live, if it passes the gates."),
     "rollback": ("rollback", "Make an earlier version live again."),
@@ -29,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "Make a slate of the past again from the log alone, place by place."),
     "evaluate": ("evaluate", "Judge the models on public data, beside their peers."),
     "bench": ("bench", "Measure this machine: speed, freshness, overload, faults."),
+    "deploy": ("deploy", "Write the configuration of what stands around: HAProxy in front of replicas."),
     "doctor": ("doctor", "Say what is installed, reachable and missing."),
 }
 

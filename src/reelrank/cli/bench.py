@@ -1,5 +1,6 @@
 """reelrank bench: what this machine does, in numbers."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,12 +11,13 @@ from reelrank.cli.report import tell
 
 if TYPE_CHECKING:
     from reelrank.benchmarks.backends import Backend
+    from reelrank.benchmarks.feed_latency import Caches
     from reelrank.benchmarks.overload import DoorName
 
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed, events, overload, stream, freshness, train. Most run a system of its own in a temporary folder."""
+    """Measure this machine. Most measurements run a system of their own in a temporary folder."""
 
 
 @bench.command
@@ -53,21 +55,42 @@ def faults(backend: "Backend", rounds: int, only: tuple[str, ...], videos: int, 
 
 
 @bench.command
-@click.option("--videos", type=click.IntRange(min=30), help="Generate so many videos. Without it KuaiRand's, if $REELRANK_DATA has them.")
-@click.option("--users", type=click.IntRange(min=10), default=2_000, show_default=True, help="Users who have a past and ask for feeds.")
-@click.option("--rate", type=click.FloatRange(min=0), default=20.0, show_default=True, help="Requests a second; 0: as many as are answered.")
+@click.option("--videos", type=click.IntRange(min=30), default=20_000, show_default=True, help="Videos in the catalogue.")
+@click.option("--users", type=click.IntRange(min=10), default=2_000, show_default=True, help="Users with a full history, who ask for feeds by Zipf's law.")
+@click.option("--rate", type=click.FloatRange(min=1), default=20.0, show_default=True, help="Feeds a second, whether or not earlier ones are answered.")
 @click.option("--seconds", type=click.FloatRange(min=1), default=15.0, show_default=True, help="How long.")
-@click.option("--connections", type=click.IntRange(min=1), default=16, show_default=True, help="Requests that may be under way at a time.")
+@click.option("--caches", type=click.Choice(["on", "off"]), default="on", show_default=True, help="off: nothing is kept of a user between two requests.")
+@click.option("--replicas", type=click.IntRange(1, 16), default=2, show_default=True, help="Processes that answer, with HAProxy before several.")
+@click.option("--events", type=click.FloatRange(min=0), default=1_000.0, show_default=True, help="Events a second that are folded meanwhile.")
 @click.option("--count", type=click.IntRange(1, 50), default=10, show_default=True, help="Videos in a slate.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses who asks.")
+@click.option("--world", type=click.Path(path_type=Path, file_okay=False), help="A folder that keeps what is made for the next time.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world, and chooses who asks.")
 @json_option
-def feed(videos: int | None, users: int, rate: float, seconds: float, connections: int, count: int, seed: int, as_json: bool) -> None:
-    """How fast feeds are answered."""
+def feed(
+    videos: int, users: int, rate: float, seconds: float, caches: "Caches", replicas: int, events: float, count: int, world: Path | None, seed: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """How fast feeds are answered: HAProxy, replicas and the ranker over a catalogue as large as you like."""
     from reelrank.benchmarks.feed_latency import measure
+    from reelrank.benchmarks.large_world import steps
 
-    with TerminalProgress().task("feeds", round(rate * seconds)) as on_progress:
-        numbers = measure(videos, users, rate, seconds, connections, count, seed, on_progress)
+    with TerminalProgress().task("records and feeds", steps(videos, users) + round(rate * seconds)) as on_progress:
+        numbers = measure(videos, users, rate, seconds, caches, replicas, events, count, seed, world, on_progress)
     tell("Feeds under load", numbers, as_json)
+
+
+@bench.command
+@click.option("--candidates", type=click.IntRange(min=1), default=500, show_default=True, help="Videos that are scored for one request.")
+@click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="How often, ten scorings in each.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the networks and the request.")
+@json_option
+def ranker(candidates: int, rounds: int, seed: int, as_json: bool) -> None:
+    """How long the ranker takes for one request."""
+    from reelrank.benchmarks.ranker_speed import measure, rounds_in_all
+
+    with TerminalProgress().task("scorings", rounds_in_all(rounds)) as on_progress:
+        numbers = measure(candidates, rounds, seed, on_progress)
+    tell("One request's candidates through the ranker", numbers, as_json)
 
 
 @bench.command
@@ -102,6 +125,23 @@ def overload(seconds: float, door: "DoorName", batch: int, connections: int, vid
     with TerminalProgress().task("seconds", round(seconds)) as on_progress:
         numbers = measure(seconds, door, batch, connections, videos, seed, on_progress=on_progress)
     tell("Three times too much", numbers, as_json)
+
+
+@bench.command
+@click.option("--kills", type=click.IntRange(min=1), default=5, show_default=True, help="How often a replica is killed.")
+@click.option("--rate", type=click.FloatRange(min=1), help="Requests a second. Without it 70 % of what the replicas can do, which is measured first.")
+@click.option("--videos", type=click.IntRange(min=30), default=2_000, show_default=True, help="Videos in the generated world.")
+@click.option("--users", type=click.IntRange(min=10), default=500, show_default=True, help="People in the generated world.")
+@click.option("--connections", type=click.IntRange(min=1), default=64, show_default=True, help="Connections at most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world and the moments of the requests.")
+@json_option
+def failover(kills: int, rate: float | None, videos: int, users: int, connections: int, seed: int, as_json: bool) -> None:
+    """What whoever asks notices when replicas behind HAProxy are killed and restarted."""
+    from reelrank.benchmarks.failover import measure
+
+    with TerminalProgress().task("kills and a restart", kills + 1) as on_progress:
+        numbers = measure(kills, rate, videos, users, connections, seed=seed, on_progress=on_progress)
+    tell("Replicas killed and restarted under load", numbers, as_json)
 
 
 @bench.command
@@ -166,3 +206,23 @@ def train(steps: int, table_steps: int, largest: int, watches: int, seed: int, a
         with TerminalProgress().task("visits and watches", 0) as on_progress:
             numbers["watch_to_score_ms"] = watch_to_score.measure(watches, seed=seed, on_progress=on_progress)["watch_to_score_ms"]
     tell("Learning from examples", numbers, as_json)
+
+
+@bench.command
+@click.option("--vectors", type=click.IntRange(min=2_000), default=1_000_000, show_default=True, help="Vectors that are searched.")
+@click.option(
+    "--queries", type=click.IntRange(min=10), default=500, show_default=True, help="Searches that are measured; the index is tuned on as many others."
+)
+@click.option("--users", type=click.IntRange(min=50), default=8_000, show_default=True, help="Users whose histories the towers learn from.")
+@click.option("--epochs", type=click.IntRange(min=1), default=6, show_default=True, help="How often the towers learn from all of them.")
+@click.option("--publications", type=click.IntRange(min=1), default=40, show_default=True, help="New videos that a running system is asked for.")
+@click.option("--peers/--no-peers", default=True, show_default=True, help="hnswlib and usearch beside it, where they are installed.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Trains the towers and draws vectors and queries.")
+@json_option
+def retrieval(vectors: int, queries: int, users: int, epochs: int, publications: int, peers: bool, seed: int, as_json: bool) -> None:
+    """How well and how fast the nearest of a million vectors are found, and how soon a new video is."""
+    from reelrank.benchmarks.retrieval_speed import measure
+
+    with TerminalProgress().task("vectors and videos", 0) as on_progress:
+        numbers = measure(vectors, queries, users, epochs, publications, peers, seed, on_progress)
+    tell("Searching vectors", numbers, as_json)

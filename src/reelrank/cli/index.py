@@ -14,11 +14,12 @@ _FIRST_EVERY_S = 3.0
 @click.option("--once", is_flag=True, help="Build once and leave.")
 @config_option
 def index(config: Path | None, once: bool) -> None:
-    """Rebuild the item-to-item weights and the similar users every `index.every_s` seconds."""
+    """Rebuild the item-to-item weights and the similar users every `index.every_s` seconds, and the indexes of vectors when many videos are new."""
     with role(config) as (system, stopping):
         every_s = system.settings.index.every_s
         while True:
             click.echo(system.index_builder.build())
+            click.echo(system.vector_builder.build())
             # soon again as long as too few people have watched anything
             pause_s = every_s if system.artifacts.current("item_to_item") else min(_FIRST_EVERY_S, every_s)
             if once or stopping.wait(pause_s):

@@ -35,6 +35,15 @@ def data_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help=about)(command)
 
 
+def address_in(text: str, option: str) -> tuple[str, int]:
+    """The host and the port of HOST:PORT, an IPv6 address in brackets; or a clean end that names the option."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 0 < int(port) <= 65_535:
+        raise click.BadParameter(f"{text!r} is no HOST:PORT", param_hint=option)
+    return host, int(port)
+
+
 def settings_from(config: Path | None) -> "Settings":
     """The settings, or a clean end with the reason."""
     from reelrank.config import ConfigError, load

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import click
 
-from reelrank.cli.options import config_option, settings_from
+from reelrank.cli.options import address_in, config_option, settings_from
 
 
 @click.command
+@click.option("--at", metavar="HOST:PORT", help="Listen there: a replica whose load balancer has the configured host and port.")
 @config_option
-def serve(config: Path | None) -> None:
+def serve(at: str | None, config: Path | None) -> None:
     """Answer feeds, collect events, show the page."""
     settings = settings_from(config)
+    host, port = (settings.serving.host, settings.serving.port) if at is None else address_in(at, "--at")
     from reelrank.serving.app import create_app
     from reelrank.serving.server import run
     from reelrank.supervisor import die_with_supervisor
@@ -21,4 +23,7 @@ def serve(config: Path | None) -> None:
     die_with_supervisor()
     with closing(open_reelrank(settings)) as system:
         services, serving = system.services, settings.serving
-        run(create_app(services), serving.host, serving.port, shutdown_s=serving.shutdown_s, connections=services.connections)
+        run(
+            create_app(services), host, port,
+            shutdown_s=serving.shutdown_s, connections=services.connections, drain_s=serving.drain_s, drain=services.drain,
+        )  # fmt: skip

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reelrank.config import Settings
     from reelrank.simulation.client import FeedClient
     from reelrank.simulation.demo import LivingWorld
+    from reelrank.supervisor import Supervisor
 
 _OUR_KEY = "reelrank up"
 _MARKER = "brought-in.json"
@@ -37,8 +38,12 @@ _KINDS = ("kuairand", "clips")
 @click.option("--seed", type=int, default=7, show_default=True, help="Which demo world.")
 @click.option("--servers", is_flag=True, help="Keep everything in a Kafka, a Redis and a PostgreSQL that are started for it.")
 @click.option("--roles", metavar="ROLE[=N],…", help="Run these instead of the [roles] configured, such as serve,stream=3.")
+@click.option("--replicas", type=click.IntRange(1, 64), help="Run so many processes that answer, with HAProxy in front of them.")
 @config_option
-def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, seed: int, servers: bool, roles: str | None, config: Path | None) -> None:
+def up(
+    demo: bool, data: str | None, data_dir: Path | None, port: int | None, seed: int, servers: bool, roles: str | None, replicas: int | None,
+    config: Path | None,
+) -> None:  # fmt: skip
     """Run everything on this machine: the feed, the stream, the lake, the index and the training, restarted when they die.
 
     What was brought in stays in the data folder: the next start goes on where this one ended.
@@ -46,11 +51,13 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
     from reelrank.cli import training_news
     from reelrank.cli.progress import TerminalProgress
     from reelrank.simulation.client import FeedClient
-    from reelrank.supervisor import RoleFailed, alone_on, running, stop_signal
+    from reelrank.supervisor import RoleFailed, alone_on, restart_signal, running, stop_signal
     from reelrank.wiring import open_reelrank
 
     kind, path = _what(demo, data)
     configured = _with_roles(settings_from(config), roles)
+    if replicas is not None:
+        configured = msgspec.structs.replace(configured, roles=msgspec.structs.replace(configured.roles, serve=replicas))
     if data_dir is None and kind == "empty" and config is not None:
         data_dir = Path(configured.data_dir)  # a deployment, not one of several things that are tried
     if kind != "empty" and not configured.roles.serve:
@@ -69,6 +76,7 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
         ):
             world = _bring_in(kind, path, beginning, settings, client, seed, progress)
             stopping = stop_signal()  # from here on it ends when it is asked to, and says so
+            restarting = restart_signal()
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
             artifacts = open_reelrank(settings).artifacts
@@ -78,12 +86,28 @@ def up(demo: bool, data: str | None, data_dir: Path | None, port: int | None, se
                 threading.Thread(target=world.go_on, args=(stopping.wait,), name="living-world", daemon=True).start()
             if kind == "kuairand" and settings.roles.train:
                 threading.Thread(target=_train, args=(path, settings, stopping, progress), name="training", daemon=True).start()
-            stopping.wait()
+            while not stopping.wait(0.2):
+                if restarting.is_set():
+                    restarting.clear()
+                    _restart(supervisor, say)
             progress.console.print("stopping …")
     except KeyboardInterrupt:  # before all was there
         progress.console.print("stopped; what was not finished is done again at the next start")
     except RoleFailed as problem:
         raise click.ClickException(str(problem)) from None
+
+
+def _restart(supervisor: "Supervisor", say: Callable[[str], None]) -> None:
+    """New processes in place of those that answer, one after the other."""
+    from reelrank.supervisor import RoleFailed
+
+    say(f"restarting {', '.join(replica.name for replica in supervisor.replicas)} …")
+    try:
+        supervisor.restart_replicas()
+    except RoleFailed as problem:
+        say(f"the restart stopped: {problem}")
+    else:
+        say("restarted")
 
 
 def _with_roles(settings: "Settings", roles: str | None) -> "Settings":

@@ -77,6 +77,8 @@ class Rerun(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
     catalogue: Annotated[int, Meta(ge=0)] = 0  # revision of the catalogue that the columns had reached
     rules: Annotated[int, Meta(ge=0)] = 0  # changes of the business rules that were known
     rows: Annotated[int, Meta(ge=0)] = 0  # log offset up to which learned rows were applied to the ranker
+    filtered: bool = False  # the candidates waited from an earlier request, `scored_at`, and have passed the filters again
+    chosen_for: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0  # then the log offset up to which the user's state was known who it was chosen for
     sources: tuple[str, ...] = ()  # that proposed something
     candidates: bytes = b""  # what they proposed, as of pipeline.packed_candidates
 
@@ -88,6 +90,7 @@ class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     videos: Annotated[tuple[ServedVideo, ...], Meta(min_length=1, max_length=200)]
     offsets: tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...] = ()  # the log offset of each partition that the counters had seen
     user_offset: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0  # the log offset of the user's partition that the user's state had seen
+    scored_at: UtcSeconds | None = None  # when the videos were scored, if that was for an earlier request; then features, context and offsets are of then
     params: str = ""  # fingerprint of the FeedParams in force
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
     variant: str = ""  # of the experiment, if the user is in one

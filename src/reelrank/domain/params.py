@@ -13,6 +13,7 @@ Weight = Annotated[float, Meta(ge=-1_000, le=1_000)]
 _QUOTA = {
     "nearest": 200,
     "graph_neighbours": 100,
+    "similar_content": 100,
     "co_watched": 200,
     "similar_users": 150,
     "following": 60,
@@ -58,6 +59,9 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     max_tag_repeats: Annotated[int, Meta(ge=1)] = 20
     max_sound_repeats: Annotated[int, Meta(ge=1)] = 8
     served_again_after_s: Annotated[float, Meta(ge=0)] = 300.0
+    # pages: what was ranked for a user and not served waits for their next request
+    page_max_age_s: Annotated[float, Meta(ge=0)] = 30.0  # 0 ranks anew for every request
+    page_max_skips: Annotated[int, Meta(ge=0)] = 4  # more of them since then, and it is ranked anew; so it is after anything that somebody means
     # the slate
     cap_author: Annotated[int, Meta(ge=1)] = 2
     cap_sound: Annotated[int, Meta(ge=1)] = 2

@@ -114,6 +114,7 @@ class User:
     blocked_sounds: tuple[str, ...] = ()  # by their ids
     topics: Mapping[str, int] = field(default_factory=dict[str, int])  # tag -> 1 more, -1 less
     bounds: Bounds = Bounds()
+    reset_ms: int = 0  # when they last let the feed begin anew
     offset: int = 0  # how far the log of the user's partition is folded into this
 
     def unknown(self) -> "User":

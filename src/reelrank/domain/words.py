@@ -18,7 +18,6 @@ from reelrank.domain.video import Video
 
 WORDS_WIDE = 4  # 64-bit words of a signature
 _BITS_PER_TERM = 6
-_TERM = 3
 _TERM = re.compile(r"[^\W_]+")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff]")  # scripts without spaces between words
 

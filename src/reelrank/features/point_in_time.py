@@ -121,7 +121,11 @@ class PointInTime:
             fold = CounterFold(self._scratch.signals, counters, _BLOCKS_AT_ONCE)
             while counters.position().origins != slate.offsets and fold.fold_once(until=slate.offsets):
                 pass
-            yield self._user(slate, stored(self._scratch.spool, slate)), FeatureReader(self._scratch.users, counters, self._columns)
+            yield self.user_of(slate), FeatureReader(self._scratch.users, counters, self._columns)
+
+    def user_of(self, slate: Slate) -> User:
+        """The user of one slate as the slate had seen them."""
+        return self._user(slate, stored(self._scratch.spool, slate))
 
     def _fold(self, batch: int) -> UserFold:
         config = msgspec.structs.replace(self._config, batch=batch)
@@ -156,7 +160,7 @@ class PointInTime:
         users = [self._user(slate, served) for slate, served, _ in known]
         sizes = [len(rows) for *_, rows in known]
         owner = np.repeat(np.arange(len(known)), sizes)
-        moments = np.array([slate.occurred_at for slate, *_ in known])
+        moments = np.array([slate.occurred_at if served.scored_at is None else served.scored_at for slate, served, _ in known])
         contexts = [served.context or _NOWHERE for _, served, _ in known]
         reading = reader.read(users, owner, np.concatenate([rows for *_, rows in known]), moments, contexts)
         by_params = {one: encode(reading, self._columns, contexts, self._params[one]) for one in {slate.params for slate, *_ in known}}

@@ -31,11 +31,6 @@ class InForce(NamedTuple):
     known: "_Compiled"
 
     @property
-    def number(self) -> int:
-        """How many changes of the rules these stand for."""
-        return self.known.number
-
-    @property
     def rules(self) -> list[Rule]:
         """The rules, the oldest first."""
         return [self.known.rules[place] for place in self.places.tolist()]
@@ -84,6 +79,11 @@ class RuleBook:
         self._columns = columns
         self._lock = threading.Lock()
         self._now = _compiled(0, [], columns)
+
+    @property
+    def number(self) -> int:
+        """How many changes of the rules are known."""
+        return self._now.number
 
     def refresh(self) -> None:
         """Reads the rules if they have changed. Raises StorageError when the database is away: then those known stay in force."""

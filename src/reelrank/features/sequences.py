@@ -237,6 +237,7 @@ def decode_user(user_id: str, stored: bytes | None, offset: int = 0) -> User:
         blocked_sounds=tuple(wished(record.wishes, Wish.SOUND)),
         topics=wished(record.wishes, Wish.TOPIC),
         bounds=decode_bounds(record.bounds),
+        reset_ms=record.reset_ms,
         offset=offset,
     )
 

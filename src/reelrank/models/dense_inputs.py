@@ -1,6 +1,8 @@
 """Dense inputs on one scale: each feature by its rank among the training examples, as the quantile of a normal distribution."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
@@ -8,6 +10,7 @@ from scipy.special import ndtri
 from reelrank.domain.arrays import Floats
 from reelrank.storage.array_record import ArrayRecord
 
+_TOGETHER = 1_024  # rows, whose places stay in the cache
 _FURTHEST = 0.001  # of the examples lie beyond the outermost values that are told apart
 
 
@@ -20,11 +23,41 @@ class DenseInputs(ArrayRecord):
 
     def transform(self, features: Floats) -> Floats:
         """(n, F) → (n, F); what nobody knows becomes 0, the middle."""
-        scaled = np.empty(features.shape, dtype=np.float32)
-        same = (features == features[:1]).all(axis=0)  # what is about the user is the same for all candidates
-        for column, (values, scores) in enumerate(zip(self.values, self.scores, strict=True)):
-            scaled[:, column] = np.interp(features[:1, column] if same[column] else features[:, column], values, scores)
-        return np.nan_to_num(scaled, copy=False)
+        curves, scaled = Curves.of(self), np.empty(features.shape, dtype=np.float32)
+        for at in range(0, len(features), _TOGETHER):
+            scaled[at : at + _TOGETHER] = curves.read(features[at : at + _TOGETHER].T).T
+        return scaled
+
+
+class Curves(NamedTuple):
+    """The same as lines from each value to the next, a power of two of them: those of all features are found together, by halving."""
+
+    begin: Floats  # (F, lines) the values where the lines begin, ascending
+    end: Floats  # (F, 1) the last value
+    score: Floats  # (F, lines) what becomes of each of these
+    rise: Floats  # (F, lines) and of what lies beyond, for each unit
+
+    @classmethod
+    def of(cls, inputs: DenseInputs, columns: Sequence[int] | slice = slice(None)) -> "Curves":
+        """Those of some features."""
+        values, scores = inputs.values[columns], inputs.scores[columns]
+        lines = 1 << (max(values.shape[1] - 1, 1) - 1).bit_length()
+        values, scores = (np.pad(of, ((0, 0), (0, lines + 1 - of.shape[1])), mode="edge").astype(np.float64) for of in (values, scores))
+        length = np.diff(values, axis=1)
+        rise = np.diff(scores, axis=1) / np.where(length > 0, length, np.inf)
+        begin, end, score, rise = (np.ascontiguousarray(of, dtype=np.float32) for of in (values[:, :-1], values[:, -1:], scores[:, :-1], rise))
+        return cls(begin, end, score, rise)
+
+    def read(self, features: Floats) -> Floats:
+        """(F, n) → (F, n); what nobody knows becomes 0, the middle."""
+        lines, known = self.begin.shape[1], np.clip(np.ascontiguousarray(features, dtype=np.float32), self.begin[:, :1], self.end)
+        line = np.repeat((np.arange(len(known)) * lines)[:, None], known.shape[1], axis=1)
+        step = lines // 2
+        while step:
+            line += (self.begin.take(line + step) <= known) * step
+            step //= 2
+        read: Floats = self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line)
+        return np.nan_to_num(read, copy=False)
 
 
 def fit(features: Floats, quantiles: int = 257) -> DenseInputs:

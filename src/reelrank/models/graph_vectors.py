@@ -1,7 +1,8 @@
 """Vectors of videos from the user-video graph: who watches gets one at once, and so does a video that nobody has watched."""
 
 from dataclasses import dataclass
-from typing import cast
+from pathlib import Path
+from typing import Self, cast
 
 import msgspec
 import numpy as np
@@ -34,6 +35,17 @@ class GraphVectors(ArrayRecord):
 
     reads: Floats  # (v, width + 1) what a watch adds to the vector of who watches
     finds: Floats  # (v, width + 1)
+
+    def write(self, folder: Path) -> None:
+        """Writes one file for each side, as `mapped` reads them."""
+        for side in _SIDES:
+            np.save(folder / f"{side}.npy", getattr(self, side))
+
+    @classmethod
+    def mapped(cls, folder: Path) -> Self:
+        """What `write` wrote, on pages that processes share; also the one file that releases before wrote. Raises OSError, KeyError or ValueError."""
+        before = folder / "graph.npz"
+        return cls.load(before) if before.exists() else cls(*(np.load(folder / f"{side}.npy", mmap_mode="r") for side in _SIDES))
 
     def user(self, rows: Rows, amounts: Floats) -> Floats:
         """The vector (width + 1,) of who watched the video `rows` (n,), each `amounts` (n,) much; videos that are newer than this are passed over."""
@@ -112,6 +124,7 @@ def edges(owner: Rows, rows: Rows, actions: NDArray[np.uint8]) -> tuple[Rows, Ro
     return users, videos, amounts[stays].astype(np.float32)
 
 
+_SIDES = ("reads", "finds")
 _SKIP = 0.1  # what was swiped away says a little: somebody thought that it would please
 _WORTH = {Action.CLICK: 0.5, Action.LONG_VIEW: 0.5, Action.LIKE: 1.0, Action.SHARE: 1.0, Action.COMMENT: 0.5}  # of the bits; they add up
 _ENGAGEMENT = np.array([sum(worth for bit, worth in _WORTH.items() if actions & bit) or _SKIP for actions in range(256)])

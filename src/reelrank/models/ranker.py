@@ -79,14 +79,19 @@ class Layer(nn.Module):
 
     def forward(self, asking: Tensor, keys: Tensor, values: Tensor, ranks: Tensor, ages: Tensor) -> Tensor:
         """What (b, c, d) see in keys and values (b, h, s, d / h), `ranks` and `ages` (b, c or 1, s) → (b, c, d)."""
-        bias = F.pad(self._lags(ranks, ages), (1, 0))  # (b, h, c or 1, 1 + s), nothing is always there
-        keys, values = (torch.cat([of.expand(keys.shape[0], -1, -1, -1), to], 2) for of, to in zip(self.nothing, (keys, values), strict=True))
+        bias = F.pad(self.lags(ranks, ages), (1, 0))  # (b, h, c or 1, 1 + s), nothing is always there
+        keys, values = self.with_nothing(keys, values)
         asked = self._split(self.ask(self.asking(asking)))
         weights = torch.softmax(asked @ keys.transpose(-1, -2) * asked.shape[-1] ** -0.5 + bias, -1)  # (b, h, c, 1 + s)
         seen = asking + self.drop(self.out((weights @ values).transpose(1, 2).flatten(2)))
         return seen + self.drop(self.think(self.thinking(seen)))
 
-    def _lags(self, ranks: Tensor, ages: Tensor) -> Tensor:
+    def with_nothing(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (b, h, s, d / h) with those of an empty history in front: (b, h, 1 + s, d / h)."""
+        first, second = (torch.cat([of.expand(to.shape[0], -1, -1, -1), to], 2) for of, to in zip(self.nothing, (keys, values), strict=True))
+        return first, second
+
+    def lags(self, ranks: Tensor, ages: Tensor) -> Tensor:
         """The biases of each token, minus infinity where it is hidden: (b, h, c or 1, s).
 
         One look-up in all pairs of a rank and an age, along the long side: ten times faster to learn than two rows of h a token.

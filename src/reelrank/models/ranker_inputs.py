@@ -81,17 +81,24 @@ class TokenInputs(NamedTuple):
         return TokenInputs(self.video[which], self.actions[which], self.buckets[which])
 
 
-def token_inputs(tokens: Tokens, before: float = np.nan) -> TokenInputs:
-    """All tokens: (t, …). The gap is to the token before of the same user, so nothing changes when more follow.
-
-    `before` is when the token before the first ones was.
-    """
+def token_inputs(tokens: Tokens, at: Rows | None = None) -> TokenInputs:
+    """Those at some places, or all tokens: (t, …). The gap is to the token before of the same user, so nothing changes when more follow."""
+    at = np.arange(len(tokens.video)) if at is None else at
     occurred_at = np.where(np.isfinite(tokens.occurred_at), tokens.occurred_at, np.nan)
-    gap_s = np.diff(occurred_at, prepend=np.nan)
-    first = tokens.start[:-1][np.diff(tokens.start) > 0]
-    gap_s[first] = occurred_at[first] - before
-    surface = np.minimum(tokens.surface, SURFACES - 1)
-    return TokenInputs(tokens.video, action_bits(tokens.actions), np.stack([surface, completion_buckets(tokens.completion), gap_buckets(gap_s)], axis=-1))
+    first = np.zeros(len(occurred_at) + 1, dtype=np.bool_)
+    first[tokens.start] = True
+    gap_s = np.where(first[at], np.nan, occurred_at[at] - occurred_at[at - 1])
+    surface = np.minimum(tokens.surface[at], SURFACES - 1)
+    buckets = np.stack([surface, completion_buckets(tokens.completion[at]), gap_buckets(gap_s)], axis=-1)
+    return TokenInputs(tokens.video[at], action_bits(tokens.actions[at]), buckets)
+
+
+def token_marks(inputs: TokenInputs) -> Rows:
+    """All that the network reads of each token, as one number: (…). Tokens with the same mark are the same to it."""
+    marks = inputs.video << 32 | (inputs.actions @ _BITS.astype(np.float32)).astype(np.int64) << 24
+    for place, bits in enumerate((16, 8, 0)):
+        marks |= inputs.buckets[..., place] << bits
+    return marks
 
 
 def action_bits(actions: NDArray[np.uint8]) -> Floats:

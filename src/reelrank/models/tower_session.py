@@ -32,8 +32,10 @@ class TowerSession:
         self.manifest = msgspec.json.decode((folder / "two_tower.json").read_bytes(), type=TowerManifest)
         if self.manifest.format != FORMAT:
             raise SessionError(f"the towers in {folder} have format {self.manifest.format}; this release has {FORMAT}: train them again")
-        self._ids, self._known = np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "known.npy")
-        self._tables: dict[str, Floats] = {name: np.load(folder / f"{name}.npy") for name in ("author", "sound", "tags") if (folder / f"{name}.npy").exists()}
+        # mapped: processes share their pages, and of millions of rows a request reads a few
+        self._ids, self._known = np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "known.npy", mmap_mode="r")
+        tables = [name for name in ("author", "sound", "tags") if (folder / f"{name}.npy").exists()]
+        self._tables: dict[str, Floats] = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in tables}
         self._content: Floats = np.load(folder / "content.npy")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker process has one core
@@ -69,7 +71,8 @@ class TowerSession:
         vectors = np.zeros((len(rows), self.width), dtype=np.float32)
         vectors[speaks] = self._ids[rows[speaks]]
         for name, table in self._tables.items():
-            vectors += _mean(table, getattr(traits, name)[rows].reshape(len(rows), -1))
+            numbers = getattr(traits, name)[rows]
+            vectors += _mean(table, numbers if numbers.ndim == 2 else numbers[:, None])
         return vectors + (traits.content[rows] @ self._content).astype(np.float32) if len(self._content) else vectors
 
     def _aligned(self, vectors: Floats) -> Floats:

@@ -15,8 +15,8 @@ _FAST = 1
 
 
 def pack(candidates: Candidates) -> bytes:
-    """The rows (ascending, each once) and which sources proposed each."""
-    steps = np.diff(candidates.rows, prepend=0).astype("<u4")
+    """The rows, and which sources proposed each; smallest where rows ascend."""
+    steps = np.diff(candidates.rows.astype("<u4"), prepend=np.uint32(0))  # modulo 2^32
     return zlib.compress(_planes(steps) + _planes(candidates.sources.astype("<u4")), _FAST)
 
 
@@ -29,7 +29,9 @@ def unpack(packed: bytes, names: tuple[str, ...], models: dict[str, str]) -> Can
     if len(planes) % 8:
         raise ValueError(f"packed candidates have {len(planes)} bytes, which is no multiple of 8")
     numbers = [np.ascontiguousarray(half.reshape(4, -1).T).view("<u4").ravel() for half in np.split(planes, 2)]
-    return Candidates(rows=np.cumsum(numbers[0].astype(np.int64)), sources=numbers[1].astype(np.uint32), source_names=names, models=dict(models))
+    return Candidates(
+        rows=np.cumsum(numbers[0], dtype=np.uint32).astype(np.int64), sources=numbers[1].astype(np.uint32), source_names=names, models=dict(models)
+    )
 
 
 def _planes(numbers: NDArray[np.uint32]) -> bytes:

@@ -15,6 +15,7 @@ from reelrank.features.columns import VideoColumns
 from reelrank.features.tokens import deeds_of, tokens_of
 from reelrank.models.ranker_inputs import VideoTraits
 from reelrank.pipeline.stages import Query
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.scorers import Features
 from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.published import Published
@@ -42,7 +43,8 @@ class RankerScorer:
 
     name = RANKER
 
-    def __init__(self, ranker: "Published[RankerSession]", columns: VideoColumns) -> None:
+    def __init__(self, ranker: "Published[RankerSession]", columns: VideoColumns, histories: KeptHistories) -> None:
+        self.histories = histories
         self._ranker = ranker
         self._columns = columns
         self.refresh()
@@ -53,8 +55,9 @@ class RankerScorer:
         return self._ranker.live is not None
 
     def refresh(self) -> None:
-        """Loads another version if one became current."""
-        self._ranker.refresh()
+        """Loads another version if one became current, and forgets what the one before made of histories."""
+        if self._ranker.refresh():
+            self.histories.clear()
 
     def score(self, query: Query, candidates: Candidates) -> None:
         assert candidates.features is not None, "features are hydrated before they are scored"
@@ -82,7 +85,8 @@ class RankerScorer:
             if size:
                 tokens = tokens_of(deeds_of((user,)), columns.duration_s).before(np.array([now]))  # as in training: what was known then
                 surface = columns.surfaces.get(context.surface, 0)
-                said.append(session.score(user.user_id, session.encode(tokens, traits), rows[begin:end], features[begin:end], surface, now, traits))
+                history = self.histories.encode(session, user.user_id, tokens, traits, now)
+                said.append(session.score(user.user_id, history, rows[begin:end], features[begin:end], surface, now, traits))
         heads = {head: np.concatenate([one[head] for one in said]).astype(np.float64) for head in said[0]}
         wrong = [head for head, values in heads.items() if not np.isfinite(values).all()]
         if wrong:

@@ -1,5 +1,6 @@
 """The side effect of every feed: the slate goes to the event log as it was scored, without delaying the answer."""
 
+import hmac
 import logging
 import queue
 import secrets
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 500
 _LATE_S = 1.0  # an append that takes longer may never end
+_CHANCE_BYTES = 6
 _PARTS = (3, 4)  # of a request id: those of older logs do not end with what proves them
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0  # between two attempts while the log is away
 
@@ -101,18 +103,27 @@ class ServedLog:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def new_request_id(user_id: str, now: float, partitions: int, secret: bytes) -> str:
-    """A name for a slate that says where the log holds it: partition, milliseconds, and enough chance to be the only one; and, by its end, that it is ours."""
-    name = f"{partition_of(user_id, partitions):x}-{int(now * 1000):x}-{secrets.token_hex(6)}"
+def new_request_id(user_id: str, now: float, partitions: int, secret: bytes, asked_as: str = "") -> str:
+    """A name for a slate that says where the log holds it: partition, milliseconds, and enough chance to be the only one; and, by its end, that it is ours.
+
+    A slate that was asked for under an id of the request's own has the same name whenever and wherever that is asked again, as of the same moment.
+    """
+    chance = hmac.digest(secret, f"asked as {asked_as}\n{user_id}".encode(), "sha256")[:_CHANCE_BYTES].hex() if asked_as else secrets.token_hex(_CHANCE_BYTES)
+    name = f"{partition_of(user_id, partitions):x}-{round(now * 1000):x}-{chance}"
     return f"{name}-{slate_mac(secret, user_id, name)}"
 
 
 def parse_request_id(request_id: str) -> tuple[int, float] | None:
     """The partition of a slate and when it was served (UTC seconds); None if this is no request id."""
     parts = request_id.split("-")
-    if len(parts) not in _PARTS or len(parts[2]) != 12 or not all(part.isalnum() and part.isascii() for part in parts):
+    if len(parts) not in _PARTS or len(parts[2]) != 2 * _CHANCE_BYTES or not all(part.isalnum() and part.isascii() for part in parts):
         return None
     try:
         return int(parts[0], 16), int(parts[1], 16) / 1000
     except ValueError:
         return None
+
+
+def seed_in(request_id: str) -> int:
+    """The chance in a request id, for the draws of its slate: who asks the same again is dealt the same again."""
+    return int(request_id.split("-")[2], 16)

@@ -27,7 +27,6 @@ from reelrank.serving.openapi import OpenApi
 from reelrank.serving.pages import Pages
 from reelrank.serving.rules_api import RulesApi
 from reelrank.serving.services import Services, ServingConfig
-from reelrank.serving.telemetry import Metrics
 from reelrank.serving.trending_api import TrendingApi
 from reelrank.serving.videos_api import VideosApi
 from reelrank.serving.why_api import WhyApi
@@ -51,8 +50,13 @@ def create_app(services: Services) -> Starlette:
         services.metrics.follow_training(services.train_status)
     if services.last_runs is not None:
         services.metrics.follow_runs(services.last_runs)
+    services.metrics.follow_pages(services.feed.pages)
+    if services.recall is not None:
+        services.metrics.follow_recall(services.recall)
     if services.hot_swap is not None:
         services.metrics.follow_rows(services.hot_swap)
+    if services.histories is not None:
+        services.metrics.follow_histories(services.histories)
     authenticator = services.authenticator
     needs = _open if authenticator is None else authenticator.needs
     videos, health, rules = VideosApi(services), HealthApi(services), RulesApi(services)
@@ -99,7 +103,7 @@ def create_app(services: Services) -> Starlette:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(services.stop)
 
-    middleware = [Middleware(_EveryAnswer, metrics=services.metrics, doors={"/v1/events": services.event_door, "/v1/feed": services.feed_door})]
+    middleware = [Middleware(_EveryAnswer, services=services, doors={"/v1/events": services.event_door, "/v1/feed": services.feed_door})]
     if authenticator is None and is_loopback(services.config.host):
         middleware.append(Middleware(OnlyByName, services.config.hosts))
     app = Starlette(
@@ -118,9 +122,10 @@ class _EveryAnswer:
     Who can't come in is told so here, before anything else is done for the request: under overload that is most of them.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, doors: Mapping[str, Door]) -> None:
+    def __init__(self, app: ASGIApp, services: Services, doors: Mapping[str, Door]) -> None:
         self._app = app
-        self._metrics = metrics
+        self._services = services
+        self._metrics = services.metrics
         self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,7 +143,10 @@ class _EveryAnswer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(_SAFETY)
+                headers = MutableHeaders(scope=message)
+                headers.update(_SAFETY)
+                if self._services.draining:  # the next request on this connection is another replica's
+                    headers["Connection"] = "close"
             await send(message)
 
         try:

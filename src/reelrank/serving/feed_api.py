@@ -16,6 +16,7 @@ from reelrank.domain.video import REGION, Id, Video
 from reelrank.feed import FeedRequest, Slate, SlatePlace
 from reelrank.serving.answers import answer, query_of
 from reelrank.serving.auth import MediaSigner
+from reelrank.serving.request_moments import Asked, RequestMoments
 from reelrank.serving.services import Services
 from reelrank.storage.event_log import partition_of
 
@@ -93,6 +94,7 @@ class FeedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     now: float
     degraded: list[str]
     ranked_by: str  # empty where nothing ranked
+    kept: bool  # whether it was ranked for an earlier request of this user
     models: dict[str, str]  # artifact -> the version that proposed or ranked
     videos: list[FeedVideo]
 
@@ -102,21 +104,23 @@ class FeedApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._moments = RequestMoments(services.clock.now, services.clock_shift_s)
 
     async def get(self, request: Request) -> Response:
         """Makes a slate."""
         query = query_of(request, FeedQuery, {"user_id": "it says whose feed this is"})
+        asked = self._moments.of(query.user_id, request.headers)
         door = self._services.feed_door
         door.begin()
         try:
-            made = await asyncio.get_running_loop().run_in_executor(self._services.feed_threads, self._answer, query)
+            made = await asyncio.get_running_loop().run_in_executor(self._services.feed_threads, self._answer, query, asked)
         finally:
             door.finish()
         return answer(made, headers={"Cache-Control": "no-store"})
 
-    def _answer(self, query: FeedQuery) -> FeedAnswer:
+    def _answer(self, query: FeedQuery, asked: Asked) -> FeedAnswer:
         services = self._services
-        now = services.clock.now()
+        now = asked.at
         wish = FeedRequest(
             user_id=query.user_id,
             count=query.count,
@@ -124,18 +128,30 @@ class FeedApi:
             seed=query.seed,
             exploration=query.exploration == "on",
             personalized=query.personalized == "true",
+            asked_as=asked.id,
         )
         try:
             slate = services.feed.recommend(wish, now)
         except Exception:
-            logger.exception("no feed could be made for %r; it gets what is popular", query.user_id)
+            logger.exception("no feed could be made for %r; it gets what was ranked before, or what is popular", query.user_id)
             services.metrics.failed_feeds.inc()
+            if (recovered := self._recovered(wish, now)) is not None:
+                return self._told(recovered, query)
             places = _unranked(services.fallback_rows(query.count))
             partition = partition_of(query.user_id, services.log.partitions)
-            request_id = services.feed.name_slate(query.user_id, now)  # what people do with it counts
-            return self._told(Slate(request_id, query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], "", {}, places, {}), query)
+            request_id = services.feed.name_slate(query.user_id, now, asked.id)  # what people do with it counts
+            return self._told(
+                Slate(request_id, query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], "", False, {}, places, {}), query
+            )
         services.metrics.observe_feed(slate.stages, slate.degraded)
         return self._told(slate, query)
+
+    def _recovered(self, wish: FeedRequest, now: float) -> Slate | None:
+        try:
+            return self._services.feed.recover(wish, now)
+        except Exception:
+            logger.exception("what was ranked for %r before can't be shown either", wish.user_id)
+            return None
 
     def _told(self, slate: Slate, query: FeedQuery) -> FeedAnswer:
         known = self._services.columns.videos
@@ -147,6 +163,7 @@ class FeedApi:
             now=slate.now,
             degraded=slate.degraded,
             ranked_by=slate.ranked_by,
+            kept=slate.kept,
             models=slate.models,
             videos=[_shown(place, known[place.row], query.bandwidth_kbps, self._services.media_signer) for place in slate.places],
         )

@@ -44,6 +44,8 @@ class HealthApi:
 
     async def get_ready(self, _request: Request) -> Response:
         """Asks the counters, which every feed needs; and the store, the log and the catalogue, without which it is a poorer one."""
+        if self._services.draining:
+            return answer(ErrorAnswer("not ready: this replica ends soon; another one answers"), 503, {"Retry-After": "1"})
         try:
             return answer(await run_in_threadpool(self._asked))
         except Exception as problem:  # whatever a backend raises, the reason belongs into the answer

@@ -2,10 +2,14 @@
 
 import asyncio
 import logging
+import math
+import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from http import HTTPStatus
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -21,6 +25,10 @@ _BACKLOG = 2_048
 _KEEP_ALIVE_S = 75
 _MAX_HEAD_BYTES = 524_288  # above what one read of the socket may bring, as the end of the body before may come with it
 _SWITCH_S = 0.001  # the thread that all connections wait for asks a busy thread for the interpreter after so long, instead of 5 ms
+
+
+def _nothing() -> None:
+    return
 
 
 class PortTaken(Exception):
@@ -164,9 +172,13 @@ class Server(uvicorn.Server):
         shutdown_s: float = 10.0,
         ready: Callable[[str], None] | None = None,
         connections: Connections | None = None,
+        drain_s: float = 0.0,
+        drain: Callable[[], None] = _nothing,
     ) -> None:
         self._socket = listen(host, port)
         self._ready = ready
+        self._drain_s, self._drain = drain_s, drain
+        self._end_at = math.inf  # in `time.monotonic` seconds
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._socket.getsockname()[1]}"
         settings = _Config(
             connections or Connections(),
@@ -186,7 +198,10 @@ class Server(uvicorn.Server):
         super().__init__(settings)
 
     def serve_until_stopped(self) -> None:
-        """Answers requests until SIGTERM, SIGINT or `stop`; requests under way are finished first."""
+        """Answers requests until `stop` or SIGINT, or until `drain_s` after a SIGTERM; requests under way are finished first.
+
+        `drain` is called at a SIGTERM: load balancers have time to go elsewhere while everything is still answered. A second signal ends it at once.
+        """
         try:
             self.run(sockets=[self._socket])
         finally:
@@ -195,6 +210,18 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Ends `serve_until_stopped`."""
         self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig != signal.SIGTERM:
+            super().handle_exit(sig, frame)
+        elif self._drain_s and self._end_at == math.inf:
+            self._end_at = time.monotonic() + self._drain_s
+            self._drain()
+        else:  # uvicorn would raise it again afterwards, and what has to be closed would not be
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or time.monotonic() >= self._end_at
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -212,13 +239,15 @@ def run(
     shutdown_s: float = 10.0,
     ready: Callable[[str], None] | None = None,
     connections: Connections | None = None,
+    drain_s: float = 0.0,
+    drain: Callable[[], None] = _nothing,
 ) -> None:
     """Serves `app` until the process is told to stop; `ready` gets the URL once requests are answered.
 
     Port 0 takes any free one. Raises PortTaken.
     """
     sys.setswitchinterval(_SWITCH_S)
-    Server(app, host, port, shutdown_s=shutdown_s, ready=ready, connections=connections).serve_until_stopped()
+    Server(app, host, port, shutdown_s=shutdown_s, ready=ready, connections=connections, drain_s=drain_s, drain=drain).serve_until_stopped()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -9,8 +9,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as MetricsCollector
 
+from reelrank.candidates.recall_watch import RecallWatch
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
+from reelrank.ranking.page_cache import PageCache
+from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.served_log import ServedLog
 from reelrank.serving.admission import REASONS, Connections, Door
 from reelrank.serving.hot_swap import HotSwap
@@ -33,7 +36,7 @@ class Metrics:
         self._stage_s = Histogram("reelrank_feed_stage_seconds", "Time a stage of the feed took", ["stage"], buckets=_SECONDS, registry=self.registry)
         self._candidates = Histogram("reelrank_source_candidates", "Videos a source proposed", ["source"], buckets=_COUNTS, registry=self.registry)
         self._degraded = Counter("reelrank_feed_degraded", "Feeds answered without a part, by part and what was wrong", ["part"], registry=self.registry)
-        self.failed_feeds = Counter("reelrank_feed_failed", "Feeds that failed and showed what is popular", registry=self.registry)
+        self.failed_feeds = Counter("reelrank_feed_failed", "Feeds that failed and showed what was ranked before, or what is popular", registry=self.registry)
         self.unauthorized = Counter("reelrank_unauthorized", "Requests refused for want of a key, by what was wrong", ["reason"], registry=self.registry)
         self.unscored_slates = Counter("reelrank_unscored_slates", "Slates of other policies recorded without features", registry=self.registry)
 
@@ -57,9 +60,17 @@ class Metrics:
         """Asks these how much is under way and how much had to be left out, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _under_way(doors, connections, served_log)))
 
+    def follow_pages(self, pages: PageCache) -> None:
+        """Asks this how often it had what a request wanted, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _kept(pages)))
+
     def follow_rows(self, hot_swap: HotSwap[Any]) -> None:
         """Asks this how far it is with the rows that are learned elsewhere, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _rows(hot_swap)))
+
+    def follow_histories(self, histories: KeptHistories) -> None:
+        """Asks these how many had to be encoded, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _histories(histories)))
 
     def follow_training(self, status: Path) -> None:
         """Reads how far the role train of this machine is with learning online, whenever the metrics are read."""
@@ -72,6 +83,10 @@ class Metrics:
     def follow_models(self, models: Sequence[Published[Any]]) -> None:
         """Asks these which version is in use, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _in_use(models)))
+
+    def follow_recall(self, recall: RecallWatch) -> None:
+        """Asks this how much of the nearest live searches find, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _found(recall)))
 
     def follow(self, log: EventLog, store: OnlineStore, columns: VideoColumns, collector: Collector) -> None:
         """Asks these for their figures whenever the metrics are read."""
@@ -114,6 +129,14 @@ def _asked(log: EventLog, store: OnlineStore, columns: VideoColumns, collector: 
     yield GaugeMetricFamily("reelrank_catalogue_videos", "Videos in the catalogue, removed ones included", value=columns.count)
 
 
+def _kept(pages: PageCache) -> Iterator[Metric]:
+    asked = CounterMetricFamily("reelrank_pages_asked", "Feed requests that looked for what was ranked before, by whether it was there", labels=["found"])
+    asked.add_metric(["yes"], pages.hits)
+    asked.add_metric(["no"], pages.misses)
+    yield asked
+    yield GaugeMetricFamily("reelrank_pages_bytes", "Memory of what waits for its user's next request", value=pages.bytes)
+
+
 def _under_way(doors: Sequence[Door], connections: Connections, served_log: ServedLog) -> Iterator[Metric]:
     shed = CounterMetricFamily("reelrank_shed", "Requests told to come back, by what there was too much of", labels=["door", "reason"])
     waiting = GaugeMetricFamily("reelrank_pending", "Batches or feeds that are under way", labels=["door"])
@@ -138,6 +161,15 @@ def _rows(hot_swap: HotSwap[Any]) -> Iterator[Metric]:
     yield GaugeMetricFamily("reelrank_ranker_rows", "Rows of the live ranker that were learned since it was published", value=hot_swap.rows)
     yield GaugeMetricFamily("reelrank_ranker_learned_until_seconds", "When the newest outcome behind these rows was known", value=hot_swap.learned_until)
     yield CounterMetricFamily("reelrank_ranker_updates_refused", "Updates of rows that could not be applied", value=hot_swap.refused)
+
+
+def _histories(histories: KeptHistories) -> Iterator[Metric]:
+    asked = CounterMetricFamily("reelrank_ranker_histories", "Histories that the ranker read, by what of them had to be encoded", labels=["encoded"])
+    for encoded, count in (("nothing", histories.taken_over), ("new", histories.grown), ("all", histories.encoded)):
+        asked.add_metric([encoded], count)
+    yield asked
+    yield GaugeMetricFamily("reelrank_ranker_histories_kept", "Histories that are kept encoded", value=len(histories))
+    yield GaugeMetricFamily("reelrank_ranker_histories_bytes", "Bytes that these take", value=histories.nbytes)
 
 
 def _training(status: Path) -> Iterator[Metric]:
@@ -178,3 +210,14 @@ def _in_use(models: Sequence[Published[Any]]) -> Iterator[Metric]:
             info.add_metric([published.name, live.name], live.manifest.made_at)
         refused.add_metric([published.name], published.refused)
     yield from (info, refused)
+
+
+def _found(watch: RecallWatch) -> Iterator[Metric]:
+    recall = GaugeMetricFamily("reelrank_search_recall", "Share of the hundred nearest that a source's last sampled searches found", labels=["source"])
+    looked_up = CounterMetricFamily("reelrank_search_recall_looked_up", "Searches that were compared with an exact one", labels=["source"])
+    left_out = CounterMetricFamily("reelrank_search_recall_left_out", "Sampled searches that were not, because too many waited", labels=["source"])
+    for source, one in watch.told().items():
+        recall.add_metric([source], one.lately)
+        looked_up.add_metric([source], one.looked_up)
+        left_out.add_metric([source], one.left_out)
+    yield from (recall, looked_up, left_out)

@@ -26,15 +26,24 @@ class Version(NamedTuple, Generic[Loaded]):
 class Published(Generic[Loaded]):
     """Follows the artifact `name`. Whoever reads `live` or `value` once holds one version, whole, however long they use it.
 
-    A version that can't be loaded is refused: it is logged and counted once, and tried again every `again_after_s`.
+    A version that can't be loaded is refused: it is logged and counted once, and tried again every `again_after_s`. One that
+    is not `ready` waits, and what was live before it is in use meanwhile.
     """
 
-    def __init__(self, artifacts: ArtifactStore, name: str, load: Callable[[Path], Loaded], again_after_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        artifacts: ArtifactStore,
+        name: str,
+        load: Callable[[Path], Loaded],
+        again_after_s: float = 30.0,
+        ready: Callable[[Artifact], bool] = lambda _: True,
+    ) -> None:
         self.name = name
         self.live: Version[Loaded] | None = None  # None until something is published; replaced whole, so that name and value belong together
         self.refused = 0  # versions
         self._artifacts = artifacts
         self._load = load
+        self._ready = ready
         self._again_after_s = again_after_s
         self._refused_version = ""
         self._again_at = 0.0
@@ -67,7 +76,7 @@ class Published(Generic[Loaded]):
 
     def _load_current(self, again: bool) -> bool:
         with self._lock:
-            current = self._artifacts.current(self.name)
+            current = self._newest_ready()
             if current is None:
                 return False
             version, same = current.manifest.version, current.manifest.version == self.version
@@ -82,6 +91,14 @@ class Published(Generic[Loaded]):
             since = self.live.since if same and self.live is not None else time.monotonic()
             self.live = Version(version, loaded, current.manifest, since)
             return True
+
+    def _newest_ready(self) -> Artifact | None:
+        """The current version, or as long as that is not ready the last one before it that is."""
+        current = self._artifacts.current(self.name)
+        if current is None or current.manifest.version == self.version or self._ready(current):
+            return current
+        before = (self._artifacts.version(self.name, version) for version in self._artifacts.before(self.name, current.manifest.version))
+        return next((one for one in before if one is not None and (one.manifest.version == self.version or self._ready(one))), None)
 
     def _refuse(self, current: Artifact, problem: Exception) -> None:
         self._again_at = time.monotonic() + self._again_after_s

@@ -9,30 +9,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reelrank.features.definitions import COLUMN, FEATURES_VERSION
+from reelrank.features.definitions import COLUMN, FEATURES, FEATURES_VERSION, SHARED
 from reelrank.features.tokens import Action
-from reelrank.models.ranker import CandidateTensors, Encoded, Ranker, TokenTensors
+from reelrank.models.ranker import Ranker
+from reelrank.models.served_ranker import ServedCandidates, ServedHistory
 from reelrank.models.sessions import FORMAT, Manifest
 from reelrank.models.shifts import Shifts
 from reelrank.models.video_tables import TableArrays
 from reelrank.training.calibration import Calibration
 from reelrank.training.ranker_data import Trained
 
-_OPSET = 17
+_OPSET = 20
 
 
 def export(trained: Trained, calibration: dict[str, Calibration], folder: Path, shifts: Shifts | None = None, **about: Any) -> None:
     """Writes the artifact into `folder`, with the `shifts` that were learned online; `about` is kept with it for people to read."""
     folder.mkdir(parents=True, exist_ok=True)
     ranker = trained.ranker.eval()
-    _graph(_History(ranker), _history_example(ranker), folder / "history.onnx", _HISTORY_AXES, ("keys", "values"))
-    _graph(_Candidates(ranker), _candidates_example(ranker), folder / "candidates.onnx", _CANDIDATES_AXES, ("logits", "watch_s"))
+    _graph(ServedHistory(ranker), _history_example(ranker), folder / "history.onnx", _HISTORY_AXES, ("keys", "values"))
+    _graph(ServedCandidates(ranker, SHARED), _candidates_example(ranker), folder / "candidates.onnx", _CANDIDATES_AXES, ("logits", "watch_s"))
     arrays_of(trained, shifts or Shifts.none(len(trained.heads))).save(folder)
     trained.dense.save(folder / "dense.npz")
     manifest = Manifest(
         format=FORMAT,
         features_version=FEATURES_VERSION,
         features=tuple(COLUMN),
+        shared=tuple(FEATURES[place].name for place in SHARED),
         heads=trained.heads,
         settings=trained.settings,
         calibration={head: (of.scale, of.shift) for head, of in calibration.items()},
@@ -49,25 +51,6 @@ def arrays_of(trained: Trained, shifts: Shifts) -> TableArrays:
     return TableArrays(trained.admitted, rows, none if content is None else content.weight.detach().numpy().T.copy(), shifts)
 
 
-class _History(nn.Module):
-    def __init__(self, ranker: Ranker) -> None:
-        super().__init__()
-        self.ranker = ranker
-
-    def forward(self, vectors: Tensor, actions: Tensor, buckets: Tensor, ranks: Tensor, past_keys: Tensor, past_values: Tensor) -> Encoded:
-        return self.ranker.encode(TokenTensors(vectors, actions, buckets), ranks, Encoded(past_keys, past_values))
-
-
-class _Candidates(nn.Module):
-    def __init__(self, ranker: Ranker) -> None:
-        super().__init__()
-        self.ranker = ranker
-
-    def forward(self, vectors: Tensor, surface: Tensor, dense: Tensor, ranks: Tensor, ages: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        logits, watch = self.ranker(CandidateTensors(vectors, surface, dense, ranks, ages), Encoded(keys, values))
-        return logits, self.ranker.watch_time.seconds(watch)
-
-
 _HISTORY_AXES = {
     "vectors": {0: "b", 1: "s"},
     "actions": {0: "b", 1: "s"},
@@ -80,14 +63,15 @@ _HISTORY_AXES = {
 }
 _CANDIDATES_AXES = {
     "vectors": {0: "b", 1: "c"},
-    "surface": {0: "b", 1: "c"},
-    "dense": {0: "b", 1: "c"},
-    "ranks": {0: "b", 1: "r", 2: "s"},
-    "ages": {0: "b", 1: "r", 2: "s"},
+    "surface": {0: "b"},
+    "shared": {1: "b"},
+    "own": {1: "n"},
+    "ranks": {0: "b", 2: "s"},
+    "ages": {0: "b", 2: "s"},
     "keys": {1: "b", 3: "s"},
     "values": {1: "b", 3: "s"},
-    "logits": {0: "b", 1: "c"},
-    "watch_s": {0: "b", 1: "c"},
+    "logits": {1: "n"},
+    "watch_s": {1: "n"},
 }
 
 
@@ -99,8 +83,9 @@ def _history_example(ranker: Ranker) -> tuple[Tensor, ...]:
 
 def _candidates_example(ranker: Ranker) -> tuple[Tensor, ...]:
     layers, heads, width = _sizes(ranker)
-    lags, of = torch.ones(2, 5, 3, dtype=torch.int64), torch.zeros(layers, 2, heads, 3, width // heads)
-    return torch.zeros(2, 5, width), torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 5, ranker.features), lags, lags, of, of
+    lags, of = torch.ones(2, 1, 3, dtype=torch.int64), torch.zeros(layers, 2, heads, 3, width // heads)
+    surface, shared, own = torch.zeros(2, 1, dtype=torch.int64), torch.zeros(len(SHARED), 2), torch.zeros(ranker.features - len(SHARED), 10)
+    return torch.zeros(2, 5, width), surface, shared, own, lags, lags, of, of
 
 
 def _sizes(ranker: Ranker) -> tuple[int, int, int]:

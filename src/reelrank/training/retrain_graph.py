@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from reelrank.candidates.graph_neighbours import FILE, GRAPH
+from reelrank.candidates.graph_neighbours import GRAPH
 from reelrank.domain.clock import Clock
 from reelrank.features.tokens import Tokens
 from reelrank.models.graph_vectors import GraphVectors, edges
@@ -36,7 +36,7 @@ def retrain_graph(
     candidate = run / "candidate"
     shutil.rmtree(candidate, ignore_errors=True)
     candidate.mkdir(parents=True)
-    trained.vectors.save(candidate / FILE)
+    trained.vectors.write(candidate)
     (candidate / "shape.json").write_bytes(msgspec.json.format(msgspec.json.encode(trained.shape)))
     about = {"data_until": validate_from, "users": len(training_set.user_ids)}
     return publish(artifacts, GRAPH, candidate, GraphJudge(later), clock, about, gate, anyway)
@@ -50,7 +50,7 @@ class GraphJudge:
 
     def __call__(self, folder: Path) -> Judged:
         try:
-            model = GraphVectors.load(folder / FILE)
+            model = GraphVectors.mapped(folder)
         except Exception as problem:  # whatever damaged files do to their reader
             raise Unfit(f"it can't be loaded: {problem}") from problem
         owner, rows, amounts = _edges_of(self._later.before)
