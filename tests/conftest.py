@@ -17,6 +17,7 @@ from features.slate_log import SlateLog, open_slate_log
 from reelrank.benchmarks.local_server import free_port
 from reelrank.config import Settings
 from reelrank.domain.clock import Clock
+from reelrank.serving.haproxy import ProxyMissing, find_haproxy
 from reelrank.simulation.client import FeedClient
 from reelrank.simulation.demo import LivingWorld
 from reelrank.simulation.world import World
@@ -57,6 +58,15 @@ def slates(tmp_path: Path) -> Iterator[SlateLog]:
 def _free_port() -> int:
     """A port that nobody listens on."""
     return free_port()
+
+
+@pytest.fixture
+def haproxy() -> str:
+    """HAProxy; without it tests skip, and fail where they must not."""
+    try:
+        return find_haproxy()
+    except ProxyMissing as problem:
+        pytest.fail(str(problem)) if os.environ.get("CI") == "true" else pytest.skip(f"{problem} (scripts/install-servers)")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,6 +13,8 @@ from reelrank.domain.event import Context, Event, Follow, Hide, Like, Served, Se
 from reelrank.events.validation import Batch, Decoded
 from reelrank.features.definitions import FEATURES
 from reelrank.feed import Feed, FeedRequest, Slate
+from reelrank.ranking.answered import Answered
+from reelrank.ranking.page_cache import PageCache
 from reelrank.simulation.past import past_events
 from reelrank.simulation.world import World
 from reelrank.wiring import Reelrank
@@ -247,3 +250,22 @@ def test_when_everything_fails_a_user_gets_what_was_ranked_before(app: SmallApp)
     assert recovered.degraded == ["the feed failed and shows what was ranked before"]
     assert not set(shown(app, recovered)) & set(shown(app, first))
     assert app.system.feed.recover(FeedRequest(user_id="nobody", count=5), app.clock.now()) is None
+
+
+def test_a_request_that_is_asked_again_has_the_same_slate_in_another_replica(open_system: Callable[..., Reelrank]):
+    app = SmallApp(open_system)
+    feed, asked, now = app.system.feed, FeedRequest(user_id="u", count=5, asked_as="this"), app.clock.now()
+    feed.refresh()
+    first = feed.recommend(asked, now)
+    assert feed.recommend(asked, now) is first
+    feed.flush()
+    app.system.stream.catch_up()
+    feed._answered, feed.pages = Answered(), PageCache(0)  # as one that has answered nothing
+    again = feed.recommend(asked, now)
+    assert (again.request_id, again.places) == (first.request_id, first.places)
+    other = feed.recommend(msgspec.structs.replace(asked, asked_as="that"), now + 0.001)
+    assert {place.row for place in other.places}.isdisjoint(place.row for place in first.places)
+    feed.flush()
+    app.system.stream.catch_up()
+    assert len(app.system.reader.user("u").served_rows) == 10  # it was recorded twice, and counts once
+    assert len([event for event in in_log(app.system) if isinstance(event, Served) and event.request_id == first.request_id]) == 2

@@ -4,20 +4,24 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from reelrank.benchmarks.local_server import free_ports_in_a_row
 from reelrank.config import RolesConfig, Settings, StorageConfig
-from reelrank.simulation.client import FeedClient
+from reelrank.features.side_by_side import SideBySide
+from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.storage.event_log import EVENTS, Record
 from reelrank.storage.event_log_embedded import EmbeddedEventLog
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
-from reelrank.supervisor import RoleFailed, Supervisor, alone_on, is_ready, processes, running
+from reelrank.supervisor import RoleFailed, Supervisor, alone_on, held_by, is_ready, processes, replicas_of, running
 
 
 def settings(folder: Path, port: int) -> Settings:
@@ -94,6 +98,64 @@ def test_a_role_that_nobody_plays_is_named(tmp_path: Path, free_port: int):
 def test_processes_are_as_many_as_configured():
     assert processes(RolesConfig()) == ["stream", "lake", "index", "train", "serve"]
     assert processes(RolesConfig(stream=3, index=0, counters=1)) == ["stream", "stream-2", "stream-3", "counters", "lake", "train", "serve"]
+
+
+def test_replicas_have_ports_of_their_own_behind_the_public_one(tmp_path: Path):
+    def ports(names: list[str], **serving: int) -> list[int]:
+        return [one.port for one in replicas_of(msgspec.convert({"serving": serving}, Settings), names)]
+
+    assert ports(["serve"], port=8000) == [8000]
+    assert ports(["serve", "serve-2"], port=8000) == [8001, 8002]
+    assert ports(["serve", "serve-2"], port=8000, replica_port=9000) == [9000, 9001]
+    for impossible in ({"port": 0}, {"port": 65_534}, {"port": 8001, "replica_port": 8000}):
+        with pytest.raises(RoleFailed, match=r"serving\.replica_port"):
+            ports(["serve", "serve-2"], **impossible)
+
+
+class _Asking(SideBySide):
+    """Clients that ask for feeds and never try again; what did not go well is in `failures`."""
+
+    def __init__(self, url: str, how_many: int = 4) -> None:
+        super().__init__({f"client-{number}": partial(self._ask, number) for number in range(how_many)})
+        self.url, self.answered, self.failures = url, 0, list[str]()
+
+    def _ask(self, number: int, ended: threading.Event) -> None:
+        with FeedClient(self.url, retries=0) as client:
+            while not ended.wait(0.05):
+                try:
+                    client.feed(f"user-{number}-{self.answered % 7}")
+                except FeedError as problem:
+                    self.failures.append(str(problem))
+                self.answered += 1
+
+
+def test_of_two_replicas_one_may_be_killed_while_everybody_is_answered_and_haproxy_comes_back_too(tmp_path: Path, haproxy: str):
+    port = free_ports_in_a_row(3)
+    patient = msgspec.convert({"data_dir": str(tmp_path), "serving": {"port": port, "max_wait_s": 5.0}}, Settings)
+    with running(patient, roles=("serve", "serve-2")) as supervisor:
+        assert supervisor.names == ("serve", "serve-2", "haproxy")
+        with _Asking(supervisor.url) as asking:
+            before = supervisor.pid("serve-2")
+            supervisor.kill("serve-2")
+            until(lambda: supervisor.pid("serve-2") != before and is_ready(supervisor.replica_urls[1]), within_s=60.0)
+        assert asking.failures == [] and asking.answered > 10
+        before = supervisor.pid("haproxy")
+        supervisor.kill("haproxy")
+        until(lambda: supervisor.pid("haproxy") != before and is_ready(supervisor.url))
+    assert gone(supervisor.pid("haproxy"))
+
+
+def test_a_replica_of_somebody_else_is_not_taken_for_ours(tmp_path: Path, haproxy: str):
+    port = free_ports_in_a_row(3)
+    with socket.create_server(("127.0.0.1", port + 2)), pytest.raises(RoleFailed, match=f"can't listen on 127.0.0.1:{port + 2}"):
+        Supervisor(settings(tmp_path, port), roles=("serve", "serve-2")).start()
+
+
+def test_who_holds_a_folder_is_known_to_others(tmp_path: Path):
+    assert held_by(tmp_path) is None
+    with alone_on(tmp_path):
+        assert held_by(tmp_path) == os.getpid()
+    assert held_by(tmp_path) is None
 
 
 def test_a_feed_that_can_not_come_up_says_why(tmp_path: Path, free_port: int):

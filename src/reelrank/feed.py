@@ -24,6 +24,7 @@ from reelrank.pipeline import runner
 from reelrank.pipeline.packed_candidates import pack
 from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.pipeline.stages import Placement, Query, Source
+from reelrank.ranking.answered import Answered
 from reelrank.ranking.filters import (
     BlockedFilter,
     EligibleFilter,
@@ -151,6 +152,7 @@ class Feed:
         self._models = models
         self._learned = learned
         self.pages = PageCache(round(self._config.page_mib * (1 << 20)))
+        self._answered: Answered[Slate] = Answered()
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
         self.rules = rules or RuleBook(None, columns)
         self._for_everybody = [RemovedFilter(columns), EligibleFilter(columns), RuleFilter(self.rules, columns)]
@@ -164,17 +166,23 @@ class Feed:
         self._shown = ShownScorer(reader, columns, co_watch, ranker)
 
     def recommend(self, request: FeedRequest, now: float) -> Slate:
-        """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served."""
-        trace = RequestTrace()
+        """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served; of a request that is repeated the same one."""
         request_id = self.name_slate(request.user_id, now, request.asked_as)
-        seed = request.seed
+        slate = self._answered.get(request_id) if request.asked_as else None
+        if slate is None:
+            slate = self._next(request_id, request, now)
+            if request.asked_as:
+                self._answered.keep(request_id, slate)
+        return slate
+
+    def _next(self, request_id: str, request: FeedRequest, now: float) -> Slate:
+        trace, seed = RequestTrace(), request.seed
         if seed is None:
             seed = seed_in(request_id) if request.asked_as else secrets.randbits(63)
         with trace.stage("user"):
             user = self._user(request.user_id, trace)
             user = user if request.personalized else user.unknown()
         query = self.query(request, user, now, seed)
-
         page = self.pages.good(query, {model.name: model.version for model in self._models}, self.rules.number) if request.seed is None else None
         left = None if page is None else self._left_of(page, query, trace)
         return self._slate(request_id, query, left or self._of_now(query, seed, trace), seed, trace)
@@ -194,8 +202,16 @@ class Feed:
     def query(self, request: FeedRequest, user: User, now: float, seed: int) -> Query:
         """A request as the stages see it; what they draw, they draw from `seed`."""
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
-        rng = np.random.default_rng(seed)
-        return Query(user=user, now=now, count=request.count, params=params, rng=rng, context=request.context, personalized=request.personalized)
+        return Query(
+            user=user,
+            now=now,
+            count=request.count,
+            params=params,
+            rng=np.random.default_rng(seed),
+            context=request.context,
+            named=bool(request.asked_as),
+            personalized=request.personalized,
+        )
 
     def for_anybody(self, rows: Rows, now: float) -> Rows:
         """Those of `rows` that may be shown to somebody of whom nothing is known."""
@@ -222,7 +238,15 @@ class Feed:
     def _of_now(self, query: Query, seed: int, trace: RequestTrace) -> Page:
         """Everything that may be shown, ranked."""
         exploration, rows = query.params.exploration > 0, self._learned()
-        rerun = Rerun(seed=seed, count=query.count, exploration=exploration, catalogue=self._columns.revision, rules=self.rules.number, rows=rows)
+        rerun = Rerun(
+            seed=seed,
+            count=query.count,
+            exploration=exploration,
+            named=query.named,
+            catalogue=self._columns.revision,
+            rules=self.rules.number,
+            rows=rows,
+        )
         proposed = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
         rerun = replace(rerun, sources=proposed.source_names, candidates=pack(proposed))
         return Page(self.ranked(query, proposed, trace), query.user, query.context, query.params, query.now, rerun, query.personalized)
@@ -279,6 +303,14 @@ class Feed:
                 one.refresh()
             except Exception:
                 logger.exception("%s could not be refreshed and keeps what it had", type(one).__name__)
+
+    def warm_up(self, now: float) -> None:
+        """Reads what there is and makes a slate that nobody sees: the first person who asks does not wait for what is done once."""
+        self._columns.refresh()
+        self.refresh()
+        trace = RequestTrace()
+        query = self.query(FeedRequest(user_id="warm-up"), self._user("warm-up", trace), now, seed=0)
+        runner.select(query, self._selector, self._of_now(query, 0, trace).candidates, trace)
 
     def flush(self) -> None:
         """Returns when every slate so far is in the log."""

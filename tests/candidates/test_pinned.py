@@ -22,6 +22,6 @@ def test_what_is_pinned_here_and_was_not_seen_is_proposed_once(open_system: Call
     ]
     book.hold(1, rules)
     app.watches("ana", 4)
-    query = app.system.feed.query(FeedRequest(user_id="ana", context=Context(region="PT"), seed=1), app.system.reader.user("ana"), NOW)
+    query = app.system.feed.query(FeedRequest(user_id="ana", context=Context(region="PT")), app.system.reader.user("ana"), NOW, seed=1)
     assert PinnedSource(book).propose(query, 50).rows.tolist() == [1, 2]
     assert PinnedSource(book).propose(query, 1).rows.tolist() == [1]

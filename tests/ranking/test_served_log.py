@@ -22,6 +22,16 @@ def test_request_ids_of_one_moment_differ():
     assert len({new_request_id("u", NOW, 4, b"secret") for _ in range(1_000)}) == 1_000
 
 
+def test_what_is_asked_for_again_has_the_same_name_for_the_same_user_at_the_same_moment_alone():
+    def name(user_id: str = "u", now: float = NOW, secret: bytes = b"secret", asked_as: str = "x") -> str:
+        return new_request_id(user_id, now, 1, secret, asked_as)
+
+    assert name() == name()
+    others = {name(user_id="v"), name(now=NOW + 0.001), name(secret=b"other"), name(asked_as="y"), name(asked_as="")}
+    assert len(others - {name()}) == 5
+    assert parse_request_id(name()) == (0, NOW)
+
+
 def test_what_is_no_request_id_is_told_apart():
     for text in ("", "x", "1-2-3", "zz-1-000000000000", "1--000000000000", "1-2-00000000000g/../", "1-2-0000000000٣0"):
         assert parse_request_id(text) is None or text.startswith("1-2")

@@ -71,3 +71,27 @@ def test_when_the_feed_fails_the_answer_is_what_is_popular_and_says_so(service: 
     assert answer.json()["degraded"] == ["the feed failed and shows what is popular"]
     assert [video["video_id"] for video in answer.json()["videos"]] == ["v-3", "v-1"]
     assert b"reelrank_feed_failed_total 1.0" in service.get("/metrics").data
+
+
+def test_a_request_that_is_repeated_gets_the_same_slate_and_is_recorded_once_for_the_folds(service: Service) -> None:
+    service.post([published(f"w-{number}") for number in range(60)])
+    within(lambda: len(service.get("/v1/feed?user_id=zoe&count=20").json()["videos"]) == 20)
+    path, headers = "/v1/feed?user_id=ana&count=5", {"X-Request-Id": "somebody asked this"}
+    first = service.get(path, headers=headers).json()
+    service.system.feed.flush()
+    service.system.stream.catch_up()
+    again = service.get(path, headers=headers).json()
+    service.system.feed.flush()
+    service.system.stream.catch_up()
+    assert [video["video_id"] for video in again["videos"]] == [video["video_id"] for video in first["videos"]]
+    assert (again["request_id"], again["now"]) == (first["request_id"], first["now"])
+    assert len(service.system.reader.user("ana").served_rows) == 5
+    other = service.get(path, headers={"X-Request-Id": "this is another one"}).json()
+    assert other["request_id"] != first["request_id"]
+    assert {video["video_id"] for video in other["videos"]}.isdisjoint(video["video_id"] for video in first["videos"])
+
+
+def test_what_the_feed_shows_when_it_fails_has_the_name_of_the_request_too(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service.system.feed, "recommend", lambda *_: 1 / 0)
+    names = {service.get("/v1/feed?user_id=ana", headers={"X-Request-Id": "one"}).json()["request_id"] for _ in range(2)}
+    assert len(names) == 1

@@ -37,6 +37,15 @@ def test_without_its_counters_a_machine_is_not_ready(service: Service, monkeypat
     assert service.get("/-/live").status == 200
 
 
+def test_a_replica_that_ends_soon_is_not_ready_and_answers_everything_for_the_last_time(service: Service) -> None:
+    assert "connection" not in service.get("/v1/feed?user_id=ana").headers
+    service.system.services.drain()
+    answer = service.get("/-/ready")
+    assert (answer.status, answer.json()) == (503, {"error": "not ready: this replica ends soon; another one answers"})
+    answer = service.get("/v1/feed?user_id=ana")
+    assert (answer.status, answer.headers["Connection"]) == (200, "close")
+
+
 def fails_as(part: str) -> Callable[..., None]:
     def fails(*_: object, **__: object) -> None:
         raise StorageError(f"the {part} is away")

@@ -58,7 +58,10 @@ class Browsers:
 
     @contextmanager
     def at_work(self, steps_per_s: float | None = None) -> Iterator[None]:
-        """Lets them ask while the block runs: so many steps a second whether or not the earlier ones are answered, or one after the other."""
+        """Lets them ask while the block runs: so many steps a second, at moments of chance and whether or not the earlier ones are answered.
+
+        Without a rate each asks again when it is answered.
+        """
         self._stopping.clear()
         self._steps = self._due_steps(steps_per_s)
         threads = [threading.Thread(target=self._browse, name=f"browser-{number}", daemon=True) for number in range(self._connections)]
@@ -115,7 +118,7 @@ class Browsers:
             if answer.status == expected:
                 answered, failure = text, ""
             else:
-                failure = f"{answer.status} {text[:80].decode(errors='replace')}"
+                failure = f"{method} {answer.status}"
         except (OSError, http.client.HTTPException) as problem:
             failure = f"{method} {type(problem).__name__}"
             wire.close()

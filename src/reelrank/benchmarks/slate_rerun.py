@@ -108,6 +108,7 @@ def explain(system: Reelrank, request_id: str, progress: Progress, scratch: str 
                     context=served.context or Context(),
                     exploration=rerun.exploration,
                     personalized=served.personalized,
+                    asked_as=request_id if rerun.named else "",
                 )
                 trace, scored_at = RequestTrace(), accepted.occurred_at if served.scored_at is None else served.scored_at
                 query = feed.query(request, user, scored_at, rerun.seed)

@@ -74,6 +74,7 @@ class Rerun(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]  # of all chance in it
     count: Annotated[int, Meta(ge=1, le=200)]  # videos that were asked for
     exploration: bool = True
+    named: bool = False  # the request had an id of its own
     catalogue: Annotated[int, Meta(ge=0)] = 0  # revision of the catalogue that the columns had reached
     rules: Annotated[int, Meta(ge=0)] = 0  # changes of the business rules that were known
     rows: Annotated[int, Meta(ge=0)] = 0  # log offset up to which learned rows were applied to the ranker

@@ -26,6 +26,7 @@ class Query:
     params: FeedParams
     rng: np.random.Generator
     context: Context
+    named: bool = False  # by whoever asks: it may be asked again
     personalized: bool = True  # False: `user` is somebody of whom nothing is known but what they must not be shown
 
     @property

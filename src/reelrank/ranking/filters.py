@@ -18,7 +18,7 @@ from reelrank.pipeline.stages import Query, Verdict, verdict
 Removals = Iterator[tuple[str, NDArray[np.bool_]]]
 
 _RECENT = 30  # watches in which repetition is counted
-_SAME_S = 0.0005  # what was served at this very millisecond is this request, asked again
+_SAME_S = 0.0005  # moments are stored in milliseconds
 
 
 class SeenFilter:
@@ -38,8 +38,10 @@ class ServedLatelyFilter:
     def judge(self, query: Query, candidates: Candidates) -> Verdict:
         user = query.user
         since = max(query.now - query.params.served_again_after_s, user.signals.occurred_at.max(initial=0.0))
-        by_others = np.abs(user.served_at - query.now) >= _SAME_S  # a repeat of a request is not kept from what the first attempt served
-        return Verdict(~np.isin(candidates.rows, user.served_rows[(user.served_at > since) & by_others]), "was served to this user a moment ago")
+        lately = user.served_at > since
+        if query.named:  # it may be a repeat: then what the first attempt served is its own
+            lately &= np.abs(user.served_at - query.now) >= _SAME_S
+        return Verdict(~np.isin(candidates.rows, user.served_rows[lately]), "was served to this user a moment ago")
 
 
 class BlockedFilter:

@@ -28,7 +28,7 @@ class Page(NamedTuple):
     context: Context
     params: FeedParams
     scored_at: float  # UTC seconds
-    rerun: Rerun  # what it takes to make it again
+    rerun: Rerun = Rerun(seed=0, count=1)  # what it takes to make it again
     personalized: bool = True
 
     def again(self, query: Query, seed: int) -> Rerun:

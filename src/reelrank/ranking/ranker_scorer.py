@@ -1,6 +1,7 @@
 """The ranker as a scorer: the published network predicts what the light score can only estimate; without one nothing changes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,8 @@ class RankerScorer:
 
     def score(self, query: Query, candidates: Candidates) -> None:
         assert candidates.features is not None, "features are hydrated before they are scored"
-        heads, spoke = self.predictions((query.user,), (query.context,), (query.now,), (len(candidates),), candidates.rows, candidates.features)
+        user = query.user if query.personalized else replace(query.user, user_id="")  # nobody has learned shifts
+        heads, spoke = self.predictions((user,), (query.context,), (query.now,), (len(candidates),), candidates.rows, candidates.features)
         candidates.predictions |= heads
         candidates.models |= spoke
 

@@ -64,8 +64,8 @@ class KeptHistories:
                 self.grown += 1
             else:
                 self.taken_over += 1
-            made = (weakref.ref(session), updates, now) if before is None else (before.of, before.updates, before.since)
-            self._keep(user_id, _Kept(history, *made))
+            seen = (updates, now) if before is None else (before.updates, before.since)
+            self._keep(user_id, _Kept(history, weakref.ref(session), *seen))
         return history
 
     def clear(self) -> None:

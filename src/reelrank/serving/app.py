@@ -83,6 +83,10 @@ def create_app(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def beside_it(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            await asyncio.to_thread(services.feed.warm_up, services.clock.now())
+        except Exception:  # /-/ready says what is away, and the feed goes without it
+            logger.exception("the feed could not be warmed up")
         tasks = [
             asyncio.create_task(_keep_doing(services.columns.refresh, services.config.refresh_s)),
             asyncio.create_task(_keep_doing(services.feed.refresh, _FEED_REFRESH_S)),

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from reelrank.serving.services import ALWAYS_FEEDS, ServingConfig
+from reelrank.serving.services import ALWAYS_BATCHES, ALWAYS_FEEDS, ServingConfig
 
 Address = tuple[str, int]  # host and port
 
 _BUFFER_BYTES = 65_536  # what of a request can be kept to be sent again, headers and body
+_CONNECT_MS = 100  # to a replica next to it; and so long HAProxy waits after a refusal before it tries another one
 _LONGEST_SOCKET = 90  # characters of its path: the kernel takes 107, and HAProxy adds some while it starts
 _QUOTED = re.compile(r"[\s\"'#\\${}]")
 
@@ -46,7 +47,9 @@ def haproxy_config(bind: Address, replicas: Sequence[Replica], serving: ServingC
         bind=_address(*bind),
         connections=serving.max_connections * len(replicas),
         of_each=serving.max_connections,
-        always=ALWAYS_FEEDS * serving.feed_threads,
+        always_feeds=ALWAYS_FEEDS * serving.feed_threads,
+        always_batches=ALWAYS_BATCHES,
+        connect_ms=_CONNECT_MS,
         stats=stats,
         buffer_bytes=_BUFFER_BYTES,
         request_s=max(serving.head_timeout_s, serving.body_timeout_s),
@@ -87,7 +90,7 @@ global
 defaults
     mode http
     log global
-    timeout connect 1s
+    timeout connect {connect_ms}ms
     timeout client 60s
     timeout server 30s
     timeout queue 1s
@@ -109,10 +112,16 @@ frontend reelrank
     # Whose replica it is, so that what is known of somebody is warm where they come to. Who names no user comes to the next one.
     http-request set-var(txn.user) url_param(user_id)
     http-request set-var(txn.user) req.hdr(X-Reelrank-User) unless {{ var(txn.user) -m found }}
-    acl of_people path /v1/feed /v1/events
+    # Since one was away, and a little longer, there is too much to do for the others: what they have no room for waits here.
+    http-request track-sc0 int(1) table lately_away if {{ nbsrv(replicas) lt {count} }}
+    acl lately_away int(1),in_table(lately_away)
     use_backend whoever if {{ nbsrv(replicas) eq 0 }}
-    use_backend the_others if of_people {{ nbsrv(replicas) lt {count} }}
+    use_backend waiting_feeds if lately_away {{ path /v1/feed }}
+    use_backend waiting_events if lately_away {{ path /v1/events }}
     default_backend replicas
+
+backend lately_away
+    stick-table type integer size 10 expire 10s
 
 backend replicas
 {shared}
@@ -121,12 +130,17 @@ backend replicas
     default-server maxconn {of_each} check inter 200ms fastinter 100ms downinter 200ms fall 2 rise 1 observe layer4 error-limit 1 on-error mark-down
 {servers}
 
-# While one is away the others have too much to do for some seconds. What they have no room for waits here instead of being refused there:
-# they always take this many at a time.
-backend the_others
+# Instead of being refused there. This many at a time a replica takes, however long they take.
+backend waiting_feeds
 {shared}
     timeout queue 5s
-    default-server maxconn {always}
+    default-server maxconn {always_feeds}
+{tracking}
+
+backend waiting_events
+{shared}
+    timeout queue 5s
+    default-server maxconn {always_batches}
 {tracking}
 
 # Should all of them seem to be away, they are asked all the same: it may be the checks that are late.

@@ -29,7 +29,7 @@ from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.published import Published
 from reelrank.storage.rule_store import RuleStore
 
-_ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
+ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
 ALWAYS_FEEDS = 2  # per thread
 
 
@@ -106,7 +106,7 @@ class Services:
     def event_door(self) -> Door:
         """Bounds the batches that are under way."""
         config = self.config
-        return Door("events", config.max_pending_batches, config.max_wait_s, _ALWAYS_BATCHES, config.max_pending_bytes)
+        return Door("events", config.max_pending_batches, config.max_wait_s, ALWAYS_BATCHES, config.max_pending_bytes)
 
     @cached_property
     def feed_door(self) -> Door:
