@@ -95,3 +95,31 @@ def test_what_is_no_slate_is_told(app: SmallApp) -> None:
     made_up = served(app).request_id[:-3] + "000"
     with pytest.raises(NotExplained, match="the log holds no slate"):
         explain(app.system, made_up, _Quiet())
+
+
+def test_a_slate_out_of_what_waited_from_an_earlier_request_comes_out_the_same(app: SmallApp) -> None:
+    first = served(app)
+    app.clock.advance_to(app.clock.now() + 2)
+    app.watches("ana", first.places[0].row, watched_s=1.0)
+    waited = served(app)
+    assert waited.kept
+    life_goes_on(app)
+    found = again(app, waited)
+    assert (found.differences, found.same) == ((), True)
+    assert not {place.row for place in first.places} & {place.row for place in waited.places}
+
+
+def test_what_somebody_says_and_a_new_rule_throw_away_what_waited(app: SmallApp) -> None:
+    served(app)
+    app.clock.advance_to(app.clock.now() + 2)
+    assert served(app).kept
+    app.tell(Topic(event_id="t2", user_id="ana", topic="bread", wish="less", occurred_at=app.clock.now()))
+    app.clock.advance_to(app.clock.now() + 2)
+    assert not served(app).kept
+    app.system.rules.add(RuleDraft(action="pin", target="video", name="v38"), "test", app.clock.now())
+    app.system.rule_book.refresh()
+    app.clock.advance_to(app.clock.now() + 2)
+    slate = served(app)
+    assert (slate.kept, app.system.columns.videos[slate.places[0].row].video_id) == (False, "v38")
+    app.clock.advance_to(app.clock.now() + 2)
+    assert not served(app, personalized=False).kept
