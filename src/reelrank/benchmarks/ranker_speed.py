@@ -55,7 +55,7 @@ def measure(candidates: int = 500, rounds: int = 20, seed: int = 0, on_progress:
     calibration. `flops` are the matrix products of the shape, `gflops` these by the second, and `share_of_sgemm` compares that with a
     product of two square matrices in the same runtime, precision and run, in turn; whatever ends in `_done` counts what candidates
     share once, as it is computed. `speedup_over_reencoding` is how many times as long it takes to encode the history again for each
-    candidate, one after the other in the same runtime.
+    candidate, one after the other in the same runtime. A millisecond is one of the processor: who else uses the machine does not matter.
     """
     shapes = {name: _shape(settings, candidates, rounds, seed, on_progress) for name, settings in SHAPES.items()}
     fixed = shapes["fixed"]
@@ -169,14 +169,14 @@ def _sgemm(folder: Path, rng: np.random.Generator) -> tuple[Callable[[], object]
 
 
 def _in_turn(sides: dict[str, Callable[[], object]], rounds: int, on_progress: Callable[[int], None]) -> dict[str, list[float]]:
-    """Seconds of each, some of one and then some of the next: what disturbs the machine disturbs all of them."""
+    """Processor seconds of each, some of one and then some of the next: what disturbs the machine disturbs all of them."""
     took: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(_WARM_UP + rounds):
         for name, side in sides.items():
             for _ in range(_IN_A_ROW):
-                began = time.perf_counter()
+                began = time.process_time()
                 side()
                 if number >= _WARM_UP:
-                    took[name].append(time.perf_counter() - began)
+                    took[name].append(time.process_time() - began)
         on_progress(number >= _WARM_UP)
     return took

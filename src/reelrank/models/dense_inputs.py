@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from reelrank.domain.arrays import Floats
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.storage.array_record import ArrayRecord
 
 _TOGETHER = 1_024  # rows, whose places stay in the cache
+_CELLS = 1_024  # of the grid: four for each quantile
+_SHORTEST = 1e-30  # of the lines between two values
 _FURTHEST = 0.001  # of the examples lie beyond the outermost values that are told apart
 
 
@@ -30,36 +32,60 @@ class DenseInputs(ArrayRecord):
 
 
 class Curves(NamedTuple):
-    """The same as lines from each value to the next, a power of two of them: those of all features are found together, by halving."""
+    """The same as lines from each value to the next, found for all features together.
 
+    A grid of even cells says among which lines to look, and halving finds the one; features whose values lie close together
+    in places have to halve more often. They come first, so that each halving is of the features that need it.
+    """
+
+    order: Rows  # (F,) which feature each row below is about
+    ends: Floats  # (2, F, 1) the first value and the last
+    per_cell: Floats  # (F, 1) cells for each unit
+    nearest: Rows  # (F, cells + 1) the line where the search begins, as a place in those below
+    needing: tuple[int, ...]  # how many features halve once more, by how often they still will
     begin: Floats  # (F, lines) the values where the lines begin, ascending
-    end: Floats  # (F, 1) the last value
     score: Floats  # (F, lines) what becomes of each of these
     rise: Floats  # (F, lines) and of what lies beyond, for each unit
 
     @classmethod
     def of(cls, inputs: DenseInputs, columns: Sequence[int] | slice = slice(None)) -> "Curves":
         """Those of some features."""
-        values, scores = inputs.values[columns], inputs.scores[columns]
-        lines = 1 << (max(values.shape[1] - 1, 1) - 1).bit_length()
-        values, scores = (np.pad(of, ((0, 0), (0, lines + 1 - of.shape[1])), mode="edge").astype(np.float64) for of in (values, scores))
-        length = np.diff(values, axis=1)
-        rise = np.diff(scores, axis=1) / np.where(length > 0, length, np.inf)
-        begin, end, score, rise = (np.ascontiguousarray(of, dtype=np.float32) for of in (values[:, :-1], values[:, -1:], scores[:, :-1], rise))
-        return cls(begin, end, score, rise)
+        values, scores = inputs.values[columns].astype(np.float64), inputs.scores[columns].astype(np.float64)
+        begin, count = values[:, :-1], values.shape[1] - 1
+        width = np.diff(values, axis=1)
+        rise = np.diff(scores, axis=1) / np.where(width > _SHORTEST, width, np.inf)
+        first, last = values[:, :1], values[:, -1:]
+        per_cell = _CELLS / np.where(last - first > _SHORTEST, last - first, np.inf)
+        edges = first + (last - first) * (np.arange(-1, _CELLS + 3) / _CELLS)  # a cell more on either side, as the place of a value is rounded
+        low, high = np.empty((2, len(values), _CELLS + 1), dtype=np.int64)
+        for feature, of in enumerate(begin):
+            at = np.searchsorted(of, edges[feature], "right")
+            low[feature], high[feature] = np.maximum(at[:-3] - 1, 0), np.maximum(at[3:], 1)
+        halvings = np.array([int(most - 1).bit_length() for most in (high - low).max(axis=1, initial=1)], dtype=np.int64)
+        order = np.argsort(-halvings, kind="stable")
+        needing = tuple(int((halvings > level).sum()) for level in range(int(halvings.max(initial=0))))
+        lines = max(count, 1 << len(needing))
+        begin, score, rise = (np.pad(of[order], ((0, 0), (0, lines - count)), mode="edge") for of in (begin, scores[:, :-1], rise))
+        nearest = np.minimum(low, lines - (1 << halvings[:, None]))[order] + (np.arange(len(order)) * lines)[:, None]
+        ends, per_cell, begin, score, rise = (of.astype(np.float32) for of in (np.stack([first, last])[:, order], per_cell[order], begin, score, rise))
+        return cls(order, ends, per_cell, nearest, needing, begin, score, rise)
 
     def read(self, features: Floats) -> Floats:
         """(F, n) → (F, n); what nobody knows becomes 0, the middle."""
-        lines, known = self.begin.shape[1], np.clip(np.ascontiguousarray(features, dtype=np.float32), self.begin[:, :1], self.end)
-        line = np.repeat((np.arange(len(known)) * lines)[:, None], known.shape[1], axis=1)
-        step = lines // 2
-        while step:
-            line += (self.begin.take(line + step) <= known) * step
-            step //= 2
-        told = np.asarray(self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line), dtype=np.float32)
-        unknown = np.isnan(told)
+        unknown, (first, last) = np.isnan(features), self.ends
+        known = np.clip(features[self.order], first, last)
         if unknown.any():
-            told[unknown] = 0.0
+            known[unknown[self.order]] = 0.0
+            known = np.clip(known, first, last)
+        cell = ((known - first) * self.per_cell).astype(np.int64)
+        cell += (np.arange(len(known)) * self.nearest.shape[1])[:, None]
+        line = self.nearest.take(cell)
+        for level in reversed(range(len(self.needing))):
+            some = line[: self.needing[level]]
+            some += (self.begin.take(some + (1 << level)) <= known[: len(some)]) << level
+        told = np.empty(features.shape, dtype=np.float32)
+        told[self.order] = self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line)
+        told[unknown] = 0.0
         return told
 
 
