@@ -1,7 +1,8 @@
 """The recipe of the For You feed: what is proposed, removed, scored and chosen, in order. Read this first."""
 
 import logging
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -9,21 +10,36 @@ from typing import Annotated, Protocol
 import msgspec
 import numpy as np
 from msgspec import Meta
+from msgspec.structs import replace
 
+from reelrank.domain.arrays import Rows
 from reelrank.domain.candidate import Candidates
-from reelrank.domain.event import Context, Served, ServedVideo
+from reelrank.domain.event import NOT_PERSONAL, Context, Rerun, Served, ServedVideo
 from reelrank.domain.params import FeedParams, fingerprint
 from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
+from reelrank.features.rule_book import RuleBook
 from reelrank.pipeline import runner
+from reelrank.pipeline.packed_candidates import pack
 from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.pipeline.stages import Placement, Query, Source
 from reelrank.ranking.answered import Answered
 from reelrank.ranking.exploration import Bars
-from reelrank.ranking.filters import BlockedFilter, RemovedFilter, RepeatedFilter, SeenFilter, ServedLatelyFilter, StaleFilter
+from reelrank.ranking.filters import (
+    BlockedFilter,
+    EligibleFilter,
+    RemovedFilter,
+    RepeatedFilter,
+    RuleFilter,
+    SeenFilter,
+    ServedLatelyFilter,
+    StaleFilter,
+)
 from reelrank.ranking.hydrators import CoWatchHydrator, CoWatchScores, FeatureHydrator
+from reelrank.ranking.lifts import BoostScorer, WishScorer
 from reelrank.ranking.page_cache import Page, PageCache
+from reelrank.ranking.pinned_selector import PinnedSelector
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer
 from reelrank.ranking.scorers import QualityTasteScorer, ValueScorer
 from reelrank.ranking.selectors import SlateSelector
@@ -54,6 +70,7 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     context: Context = Context()
     seed: int | None = None  # the same state and the same seed give the same slate
     exploration: bool = True
+    personalized: bool = True  # False: nothing of the user counts but what they must or want not to be shown
     asked_as: str = ""  # the request's own id: a repeat as of the same moment gets the slate of the same name, which counts once
 
 
@@ -121,7 +138,10 @@ class Feed:
         refreshables: Sequence[Refreshable] = (),
         new_videos: Bars | None = None,
         models: Sequence[Followed] = (),
+        rules: RuleBook | None = None,
+        learned: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`learned` tells up to which log offset the ranker's rows have been learned."""
         self.params = params or FeedParams()
         self.sources = list(sources)
         self._reader = reader
@@ -132,13 +152,17 @@ class Feed:
         self.served_log = served_log
         self._refreshables = refreshables
         self._models = models
+        self._learned = learned
         self.pages = PageCache(round(self._config.page_mib * (1 << 20)))
         self._answered: Answered[Slate] = Answered()
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
-        self._filters = [RemovedFilter(columns), SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
+        self.rules = rules or RuleBook(None, columns)
+        self._for_everybody = [RemovedFilter(columns), EligibleFilter(columns), RuleFilter(self.rules, columns)]
+        self._filters = [*self._for_everybody, SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
         self._preferences = [ServedLatelyFilter(), RepeatedFilter(columns)]  # as long as they leave a full slate
         self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
         self._light_scorer, self._value_scorer = QualityTasteScorer(), ValueScorer()
+        self._lifts = [WishScorer(columns), BoostScorer(self.rules, columns)]
         self._ranker = ranker
         self.selector = SlateSelector(columns, new_videos)
         self._shown = ShownScorer(reader, columns, co_watch, ranker)
@@ -154,60 +178,103 @@ class Feed:
         return slate
 
     def _next(self, request_id: str, request: FeedRequest, now: float) -> Slate:
-        trace = RequestTrace()
-        query = self._query(request, now, trace, seed_in(request_id) if request.asked_as and request.seed is None else request.seed)
-        page = self.pages.good(query, {model.name: model.version for model in self._models}) if request.seed is None else None
+        trace, seed = RequestTrace(), request.seed
+        if seed is None:
+            seed = seed_in(request_id) if request.asked_as else secrets.randbits(63)
+        with trace.stage("user"):
+            user = self._user(request.user_id, trace)
+            user = user if request.personalized else user.unknown()
+        query = self.query(request, user, now, seed)
+        page = self.pages.good(query, {model.name: model.version for model in self._models}, self.rules.number) if request.seed is None else None
         left = None if page is None else self._left_of(page, query, trace)
-        return self._slate(request_id, query, left or self._of_now(query, trace), trace)
+        return self._slate(request_id, query, left or self._of_now(query, seed, trace), seed, trace)
 
     def recover(self, request: FeedRequest, now: float) -> Slate | None:
         """What was ranked for a user before, however long ago that is: for when `recommend` fails. None where nothing waits."""
         page = self.pages.latest(request.user_id)
         if page is None:
             return None
-        trace = RequestTrace()
+        trace, seed = RequestTrace(), secrets.randbits(63)
         trace.degrade("the feed failed and shows what was ranked before")
-        query = Query(user=page.user, now=now, count=request.count, params=page.params, rng=np.random.default_rng(request.seed), context=page.context)
+        rng = np.random.default_rng(seed)
+        query = Query(user=page.user, now=now, count=request.count, params=page.params, rng=rng, context=page.context, personalized=page.personalized)
         left = self._left_of(page, query, trace)
-        return None if left is None else self._slate(self.name_slate(request.user_id, now, request.asked_as), query, left, trace)
+        return None if left is None else self._slate(self.name_slate(request.user_id, now, request.asked_as), query, left, seed, trace)
 
-    def _query(self, request: FeedRequest, now: float, trace: RequestTrace, seed: int | None) -> Query:
-        with trace.stage("user"):
-            user = self._user(request.user_id, trace)
+    def query(self, request: FeedRequest, user: User, now: float, seed: int) -> Query:
+        """A request as the stages see it; what they draw, they draw from `seed`."""
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
         return Query(
-            user=user, now=now, count=request.count, params=params, rng=np.random.default_rng(seed), context=request.context, named=bool(request.asked_as)
+            user=user,
+            now=now,
+            count=request.count,
+            params=params,
+            rng=np.random.default_rng(seed),
+            context=request.context,
+            named=bool(request.asked_as),
+            personalized=request.personalized,
         )
 
-    def _of_now(self, query: Query, trace: RequestTrace) -> Page:
-        """Everything that may be shown, ranked."""
-        candidates = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
-        candidates = runner.remove(query, self._filters, candidates, trace)
-        candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
+    def for_anybody(self, rows: Rows, now: float) -> Rows:
+        """Those of `rows` that may be shown to somebody of whom nothing is known."""
+        query, anybody = self.query(FeedRequest(user_id=""), User(""), now, 0), Candidates(rows=rows, sources=np.zeros(len(rows), dtype=np.uint32))
+        return runner.remove(query, self._for_everybody, anybody, RequestTrace()).rows
+
+    def ranked(self, query: Query, candidates: Candidates, trace: RequestTrace, filtered: bool = False) -> Candidates:
+        """What may be shown of what was proposed, with features, predictions and scores. What was `filtered` before is only scored."""
+        if not filtered:
+            candidates = runner.remove(query, self._filters, candidates, trace)
+            candidates = runner.remove(query, self._preferences, candidates, trace, at_least=query.count)
         runner.hydrate(query, self._hydrators, candidates, trace)
-        runner.score(query, [self._light_scorer, self._value_scorer], candidates, trace)
-        candidates = self._ranked(query, candidates, trace)
-        return Page(candidates, query.user, query.context, query.params, query.now)
+        runner.score(query, [self._light_scorer, *self._lifts, self._value_scorer], candidates, trace)
+        if self._ranker is None or not self._ranker.live:
+            return candidates
+        spared = self._pinned.pinned(query, candidates) | self.selector.explorable(query, candidates, query.params.ranked // 8)
+        candidates = runner.shorten(candidates, query.params.ranked, trace, spared)
+        return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)  # should it fail, the light score stands
+
+    def chosen(self, query: Query, candidates: Candidates, trace: RequestTrace) -> tuple[Candidates, Placement]:
+        """The slate out of what was ranked, from the top, and how its places came about."""
+        placement = runner.select(query, self._pinned, candidates, trace)
+        return candidates.take(placement.places), placement
+
+    def _of_now(self, query: Query, seed: int, trace: RequestTrace) -> Page:
+        """Everything that may be shown, ranked."""
+        exploration, rows = query.params.exploration > 0, self._learned()
+        rerun = Rerun(
+            seed=seed,
+            count=query.count,
+            exploration=exploration,
+            named=query.named,
+            catalogue=self._columns.revision,
+            rules=self.rules.number,
+            rows=rows,
+        )
+        proposed = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
+        rerun = replace(rerun, sources=proposed.source_names, candidates=pack(proposed))
+        return Page(self.ranked(query, proposed, trace), query.user, query.context, query.params, query.now, rerun, query.personalized)
 
     def _left_of(self, page: Page, query: Query, trace: RequestTrace) -> Page | None:
         """What is left of a page, and may still be shown; None where that is no full slate."""
         candidates = runner.remove(query, [*self._filters, *self._preferences], page.candidates, trace)
         return page._replace(candidates=candidates) if len(candidates) >= query.count else None
 
-    def _slate(self, request_id: str, query: Query, page: Page, trace: RequestTrace) -> Slate:
+    def _slate(self, request_id: str, query: Query, page: Page, seed: int, trace: RequestTrace) -> Slate:
         """Chooses and records; what is left waits for the next request."""
         user, candidates = query.user, page.candidates
-        placement = runner.select(query, self.selector, candidates, trace)
-        chosen = candidates.take(placement.places)
+        chosen, placement = self.chosen(query, candidates, trace)
         if not trace.degraded or page.scored_at != query.now:
             left = np.ones(len(candidates), dtype=np.bool_)
             left[placement.places] = False
             rest = candidates.keep(left)
-            self.pages.keep(page._replace(candidates=rest), spared=self.selector.explorable(query, rest, query.count))
+            self.pages.keep(
+                page._replace(candidates=rest, rerun=replace(page.rerun, candidates=b"")), spared=self.selector.explorable(query, rest, query.count)
+            )  # fmt: skip
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
         if len(chosen):
-            self.served_log.record(self._served(request_id, query, page, chosen, placement, trace), query.now)
+            rerun = page.rerun if page.rerun.candidates else page.again(query, seed)
+            self.served_log.record(self.recorded(request_id, query, page, chosen, placement, trace, rerun), query.now)
         return Slate(
             request_id,
             user.user_id,
@@ -221,6 +288,10 @@ class Feed:
             self._places(user, chosen, placement),
             trace.stages,
         )
+
+    @property
+    def _pinned(self) -> PinnedSelector:
+        return PinnedSelector(self.selector, self.rules)
 
     @property
     def ranked_by(self) -> str:
@@ -248,8 +319,8 @@ class Feed:
         self._columns.refresh()
         self.refresh()
         trace = RequestTrace()
-        query = self._query(FeedRequest(user_id="warm-up"), now, trace, seed=0)
-        runner.select(query, self.selector, self._of_now(query, trace).candidates, trace)
+        query = self.query(FeedRequest(user_id="warm-up"), self._user("warm-up", trace), now, seed=0)
+        runner.select(query, self._pinned, self._of_now(query, 0, trace).candidates, trace)
 
     def flush(self) -> None:
         """Returns when every slate so far is in the log."""
@@ -268,14 +339,10 @@ class Feed:
             trace.degrade("the user's history is away")
             return User(user_id)
 
-    def _ranked(self, query: Query, candidates: Candidates, trace: RequestTrace) -> Candidates:
-        """The best by the light score, scored by the ranker where there is one; should it fail, the light score stands."""
-        if self._ranker is None or not self._ranker.live:
-            return candidates
-        candidates = runner.shorten(candidates, query.params.ranked, trace, spared=self.selector.explorable(query, candidates, query.params.ranked // 8))
-        return runner.rescore(query, [self._ranker, self._value_scorer], candidates, trace)
-
-    def _served(self, request_id: str, query: Query, page: Page, chosen: Candidates, placement: Placement, trace: RequestTrace) -> Served:
+    def recorded(
+        self, request_id: str, query: Query, page: Page, chosen: Candidates, placement: Placement, trace: RequestTrace, rerun: Rerun | None = None
+    ) -> Served:
+        """A slate as the log keeps it."""
         videos = (
             ServedVideo(
                 video_id=self._columns.videos[row].video_id,
@@ -291,7 +358,7 @@ class Feed:
             user_id=query.user.user_id,
             occurred_at=query.now,
             context=page.context,
-            policy=POLICY,
+            policy=POLICY if query.personalized else NOT_PERSONAL,
             videos=as_scored(videos, chosen),
             offsets=chosen.offsets,
             user_offset=page.user.offset,
@@ -299,6 +366,7 @@ class Feed:
             params=fingerprint(query.params),
             trace=trace.stages,
             models=chosen.models,
+            rerun=rerun,
         )
 
     def _places(self, user: User, chosen: Candidates, placement: Placement) -> list[SlatePlace]:

@@ -19,6 +19,7 @@ from reelrank.candidates.following import FollowingSource
 from reelrank.candidates.fresh import FreshSource
 from reelrank.candidates.graph_neighbours import GRAPH, Graph, GraphNeighboursSource, graph_vectors
 from reelrank.candidates.nearest import TWO_TOWER, NearestSource, Towers, two_tower
+from reelrank.candidates.pinned import PinnedSource
 from reelrank.candidates.recall_watch import RecallWatch
 from reelrank.candidates.similar_content import SimilarContentSource
 from reelrank.candidates.similar_users import SIMILAR_USERS, Engagements, SimilarUsersSource, similar_users
@@ -32,6 +33,7 @@ from reelrank.features.counter_fold import CounterFold
 from reelrank.features.lake_role import LakeRole
 from reelrank.features.point_in_time import ScratchStores
 from reelrank.features.reader import FeatureReader
+from reelrank.features.rule_book import RuleBook
 from reelrank.features.served_slates import Spool
 from reelrank.features.stream import Stream
 from reelrank.features.user_fold import UserFold
@@ -58,6 +60,7 @@ from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 from reelrank.storage.published import Published
 from reelrank.storage.quick_folder import quick_folder
+from reelrank.storage.rule_store import RuleStore
 
 if TYPE_CHECKING:
     from reelrank.models.sessions import RankerSession
@@ -130,6 +133,16 @@ class Reelrank:
     @cached_property
     def keys(self) -> Keys:
         return Keys(self.database)
+
+    @cached_property
+    def rules(self) -> RuleStore:
+        return RuleStore(self.database)
+
+    @cached_property
+    def rule_book(self) -> RuleBook:
+        book = RuleBook(self.rules, self.columns)
+        book.refresh()
+        return book
 
     @cached_property
     def _secret(self) -> bytes:
@@ -285,6 +298,7 @@ class Reelrank:
                 TrendingPlaceSource(board),
                 TrendingTagSource(board, self.columns),
                 self.fresh,
+                PinnedSource(self.rule_book),
             ],
             co_watch=co_watched,
             served_log=ServedLog(self.log),
@@ -296,6 +310,8 @@ class Reelrank:
             refreshables=[board, self.eligible, nearest, neighbours, alike, co_watched, similar, following, self.fresh, ranker],
             models=self.models,
             new_videos=self.fresh,
+            rules=self.rule_book,
+            learned=lambda: self.hot_swap.offset,
         )
         self._open.callback(feed.close)
         return feed
@@ -314,6 +330,7 @@ class Reelrank:
             collector=self.collector,
             feed=self.feed,
             trending=self.trending,
+            rules=self.rules,
             models=self.models,
             train_status=self.train_folder / "status.json",
             last_runs=self.last_runs,
@@ -326,7 +343,7 @@ class Reelrank:
             metrics=metrics,
             authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,
             media_signer=MediaSigner(self._secret_for("media"), self.clock) if guarded else None,
-            fallback_rows=lambda count: self.trending.everywhere()[:count].tolist(),
+            fallback_rows=lambda count: self.feed.for_anybody(self.trending.everywhere(), self.clock.now())[:count].tolist(),
         )
 
     def close(self) -> None:

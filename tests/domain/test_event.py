@@ -7,6 +7,7 @@ import pytest
 
 from reelrank.domain.event import (
     Accepted,
+    Block,
     Comment,
     Context,
     Event,
@@ -15,11 +16,16 @@ from reelrank.domain.event import (
     History,
     Impression,
     Like,
+    Profile,
     Report,
+    Rerun,
+    Reset,
     Served,
     ServedVideo,
     Share,
     Skip,
+    Topic,
+    Unblock,
     Unfollow,
     Unlike,
     VideoPublished,
@@ -32,13 +38,25 @@ from reelrank.domain.event import (
 )
 from reelrank.domain.video import Rendition, Video
 
-HERE = Context(device="phone", app_version="1", place="Rome", network="5g", bandwidth_kbps=900, local_hour=23, surface="search")
-VIDEO = Video(video_id="v", author_id="a", duration_s=8.0, uploaded_at=1.0, tags=("cats",), effects=("glow",), renditions=(Rendition("f", 1, 2, 3),))
-SHOWN = ServedVideo(video_id="v", sources=("fresh",), score=0.5, predictions={"like": 0.1}, features=(1.0, 2.0), propensity=0.5, reason="best")
+HERE = Context(device="phone", app_version="1", place="Rome", network="5g", bandwidth_kbps=900, local_hour=23, surface="search", region="PT")
+VIDEO = Video(
+    video_id="v",
+    author_id="a",
+    duration_s=8.0,
+    uploaded_at=1.0,
+    tags=("cats",),
+    effects=("glow",),
+    renditions=(Rendition("f", 1, 2, 3),),
+    not_in=("US-CA",),
+    min_age=16,
+)
+SHOWN = ServedVideo(
+    video_id="v", sources=("fresh",), score=0.5, predictions={"like": 0.1}, features=(1.0, 2.0), propensity=0.5, reason="best", lifts={"wished": 1.0}
+)
 BY = {"event_id": "e", "user_id": "u", "occurred_at": 5.0, "context": HERE, "request_id": "r"}
 ON = {**BY, "video_id": "v", "position": 3}
 EVENTS: list[Event] = [
-    Served(**BY, policy="p", videos=(SHOWN,), offsets=(1, 2), params="f", trace={"sources": {"ms": 1.5}}),
+    Served(**BY, policy="p", videos=(SHOWN,), offsets=(1, 2), params="f", trace={"sources": {"ms": 1.5}}, rerun=Rerun(seed=1, count=10, candidates=b"x")),
     Impression(**ON),
     Watch(**ON, watched_s=2.5, replays=1),
     Skip(**ON, watched_s=0.5),
@@ -51,6 +69,11 @@ EVENTS: list[Event] = [
     Follow(**BY, author_id="a", video_id="v"),
     Unfollow(**BY, author_id="a"),
     History(**BY, watched=("v",), long_viewed=("v",), liked=("w",)),
+    Block(**BY, what="word", name="crypto"),
+    Unblock(**BY, what="author", name="a"),
+    Topic(**BY, topic="cats", wish="more"),
+    Reset(**BY),
+    Profile(**BY, age=30, region="PT", languages=("pt",)),
     VideoPublished(event_id="e", video=VIDEO),
     VideoRemoved(event_id="e", video_id="v"),
 ]
@@ -86,6 +109,12 @@ def test_an_event_can_not_be_changed(event: Event) -> None:
 @every_event
 def test_an_event_is_kept_with_its_user_or_its_video(event: Event) -> None:
     assert event.key == ("v" if isinstance(event, VideoPublished | VideoRemoved) else "u")
+
+
+@pytest.mark.parametrize("region", ["Portugal", "P", "PT-", "US-CALI", "12"])
+def test_a_region_is_a_country_or_a_part_of_one(region: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="region"):
+        msgspec.convert({"type": "profile", "event_id": "e", "user_id": "u", "region": region}, Event)
 
 
 def test_an_unknown_type_is_refused_by_name() -> None:

@@ -22,7 +22,13 @@ def slate(user_id: str = "u", secret: bytes = SECRET) -> str:
 
 
 def event(event_id: str, kind: str = "impression", **more: Any) -> dict[str, Any]:
-    return {"type": kind, "event_id": event_id, "user_id": "u", **({} if kind in {"follow", "unfollow", "history", "served"} else {"video_id": "v"}), **more}
+    return {
+        "type": kind,
+        "event_id": event_id,
+        "user_id": "u",
+        **({} if kind in {"follow", "unfollow", "history", "served", "profile", "reset", "block"} else {"video_id": "v"}),
+        **more,
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +71,12 @@ def test_an_app_tells_what_people_did_with_what_they_were_served(desk: Desk) -> 
         ({"request_id": slate(secret=b"guessed")}, "slate", r'was not served to "u"'),
         ({"request_id": slate().rpartition("-")[0]}, "slate", r'was not served to "u"'),
         ({"type": "served", "policy": "mine", "videos": [{"video_id": "v"}], "request_id": slate()}, "scope", r"take a key with the scope events:import"),
+        (
+            {"type": "profile", "age": 30, "request_id": slate()},
+            "scope",
+            r"decides which videos somebody may be shown takes a key with the scope events:import",
+        ),
+        ({"type": "reset"}, "slate", r"it names no slate"),
         ({"type": "history", "watched": ["v"]}, "slate", r"it names no slate"),
         ({"type": "follow", "author_id": "ada"}, "slate", r"it names no slate"),
     ],
@@ -90,10 +102,12 @@ def test_who_may_bring_in_what_happened_elsewhere_does_and_it_is_marked(desk: De
         event("e3", request_id="row-17"),
         event("e4", "served", policy="theirs", videos=[{"video_id": "v"}], request_id="row-17"),
         event("e5", "history", watched=["v"]),
+        event("e6", "profile", age=30),
+        event("e7", "block", what="author", name="ada", request_id=slate()),
     ]
-    assert desk.send(*told, rights=rights).accepted == 5
+    assert desk.send(*told, rights=rights).accepted == 7
     marked = {one.event.event_id: one.imported for one in desk.stored()}
-    assert marked == {"p": False, "e1": True, "e2": False, "e3": True, "e4": True, "e5": True}
+    assert marked == {"p": False, "e1": True, "e2": False, "e3": True, "e4": True, "e5": True, "e6": True, "e7": False}
 
 
 def test_the_catalogue_is_changed_by_those_who_may_and_the_others_of_the_batch_go_on(desk: Desk) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from features.folded_world import NOW, REPEAT_WINDOW, World, video_ids
 from reelrank.benchmarks.refold import Records
 from reelrank.domain.event import (
+    Block,
     Comment,
     Context,
     Event,
@@ -27,11 +28,14 @@ from reelrank.domain.event import (
     History,
     Impression,
     Like,
+    Profile,
     Report,
     Served,
     ServedVideo,
     Share,
     Skip,
+    Topic,
+    Unblock,
     Unfollow,
     Unlike,
     Watch,
@@ -44,7 +48,9 @@ from reelrank.storage.counter_store import Kind
 from reelrank.storage.event_log import EVENTS, Record
 from reelrank.storage.online_store_embedded import EmbeddedOnlineStore
 
-KINDS: list[type[Event]] = [Impression, Watch, Skip, Like, Unlike, Share, Comment, Hide, Report, Follow, Unfollow, Served, History]
+KINDS: list[type[Event]] = [
+    Impression, Watch, Skip, Like, Unlike, Share, Comment, Hide, Report, Follow, Unfollow, Served, History, Block, Unblock, Topic, Profile,
+]  # fmt: skip
 
 
 def any_event(number: int, kind: type[Event], user: int, video: int, ago_s: float, place: str) -> Event:
@@ -57,6 +63,12 @@ def any_event(number: int, kind: type[Event], user: int, video: int, ago_s: floa
         own = {"watched": ("v1", f"v{video}"), "long_viewed": ("v2", "v1"), "liked": (f"v{video}",)}
     elif kind is Watch:
         own |= {"watched_s": float(video * 4), "replays": video}
+    elif kind in (Block, Unblock):
+        own = {"what": ("author", "word", "sound")[video % 3], "name": f"a{video % 2}"}
+    elif kind is Topic:
+        own = {"topic": "cats", "wish": ("more", "less", "usual")[video % 3]}
+    elif kind is Profile:
+        own = {"age": 10 + video, "region": "PT"}
     elif kind is Hide:
         own |= {"whole_author": video == 1}
     context = Context(place=place, surface="search" if video % 2 else "for_you")

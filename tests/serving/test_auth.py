@@ -20,7 +20,14 @@ from reelrank.storage.event_log import StorageError
 from reelrank.wiring import is_guarded, open_reelrank
 from serving.running_service import Service, published, running, watch, within
 
-ALL = {"/v1/feed?user_id=ana": "feed:read", "/v1/videos/v-3": "feed:read", "/v1/why/0-0-000000000000": "feed:read", "/metrics": "admin"}
+ALL = {
+    "/v1/feed?user_id=ana": "feed:read",
+    "/v1/videos/v-3": "feed:read",
+    "/v1/why/0-0-000000000000": "feed:read",
+    "/v1/controls?user_id=ana": "feed:read",
+    "/v1/rules": "rules:write",
+    "/metrics": "admin",
+}
 OPEN = ["/-/live", "/-/ready", "/", "/docs", "/openapi.json", "/page/app.js"]
 
 

@@ -44,7 +44,7 @@ def test_a_key_is_found_by_the_digest_of_its_secret_alone(keys: Keys, open_datab
     assert (made.name, made.scopes, made.created_at, made.used_at, made.revoked_at) == ("the app", ("events:write", "feed:read"), NOW, None, None)
     assert Keys(open_database()).find([digest_of(secret), digest_of("rl_else")]) == {digest_of(secret): made}
     assert keys.all() == [made, other]
-    assert [made.allows(scope) for scope in SCOPES] == [True, True, False, False, False]
+    assert [made.allows(scope) for scope in SCOPES] == [True, True, False, False, False, False]
     assert all(other.allows(scope) for scope in SCOPES)
 
 

@@ -1,17 +1,19 @@
 """Examples and histories from the lake: the same as in the log and in the online store, and nothing known before it arrived."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from features.slate_log import visits
 from features.slates import FEATURES, NOW, event, served, watched
-from reelrank.domain.event import Context, History, Like, Share, Skip
+from reelrank.domain.event import NOT_PERSONAL, Context, History, Like, Reset, Share, Skip
 from reelrank.features.attributor import all_examples
 from reelrank.features.definitions import WIDTH
 from reelrank.features.tokens import Action, deeds_of, tokens_of
 from reelrank.storage.event_log import EXAMPLES
 from reelrank.training.examples import ExamplesError
 from reelrank.training.lake_examples import LeftOut, from_lake
+from reelrank.training.log_examples import teaches
 from training.told_lake import ToldLake
 
 
@@ -99,3 +101,25 @@ def test_it_says_how_much_of_the_log_it_holds(told: ToldLake) -> None:
     records = list(all_examples(told.world.log, 0))
     assert found.offsets == {0: told.world.log.end(EXAMPLES, 0)}
     assert found.origins == {0: records[-1].origin}
+
+
+def test_what_was_before_a_reset_is_part_of_nothing(told: ToldLake) -> None:
+    told.tell([History(event_id="past", user_id="u", occurred_at=NOW - 9.0, watched=("v3",))])
+    told.tell([served("r1", "u"), watched("v0", 5.0, request="r1"), served("rw", "w"), watched("v0", 5.0, request="rw", user="w")])
+    told.tell([Reset(event_id="x", user_id="u", occurred_at=NOW + 10)])
+    told.tell([served("r2", "u", at=50.0), event(Skip, "v1", 52.0, request="r2"), served("r3", "u", at=200.0), event(Skip, "v2", 203.0, request="r3")])
+    found, left_out, *_ = from_lake(told.lake, told.world.columns)
+    assert left_out == LeftOut(before_reset=1)
+    mine = found.user_ids[found.examples.user] == "u"
+    assert (found.examples.served_at[mine] - NOW).tolist() == [50.0, 200.0]
+    assert (found.history_ends - found.tokens.start[found.examples.user])[mine].tolist() == [0, 1]
+
+
+def test_nothing_is_learned_from_slates_that_were_made_for_nobody_in_particular(told: ToldLake) -> None:
+    anybody = msgspec.structs.replace(served("r2", "u", at=50.0), policy=NOT_PERSONAL)
+    told.tell([served("r1", "u"), watched("v0", 5.0, request="r1"), anybody, watched("v1", 55.0, request="r2")])
+    found, left_out, *_ = from_lake(told.lake, told.world.columns)
+    assert left_out == LeftOut(not_personal=1)
+    assert (found.examples.served_at - NOW).tolist() == [0.0]
+    taught = [record for record in all_examples(told.world.log, 0) if teaches(record) or (record.slate is not None and record.slate.policy == NOT_PERSONAL)]
+    assert not any(teaches(record) for record in taught if record.slate is not None and record.slate.policy == NOT_PERSONAL)

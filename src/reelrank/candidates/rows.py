@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from reelrank.domain.arrays import Column, Rows
+from reelrank.domain.user import saw
 
 
 def strongest(values: NDArray[np.number], count: int) -> Rows:
@@ -31,11 +32,7 @@ def seen_rows(seen: BitMap) -> Rows:
 
 def unseen(rows: Rows, seen: BitMap) -> NDArray[np.bool_]:
     """Which rows (n,) were not on the user's screen: proposing the others would only waste the quota."""
-    screened = np.frombuffer(seen.to_array(), dtype=np.uint32)  # ascending
-    if len(screened) == 0:
-        return np.ones(len(rows), dtype=np.bool_)
-    places = np.searchsorted(screened, rows.astype(np.uint32))  # of few rows, and of ascending ones, faster than a set of what may be thousands
-    return screened[np.minimum(places, len(screened) - 1)] != rows
+    return ~saw(seen, rows)
 
 
 def summed(keys: NDArray[np.integer], values: Column) -> tuple[Rows, Column]:

@@ -125,7 +125,7 @@ class TrendingBoard:
         self._remembered_at = now
         written = self._remembered.with_name(f"{self._remembered.name}.{os.getpid()}")
         with written.open("wb") as file:
-            np.savez(file, **{kind.name: tracked.strongest(_REMEMBERED) for kind, tracked in self._tracked.items()})
+            np.savez(file, **{kind.name: tracked.strongest(_REMEMBERED) for kind, tracked in self._tracked.items()})  # pyright: ignore[reportArgumentType]
         written.replace(self._remembered)
 
     def everywhere(self) -> Rows:
@@ -236,7 +236,13 @@ class TrendingTagSource:
 
 
 def favourite_tags(user: User, columns: VideoColumns) -> list[int]:
-    """The tags of the videos a user engaged with most and last, the dearest first."""
+    """The tags that a user wants more of, then those of the videos they engaged with most and last, the dearest first, without those they want less of."""
+    wished = [row for tag, amount in user.topics.items() if amount > 0 and (row := columns.tag_named.get(tag)) is not None]
+    unwanted = {columns.tag_named.get(tag) for tag, amount in user.topics.items() if amount < 0}
+    return [tag for tag in dict.fromkeys(wished[::-1] + _engaged_tags(user, columns)) if tag not in unwanted][:_TAGS]
+
+
+def _engaged_tags(user: User, columns: VideoColumns) -> list[int]:
     watches = user.watches
     if len(watches) == 0:
         return []

@@ -19,7 +19,11 @@ def keys() -> None:
 @keys.command
 @click.option("--name", required=True, help="Who uses it: an app, a back end, a person.")
 @click.option(
-    "--scope", "scopes", multiple=True, required=True, help="What it may do: events:write, feed:read, videos:write, events:import or admin. Repeatable."
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    help="What it may do: events:write, feed:read, videos:write, events:import, rules:write or admin. Repeatable.",
 )
 @data_dir_option
 @config_option

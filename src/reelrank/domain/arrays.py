@@ -6,3 +6,15 @@ from numpy.typing import NDArray
 Rows = NDArray[np.int64]  # dense numbers of users, videos or anything else that has a row; -1 for none
 Floats = NDArray[np.float32]  # what is learned, stored and sent
 Column = NDArray[np.float64]  # what is computed with: (n,)
+
+_FEW = 12
+
+
+def among(values: Rows, wanted: Rows) -> NDArray[np.bool_]:
+    """Which of `values` (…) are one of `wanted` (m,): as `np.isin`, and several times as fast where few are wanted."""
+    if len(wanted) > _FEW:
+        return np.isin(values, wanted)
+    found = np.zeros(values.shape, dtype=np.bool_)
+    for one in wanted.tolist():
+        found |= values == one
+    return found

@@ -24,6 +24,7 @@ class Candidates:
     offsets: tuple[int, ...] = ()  # per partition, how much of the log the counters have seen. Written by: hydrators
     models: dict[str, str] = field(default_factory=dict)  # artifact -> the version that spoke. Written by: whoever asked it
     predictions: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # head -> (n,). Written by: scorers
+    lifts: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # what the score is lifted by besides, by name -> (n,). Written by: lifting scorers
     score: NDArray[np.float64] | None = None  # (n,). Written by: the last scorer
 
     def __len__(self) -> int:
@@ -43,6 +44,7 @@ class Candidates:
             models=self.models,
             features=None if self.features is None else self.features[places],
             predictions={head: values[places] for head, values in self.predictions.items()},
+            lifts={name: values[places] for name, values in self.lifts.items()},
             score=None if self.score is None else self.score[places],
         )
 

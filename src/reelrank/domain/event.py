@@ -3,15 +3,16 @@
 No struct here can be part of a cycle, so the garbage collector need not look at them (`gc=False`): there are millions.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from reelrank.domain.video import Id, Seconds, UtcSeconds, Video
+from reelrank.domain.video import REGION, Id, Language, Region, Seconds, Tag, UtcSeconds, Video
 
 # A watch counts as long once it reaches this, or the video's end if that comes first (KuaiRand's definition).
 LONG_VIEW_S = 18.0
+NOT_PERSONAL = "reelrank-not-personal"  # the policy of slates that look at nothing of their user
 COMPLETION = 0.95
 
 
@@ -26,6 +27,7 @@ class Context(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     local_hour: Annotated[int, Meta(ge=0, le=23)] | None = None
     local_weekday: Annotated[int, Meta(ge=0, le=6)] | None = None  # 0 Monday to 6 Sunday, where the user is
     surface: Annotated[str, Meta(max_length=32)] = "for_you"
+    region: Annotated[str, Meta(pattern=f"^({REGION})?$")] = ""  # where the user is by law, where that is not what their profile says
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -63,6 +65,23 @@ class ServedVideo(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     features: tuple[float, ...] = ()  # in the order of features.definitions.FEATURES
     propensity: Annotated[float, Meta(gt=0, le=1)] | None = None  # None = unknown
     reason: str = ""  # what the selector did with this place
+    lifts: dict[str, float] = {}  # what the score was lifted by that neither predictions nor features tell: wishes of the user, business rules
+
+
+class Rerun(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What a slate depended on that neither its own record nor the offsets in it say."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]  # of all chance in it
+    count: Annotated[int, Meta(ge=1, le=200)]  # videos that were asked for
+    exploration: bool = True
+    named: bool = False  # the request had an id of its own
+    catalogue: Annotated[int, Meta(ge=0)] = 0  # revision of the catalogue that the columns had reached
+    rules: Annotated[int, Meta(ge=0)] = 0  # changes of the business rules that were known
+    rows: Annotated[int, Meta(ge=0)] = 0  # log offset up to which learned rows were applied to the ranker
+    filtered: bool = False  # the candidates waited from an earlier request, `scored_at`, and have passed the filters again
+    chosen_for: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0  # then the log offset up to which the user's state was known who it was chosen for
+    sources: tuple[str, ...] = ()  # that proposed something
+    candidates: bytes = b""  # what they proposed, as of pipeline.packed_candidates
 
 
 class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
@@ -77,6 +96,12 @@ class Served(_UserEvent, tag="served", frozen=True, gc=False, kw_only=True):
     trace: dict[str, dict[str, float]] = {}  # per stage: milliseconds and counts
     variant: str = ""  # of the experiment, if the user is in one
     models: dict[str, str] = {}  # artifact that took part -> its version
+    rerun: Rerun | None = None  # what it takes to make it again, from the log alone
+
+    @property
+    def personalized(self) -> bool:
+        """Whether it was made from what is known of its user: nobody may learn from the others as if they were."""
+        return self.policy != NOT_PERSONAL
 
 
 class Impression(_VideoEvent, tag="impression", frozen=True, gc=False, kw_only=True):
@@ -152,6 +177,39 @@ class History(_UserEvent, tag="history", frozen=True, gc=False, kw_only=True):
     liked: Annotated[tuple[Id, ...], Meta(max_length=1_000)] = ()
 
 
+class Block(_UserEvent, tag="block", frozen=True, gc=False, kw_only=True):
+    """The user wants nothing more by an author, to a sound, or with a word in its caption or tags; `name` says which."""
+
+    what: Literal["author", "sound", "word"]
+    name: Id
+
+
+class Unblock(_UserEvent, tag="unblock", frozen=True, gc=False, kw_only=True):
+    """A block was taken back."""
+
+    what: Literal["author", "sound", "word"]
+    name: Id
+
+
+class Topic(_UserEvent, tag="topic", frozen=True, gc=False, kw_only=True):
+    """The user wants more or less under a tag than their watches say, or as much as these say again."""
+
+    topic: Tag
+    wish: Literal["more", "less", "usual"]
+
+
+class Reset(_UserEvent, tag="reset", frozen=True, gc=False, kw_only=True):
+    """The feed begins anew: what was watched and done until then says nothing of this user's taste any more. What was seen stays seen."""
+
+
+class Profile(_UserEvent, tag="profile", frozen=True, gc=False, kw_only=True):
+    """What the app knows of a user that decides what they may be shown. The newest one holds, whole: what it leaves out is unknown."""
+
+    age: Annotated[int, Meta(ge=0, le=150)] | None = None
+    region: Region | None = None  # where they live, or are
+    languages: Annotated[tuple[Language, ...], Meta(max_length=16)] = ()  # that they understand; none = any
+
+
 class VideoPublished(_Event, tag="video_published", frozen=True, gc=False, kw_only=True):
     """A video can be served from now on."""
 
@@ -174,7 +232,7 @@ class VideoRemoved(_Event, tag="video_removed", frozen=True, gc=False, kw_only=T
 
 Event = (
     Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow
-    | History | VideoPublished | VideoRemoved
+    | History | Block | Unblock | Topic | Reset | Profile | VideoPublished | VideoRemoved
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ _QUOTA = {
     "trending_place": 50,
     "trending_tag": 80,
     "fresh": 80,
+    "pinned": 50,
 }
 _VALUE = {
     "click": 0.4,
@@ -51,6 +52,7 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     co_watch_weight: Weight = 3.5  # lift per unit of co_watch
     taste_lift: Weight = 0.5  # lift per unit of taste_tag and of taste_author, whoever ranks: what was liked just now shows in the next slate
     novelty_weight: Weight = 0.0  # lift for an author, and half of it for tags, that this user has not met
+    topic_lift: Weight = 1.0  # lift of what the user wants more of, and drop of what they want less of, whatever their watches say
     taste_half_life_s: Annotated[float, Meta(gt=0)] = 7 * 86_400.0
     # filters
     stale_after_s: Annotated[float, Meta(gt=0)] = 365 * 86_400.0

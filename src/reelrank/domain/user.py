@@ -1,5 +1,6 @@
 """A user as the feed sees one: what was watched, done, followed, blocked and served lately."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from reelrank.domain.arrays import Rows
+
+_YEAR_S = 366 * 86_400.0  # never shorter than a year: nobody counts as older than they are
 
 
 def no_rows() -> Rows:
@@ -68,6 +71,28 @@ class Signals:
         return self.video_rows[self.kinds == kind]
 
 
+class Wish(IntEnum):
+    """What a user said of their feed by name. The numbers are part of the stored format."""
+
+    WORD = 1  # blocked, in captions and tags
+    SOUND = 2  # blocked
+    TOPIC = 3  # a tag: more or less of it
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What decides which videos somebody may be shown. Nothing is known of a user whose app has not told it."""
+
+    age: int | None = None  # years, when it was told
+    told_at: float = 0.0  # UTC seconds
+    region: str = ""  # as normalised by domain.eligibility
+    languages: tuple[str, ...] = ()  # likewise; none = any
+
+    def age_at(self, now: float) -> int:
+        """How many years the user has at least; 0 where nobody told."""
+        return 0 if self.age is None else self.age + int(max(now - self.told_at, 0.0) / _YEAR_S)
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """One user's folded state, decoded. A user nobody has heard of is `User(user_id)`."""
@@ -85,7 +110,26 @@ class User:
     base_watches: int = 0  # watches of a base history, of which the order alone is known; in `watches` only as long as they are among the last ones
     base_long_views: int = 0  # of these
     place: str = ""  # the last one known
+    blocked_words: tuple[str, ...] = ()
+    blocked_sounds: tuple[str, ...] = ()  # by their ids
+    topics: Mapping[str, int] = field(default_factory=dict[str, int])  # tag -> 1 more, -1 less
+    bounds: Bounds = Bounds()
+    reset_ms: int = 0  # when they last let the feed begin anew
     offset: int = 0  # how far the log of the user's partition is folded into this
+
+    def unknown(self) -> "User":
+        """Somebody of whom nothing is known but what they must or want not to be shown, and what they were shown already."""
+        return User(
+            self.user_id,
+            blocked=self.blocked,
+            seen=self.seen | BitMap(self.hidden.tolist()),
+            served_rows=self.served_rows,
+            served_at=self.served_at,
+            blocked_words=self.blocked_words,
+            blocked_sounds=self.blocked_sounds,
+            bounds=self.bounds,
+            offset=self.offset,
+        )
 
     @property
     def newest_row(self) -> int:
@@ -102,3 +146,11 @@ class User:
     def hidden(self) -> Rows:
         """Videos this user never wants to see again."""
         return self.signals.of(Signal.HIDE)
+
+
+def saw(seen: BitMap, rows: Rows) -> NDArray[np.bool_]:
+    """Which of `rows` (n,) are in a set of rows. A search in its array: with 20,000 in the set a quarter of what asking it for each row takes."""
+    if not seen:
+        return np.zeros(len(rows), dtype=np.bool_)
+    known = np.frombuffer(seen.to_array(), dtype=np.uint32)
+    return known[np.minimum(np.searchsorted(known, rows.astype(np.uint32)), len(known) - 1)] == rows

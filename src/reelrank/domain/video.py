@@ -11,6 +11,9 @@ HEADROOM = 0.8  # of the bandwidth that a rendition may take
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS, description="An id chosen by the app: 1-100 characters, none of them a control character.")]
 Tag = Annotated[str, Meta(min_length=1, max_length=64)]
+REGION = "[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?"
+Region = Annotated[str, Meta(pattern=f"^{REGION}$", description="A country (ISO 3166-1) such as PT, or a part of one such as US-CA.")]
+Language = Annotated[str, Meta(min_length=1, max_length=16)]
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 UtcSeconds = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # until the year 3000
 
@@ -40,6 +43,9 @@ class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     effects: Annotated[tuple[Tag, ...], Meta(max_length=16)] = ()
     language: Annotated[str, Meta(max_length=16)] = ""
     place: Annotated[str, Meta(max_length=64)] = ""
+    regions: Annotated[tuple[Region, ...], Meta(max_length=300)] = ()  # where alone it may be shown; none = everywhere
+    not_in: Annotated[tuple[Region, ...], Meta(max_length=300)] = ()  # where it may not be shown
+    min_age: Annotated[int, Meta(ge=0, le=21)] = 0  # years that whoever sees it must have
     renditions: Annotated[tuple[Rendition, ...], Meta(max_length=16)] = ()
 
     def rendition_for(self, bandwidth_kbps: int | None) -> Rendition | None:

@@ -4,12 +4,13 @@ import hmac
 from functools import lru_cache
 from typing import NamedTuple
 
-from reelrank.domain.event import Served, VideoPublished, VideoRemoved
+from reelrank.domain.event import Profile, Served, VideoPublished, VideoRemoved
 from reelrank.events.validation import Decoded, Refused, quoted, refuse
 
 _MAC_BYTES = 12  # 96 bits: nobody meets them by trying, and a name stays short
 _REMEMBERED = 16_384  # names that were looked at lately: the events of a visit name the same few slates
 _OF_THE_CATALOGUE = frozenset({VideoPublished, VideoRemoved})
+_NEVER_VOUCHED_FOR = frozenset({Served, Profile})  # a slate can't vouch for itself, nor for how old somebody is
 
 
 class Rights(NamedTuple):
@@ -49,8 +50,7 @@ def admitted(events: list[Decoded], refused: list[Refused], rights: Rights, slat
         decoded
         for decoded in events
         if type(decoded.event) not in _OF_THE_CATALOGUE
-        # a slate can't vouch for itself
-        and (type(decoded.event) is Served or not vouches(decoded.event.user_id, decoded.event.request_id))  # pyright: ignore[reportAttributeAccessIssue]
+        and (type(decoded.event) in _NEVER_VOUCHED_FOR or not vouches(decoded.event.user_id, decoded.event.request_id))  # pyright: ignore[reportAttributeAccessIssue]
     ]
     kept_out = [] if rights.bring_in else [_refused(decoded) for decoded in brought_in]
     if not rights.publish:
@@ -71,6 +71,8 @@ def _refused(decoded: Decoded) -> Refused:
     assert not isinstance(event, VideoPublished | VideoRemoved)
     if isinstance(event, Served):
         return refuse(decoded, "slates of other policies take a key with the scope events:import", "scope")
+    if isinstance(event, Profile):
+        return refuse(decoded, "what decides which videos somebody may be shown takes a key with the scope events:import", "scope")
     if not event.request_id:
         reason = "it names no slate; take request_id from the answer of /v1/feed (what happened elsewhere takes a key with the scope events:import)"
     else:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from reelrank.domain.event import (
+    Block,
     Comment,
     Event,
     Follow,
@@ -17,10 +18,14 @@ from reelrank.domain.event import (
     History,
     Impression,
     Like,
+    Profile,
     Report,
+    Reset,
     Served,
     Share,
     Skip,
+    Topic,
+    Unblock,
     Unfollow,
     Unlike,
     VideoPublished,
@@ -28,6 +33,7 @@ from reelrank.domain.event import (
     Watch,
 )
 from reelrank.domain.video import Video
+from reelrank.domain.words import terms
 
 MAX_EVENTS = 1_000
 MAX_EVENT_BYTES = 1_000_000
@@ -108,6 +114,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # How one may stand in the strings of a JSON text: escaped, or as it is; those below 0x20 may not stand there as they are.
 _CONTROL_IN_JSON = re.compile(rb"\\(?:[bfnrt]|u00(?:[01]|7[fF]|[89]))|\x7f|\xc2[\x80-\x9f]")
 _ABOUT_ONE_VIDEO = frozenset({Impression, Watch, Skip, Like, Unlike, Share, Comment, Hide, Report, VideoRemoved})
+_LOOKED_INTO = frozenset({VideoPublished, Block})  # whose schemas can't say all that must hold
+_ABOUT_NO_VIDEO = (Block, Unblock, Topic, Reset, Profile, VideoPublished)
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -125,7 +133,8 @@ def decode_batch(body: bytes, max_event_bytes: int = MAX_EVENT_BYTES) -> Batch:
             _check_count(len(events))
             decoded = [Decoded(index, event) for index, event in enumerate(events)]
             # the search of the whole body spares looking at each text of it
-            return _checked(decoded, []) if _may_hold_controls(body) or VideoPublished in set(map(type, events)) else Batch(decoded, [])
+            whole = _may_hold_controls(body) or not _LOOKED_INTO.isdisjoint(map(type, events))
+            return _checked(decoded, []) if whole else Batch(decoded, [])
     events, refused = [], []
     for index, raw in enumerate(_raw_events(body)):
         try:
@@ -157,8 +166,9 @@ def unknown_id(event: Event, known: KnownIds) -> str | None:
     for video_id in _videos_in(event):
         if video_id not in known.rows:
             return f"video {quoted(video_id)} is not in the catalogue; publish it first with a video_published event"
-    if isinstance(event, Follow | Unfollow) and event.author_id not in known.authors:
-        return f"author {quoted(event.author_id)} is not in the catalogue; publish a video of theirs first with a video_published event"
+    author_id = _author_in(event)
+    if author_id is not None and author_id not in known.authors:
+        return f"author {quoted(author_id)} is not in the catalogue; publish a video of theirs first with a video_published event"
     return None
 
 
@@ -260,6 +270,8 @@ def _check_content(event: Event) -> None:
     for field, text in _names_in(event):
         if _CONTROL.search(text):
             raise ValueError(f"{field} {quoted(text)} has the control character {control_character(text)}; ids and names must not have any")
+    if isinstance(event, Block) and event.what == "word" and not terms(event.name):
+        raise ValueError(f"name {quoted(event.name)} holds no letter and no digit; a blocked word needs one")
     if isinstance(event, VideoPublished):
         for place, rendition in enumerate(event.video.renditions):
             _check_url(f"video.renditions[{place}].url", rendition.url)
@@ -293,6 +305,12 @@ def _names_in(event: Event) -> Iterator[tuple[str, str]]:
             yield "context.place", event.context.place
     if isinstance(event, Follow | Unfollow):
         yield "author_id", event.author_id
+    if isinstance(event, Block | Unblock):
+        yield "name", event.name
+    if isinstance(event, Topic):
+        yield "topic", event.topic
+    if isinstance(event, Profile):
+        yield from (("languages", language) for language in event.languages)
     if isinstance(event, Served):
         yield "policy", event.policy
     for video_id in _videos_in(event):
@@ -314,9 +332,16 @@ def _videos_in(event: Event) -> Iterable[str]:
         return [shown.video_id for shown in event.videos]
     if isinstance(event, History):
         return [*event.watched, *event.long_viewed, *event.liked]
-    if isinstance(event, VideoPublished):
+    if isinstance(event, _ABOUT_NO_VIDEO):
         return ()
     return () if event.video_id is None else (event.video_id,)
+
+
+def _author_in(event: Event) -> str | None:
+    """The author that an event refers to by name."""
+    if isinstance(event, Follow | Unfollow):
+        return event.author_id
+    return event.name if isinstance(event, Block | Unblock) and event.what == "author" else None
 
 
 def _value_at(source: bytes | Mapping[str, object], path: str) -> str | None:

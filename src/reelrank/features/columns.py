@@ -1,7 +1,9 @@
 """VideoColumns: the catalogue as arrays by dense video row, one per field, that all processes of a machine share."""
 
+import hashlib
 import math
 import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -10,8 +12,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.eligibility import normal_language, normal_region
 from reelrank.domain.event import Context
 from reelrank.domain.video import MAX_TAGS, Video
+from reelrank.domain.words import WORDS_WIDE, Signatures, signature, texts_of
 from reelrank.storage.catalog import Catalog, CatalogRow
 from reelrank.storage.event_log import StorageError
 from reelrank.storage.shared_columns import Field, SharedColumns
@@ -33,8 +37,13 @@ _FIELDS = (
     Field("height", "<i4"),
     Field("bitrate_kbps", "<i4"),
     Field("removed", "?"),
+    Field("min_age", "u1"),
+    Field("language_key", "<i8"),
+    Field("region_key", "<i8"),
+    Field("word_bits", "<u8", WORDS_WIDE),
 )
-_VIDEO, _ROW, _AUTHOR, _TAG, _SOUND = b"v", b"r", b"a", b"t", b"s"  # what a name is the name of; rows are big-endian, so that they are in order
+# what a name is the name of; rows are big-endian, so that they are in order
+_VIDEO, _ROW, _AUTHOR, _TAG, _SOUND, _TAGGED, _SOUNDING, _REGIONS = b"v", b"r", b"a", b"t", b"s", b"T", b"S", b"g"
 _NUMBER = struct.Struct(">q")
 _KEPT = 65_536  # names that a process remembers: rows are for good
 _encode = msgspec.msgpack.Encoder().encode
@@ -61,6 +70,9 @@ class VideoColumns:
         self.videos = _ByRow(self._shared, _ROW, _decode)  # row -> Video
         self.tags = _ByRow(self._shared, _TAG, bytes.decode)  # tag row -> its name
         self.sounds = _ByRow(self._shared, _SOUND, bytes.decode)
+        self.tag_named = _Rows(self._shared, _TAGGED)  # tag -> row
+        self.sound_named = _Rows(self._shared, _SOUNDING)  # sound id -> row
+        self.regions = _ByRow(self._shared, _REGIONS, _decode_regions)  # region key -> where alone a video may be shown, and where not
         self._check_catalog()
         self.refresh()
         self.name_surfaces((Context().surface,))  # a feed is mostly asked for there: no process must find out that it has a number only later
@@ -69,6 +81,11 @@ class VideoColumns:
     def count(self) -> int:
         """How many videos there are; their rows are the ones below."""
         return self._shared.head.filled
+
+    @property
+    def revision(self) -> int:
+        """Of the catalogue: how far these have followed it."""
+        return self._shared.head.revision
 
     @property
     def author_row(self) -> Ints:
@@ -119,6 +136,26 @@ class VideoColumns:
     def removed(self) -> NDArray[np.bool_]:
         """(room,)"""
         return self._shared.views["removed"]
+
+    @property
+    def min_age(self) -> NDArray[np.uint8]:
+        """(room,) years that whoever sees it must have"""
+        return self._shared.views["min_age"]
+
+    @property
+    def language_key(self) -> Ints:
+        """(room,) as `language_key` gives it, 0 without a language"""
+        return self._shared.views["language_key"]
+
+    @property
+    def region_key(self) -> Ints:
+        """(room,) which of `regions` holds, 0 for what may be shown everywhere"""
+        return self._shared.views["region_key"]
+
+    @property
+    def word_bits(self) -> Signatures:
+        """(room, WORDS_WIDE) of caption and tags"""
+        return self._shared.views["word_bits"]
 
     def refresh(self) -> int:
         """Reads what changed in the catalogue since anybody on this machine did; returns how many videos did."""
@@ -180,6 +217,10 @@ class VideoColumns:
             "height": np.array([height for height, _ in best]),
             "bitrate_kbps": np.array([bitrate_kbps for _, bitrate_kbps in best]),
             "removed": np.array([change.removed for change in rows]),
+            "min_age": np.array([video.min_age for video in videos]),
+            "language_key": np.array([language_key(video.language) for video in videos]),
+            "region_key": np.array([_region_key(video) for video in videos]),
+            "word_bits": np.array([signature(texts_of(video)) for video in videos], dtype=np.uint64),
         }
         self._shared.write(np.array(list(latest), dtype=np.int64), values, _names_of(rows), changes[-1].revision)
 
@@ -204,8 +245,12 @@ def _names_of(rows: Sequence[CatalogRow]) -> Iterator[tuple[bytes, bytes]]:
         yield _AUTHOR + video.author_id.encode(), _NUMBER.pack(change.author_row)
         for tag_row, tag in zip(change.tag_rows, dict.fromkeys(video.tags), strict=True):  # a tag given twice has one row
             yield _TAG + _NUMBER.pack(tag_row), tag.encode()
+            yield _TAGGED + tag.encode(), _NUMBER.pack(tag_row)
         if change.sound_row >= 0:
             yield _SOUND + _NUMBER.pack(change.sound_row), video.sound_id.encode()
+            yield _SOUNDING + video.sound_id.encode(), _NUMBER.pack(change.sound_row)
+        if video.regions or video.not_in:
+            yield _REGIONS + _NUMBER.pack(_region_key(video)), _named_regions(video)
 
 
 class _Rows(Mapping[str, int]):
@@ -272,6 +317,27 @@ class _ByRow(Sequence[Value]):
         """What is known by this row, or `default`."""
         stored = self._shared.get(self._kind + _NUMBER.pack(row))
         return default if stored is None else self._decode(stored)
+
+
+def language_key(language: str) -> int:
+    """A language as a number, 0 for none: all processes come to the same one without a table to share."""
+    return zlib.crc32(normal_language(language).encode()) if language else 0
+
+
+def _region_key(video: Video) -> int:
+    """The regions of a video as a number, 0 for none; 56 bits of a digest, so that no two lists meet in one."""
+    if not video.regions and not video.not_in:
+        return 0
+    return int.from_bytes(hashlib.blake2b(_named_regions(video), digest_size=7).digest(), "big")
+
+
+def _named_regions(video: Video) -> bytes:
+    return "|".join(",".join(sorted(set(map(normal_region, regions)))) for regions in (video.regions, video.not_in)).encode()
+
+
+def _decode_regions(named: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    alone, never = (tuple(filter(None, regions.split(","))) for regions in named.decode().split("|"))
+    return alone, never
 
 
 def length_class(duration_s: float) -> int:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -114,6 +114,19 @@ class PointInTime:
                     while together := list(islice(waiting, _SLATES_AT_ONCE)):
                         yield from self._together(reader, together)
 
+    @contextmanager
+    def as_seen(self, slate: Slate) -> Iterator[tuple[User, FeatureReader]]:
+        """The user of one slate and the counters, as the slate had seen them. Before that, `fold_users` has seen it."""
+        with self._scratch.counters() as counters:
+            fold = CounterFold(self._scratch.signals, counters, _BLOCKS_AT_ONCE)
+            while counters.position().origins != slate.offsets and fold.fold_once(until=slate.offsets):
+                pass
+            yield self.user_of(slate), FeatureReader(self._scratch.users, counters, self._columns)
+
+    def user_of(self, slate: Slate) -> User:
+        """The user of one slate as the slate had seen them."""
+        return self._user(slate, stored(self._scratch.spool, slate))
+
     def _fold(self, batch: int) -> UserFold:
         config = msgspec.structs.replace(self._config, batch=batch)
         return UserFold(self._log, self._scratch.users, self._columns, self._repeat_window, config, signals_log=self._scratch.signals)
@@ -161,7 +174,8 @@ class PointInTime:
 
     def _user(self, slate: Slate, served: Served) -> User:
         place = self._states[slate.partition, slate.offset]
-        return decode_user(served.user_id, None if place is None else self._scratch.spool.at(place), slate.user_offset)
+        user = decode_user(served.user_id, None if place is None else self._scratch.spool.at(place), slate.user_offset)
+        return user if served.personalized else user.unknown()
 
 
 def stored(spool: Spool, slate: Slate) -> Served:

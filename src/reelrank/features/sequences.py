@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from reelrank.domain.user import Signal, Signals, User, Watches
+from reelrank.domain.user import Signal, Signals, User, Watches, Wish
+from reelrank.features.controls import StoredWish, decode_bounds, wished
 from reelrank.features.histories import Layout, pack_entries, pack_words, unpack_entries, unpack_words
-from reelrank.features.windows import COUNTERS
+from reelrank.features.windows import COUNTERS, Counter
 
 KEEP_LONG_VIEWS = 64  # of those that newer watches have pushed out
 KEEP_SIGNALS = 512  # likes, shares, comments and hides, of any age
@@ -55,6 +56,9 @@ class UserRecord(msgspec.Struct, frozen=True, array_like=True):
     place: bytes = b""  # the moment it was named, then its name
     long_views: bytes = b""
     base: tuple[int, int] = (0, 0)  # watches whose order alone is known, and how many of them were long
+    wishes: tuple[StoredWish, ...] = ()
+    bounds: bytes = b""  # of the newest profile
+    reset_ms: int = 0  # what happened until then says nothing any more
 
 
 encode_record = msgspec.msgpack.Encoder().encode
@@ -155,6 +159,57 @@ def merge_counts(kept: tuple[int, ...], added: Iterable[tuple[int, int]]) -> tup
     return tuple(counts)
 
 
+def since(entries: Iterable[bytes], reset_ms: int) -> list[bytes]:
+    """The entries from after a reset."""
+    until = reset_ms.to_bytes(6, "big")
+    return [entry for entry in entries if entry[:6] > until]
+
+
+def hidden_until(signals: Iterable[bytes], reset_ms: int) -> list[int]:
+    """The videos that signals up to a reset hide: they are kept as seen, which they were."""
+    until = reset_ms.to_bytes(6, "big")
+    return [int.from_bytes(entry[6:10], "big") for entry in signals if entry[:6] <= until and entry[10] == Signal.HIDE and entry[11]]
+
+
+def reset(record: UserRecord, reset_ms: int) -> UserRecord:
+    """A record without what happened until a reset: tastes and history begin anew; what was seen, followed, blocked and wished stays.
+
+    The counts become those of what is left, which is nothing unless the reset came late.
+    """
+    signals = _entries(unpack_entries(record.signals, _SIGNALS), _SIGNALS.size)
+    watches = since(_entries(unpack_entries(record.watches, _WATCHES), _WATCHES.size), reset_ms)
+    long_views = since(_entries(unpack_entries(record.long_views, _LONG_VIEWS), _LONG_VIEWS.size), reset_ms)
+    left = b"".join(since(signals, reset_ms))
+    return msgspec.structs.replace(
+        record,
+        watches=pack_entries(b"".join(watches), _WATCHES),
+        long_views=pack_entries(b"".join(long_views), _LONG_VIEWS),
+        signals=pack_entries(left, _SIGNALS),
+        seen=merge_seen(record.seen, hidden_until(signals, reset_ms)),
+        counts=_counted(b"".join(watches + long_views), left),
+        base=(0, 0),
+        reset_ms=reset_ms,
+    )
+
+
+def _counted(watches: bytes, signals: bytes) -> tuple[int, ...]:
+    """What watches and signals count, as far as they tell."""
+    if not watches and not signals:
+        return ()
+    watched, told = _decode_watches(watches), np.frombuffer(signals, dtype=_SIGNAL_DTYPE)
+    counts = [0] * COUNTERS
+    counts[Counter.IMPRESSIONS] = len(watched)
+    counts[Counter.SKIPS] = int(watched.skipped.sum())
+    counts[Counter.CLICKS] = len(watched) - counts[Counter.SKIPS]
+    counts[Counter.LONG_VIEWS] = int(watched.long_view.sum())
+    counts[Counter.REPLAYS] = int(watched.replays.sum())
+    counts[Counter.WATCHED_DS] = round(np.nansum(watched.watched_s) * 10)
+    counts[Counter.STALLED_DS] = round(watched.stalled_s.sum() * 10)
+    for signal, counter in ((Signal.LIKE, Counter.LIKES), (Signal.SHARE, Counter.SHARES), (Signal.COMMENT, Counter.COMMENTS), (Signal.HIDE, Counter.HIDES)):
+        counts[counter] = int(((told["signal"] == signal) & (told["on"] == 1)).sum())
+    return tuple(counts)
+
+
 def decode_user(user_id: str, stored: bytes | None, offset: int = 0) -> User:
     """What the feed sees of a user; somebody new if nothing is stored."""
     if stored is None:
@@ -178,6 +233,11 @@ def decode_user(user_id: str, stored: bytes | None, offset: int = 0) -> User:
         base_watches=record.base[0],
         base_long_views=record.base[1],
         place=record.place[6:].decode(),
+        blocked_words=tuple(wished(record.wishes, Wish.WORD)),
+        blocked_sounds=tuple(wished(record.wishes, Wish.SOUND)),
+        topics=wished(record.wishes, Wish.TOPIC),
+        bounds=decode_bounds(record.bounds),
+        reset_ms=record.reset_ms,
         offset=offset,
     )
 

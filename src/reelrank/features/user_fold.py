@@ -9,29 +9,32 @@ import msgspec
 from msgspec import Meta
 
 from reelrank.domain.event import (
+    Block,
     Comment,
-    Context,
     Event,
     Follow,
     Hide,
     History,
     Impression,
     Like,
+    Profile,
     Report,
+    Reset,
     Share,
     Skip,
+    Topic,
+    Unblock,
     Unfollow,
     Unlike,
-    VideoPublished,
-    VideoRemoved,
     Watch,
     is_completion,
     is_long_view,
 )  # fmt: skip
-from reelrank.domain.user import Signal
-from reelrank.domain.video import UtcSeconds
+from reelrank.domain.user import Signal, Wish
 from reelrank.features import sequences
 from reelrank.features.columns import VideoColumns
+from reelrank.features.controls import bounds_entry
+from reelrank.features.folded_events import FoldedServed, by_offset, decoded
 from reelrank.features.repeats import NOTHING, RepeatWindow, fingerprint
 from reelrank.features.signals import BlockBuilder, Increments, encode_block
 from reelrank.features.user_changes import UserChanges
@@ -43,32 +46,6 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 1_000  # records at once: then there are more, and a larger batch costs less for each
 _ENTRIES = 5_000  # in one block of signals: about 700 kB
-
-
-class _ShownVideo(msgspec.Struct, frozen=True, gc=False):
-    video_id: str
-
-
-class _Served(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="served"):
-    """Of a slate what is folded: its features and predictions are most of what the log holds, and nobody's state."""
-
-    event_id: str
-    user_id: str
-    videos: tuple[_ShownVideo, ...]
-    context: Context | None = None
-
-    @property
-    def key(self) -> str:
-        return self.user_id
-
-
-class _Accepted(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    event: _Served | Impression | Watch | Skip | Like | Unlike | Share | Comment | Hide | Report | Follow | Unfollow | History | VideoPublished | VideoRemoved
-    received_at: UtcSeconds
-    occurred_at: UtcSeconds
-
-
-_decode = msgspec.msgpack.Decoder(_Accepted).decode
 
 
 class UnknownId(LookupError):
@@ -206,8 +183,8 @@ class _Batch:
 
     def take(self, records: Sequence[StoredRecord], window: RepeatWindow) -> bytes:
         """Goes through the records; returns the fingerprints of their offsets."""
-        accepted = [_decoded(record) for record in records]
-        fingerprints = _by_offset(records, [NOTHING if one is None else fingerprint(one.event) for one in accepted])
+        accepted = [decoded(record) for record in records]
+        fingerprints = by_offset(records, [NOTHING if one is None else fingerprint(one.event) for one in accepted])
         first = records[0].offset
         fresh = window.first_time(first, fingerprints).tolist()
         contexts = [context for one in accepted if one is not None and (context := getattr(one.event, "context", None)) is not None]
@@ -227,7 +204,7 @@ class _Batch:
         """The new records of the users; `stored` are those of before, in the order of `user_ids`."""
         return {user_id: changes.applied_to(before, self._history) for (user_id, changes), before in zip(self._users.items(), stored, strict=True)}
 
-    def served(self, event: _Served, occurred_at: float) -> None:
+    def served(self, event: FoldedServed, occurred_at: float) -> None:
         rows = [self._row(shown.video_id) for shown in event.videos]
         self._changes(event, occurred_at).served += sequences.served_entries(occurred_at, rows)
 
@@ -281,7 +258,7 @@ class _Batch:
         increments = ((Counter.FOLLOWS, 1 if on else -1),)
         changes = self._changes(event, occurred_at)
         changes.authors.append(sequences.signal_entry(occurred_at, Signal.FOLLOW, author, on))
-        changes.counts += increments
+        changes.counts.append((occurred_at, increments))
         self.signals.author(self._offset, occurred_at, author, increments)
 
     def history(self, event: History, occurred_at: float) -> None:
@@ -292,15 +269,35 @@ class _Batch:
         liked = [self._row(video_id) for video_id in event.liked]
         changes = self._changes(event, occurred_at)
         changes.seen += watched
-        changes.base = (changes.base[0] + len(watched), changes.base[1] + len(long_viewed.intersection(watched)))
+        changes.base.append((occurred_at, len(watched), len(long_viewed.intersection(watched))))
         for place, row in enumerate(watched):
             at = occurred_at - (len(watched) - place) / 1000  # keeps the order; marked as no real time
             long_view = row in long_viewed
             changes.watches.append(sequences.watch_entry(at, row, None, 0, skipped=not long_view, long_view=long_view, timed=False))
-            self._count(event, changes, row, 0.0, _BASE_LONG_VIEW if long_view else _BASE_SKIP)
+            self._count(event, changes, row, occurred_at, _BASE_LONG_VIEW if long_view else _BASE_SKIP, counted_at=0.0)
         for place, row in enumerate(liked):
             changes.signals.append(sequences.signal_entry(occurred_at - (len(liked) - place) / 1000, Signal.LIKE, row, on=True))
-            self._count(event, changes, row, 0.0, _BASE_LIKE)
+            self._count(event, changes, row, occurred_at, _BASE_LIKE, counted_at=0.0)
+
+    def block(self, event: Block | Unblock, occurred_at: float) -> None:
+        on, changes = isinstance(event, Block), self._changes(event, occurred_at)
+        if event.what == "author":
+            changes.authors.append(sequences.signal_entry(occurred_at, Signal.BLOCK, self._author_row(event.name), on))
+        else:
+            kind = Wish.WORD if event.what == "word" else Wish.SOUND
+            changes.wishes.append((sequences.milliseconds(occurred_at), kind, event.name, int(on)))
+
+    def topic(self, event: Topic, occurred_at: float) -> None:
+        amount = {"more": 1, "less": -1, "usual": 0}[event.wish]
+        self._changes(event, occurred_at).wishes.append((sequences.milliseconds(occurred_at), Wish.TOPIC, event.topic, amount))
+
+    def reset(self, event: Reset, occurred_at: float) -> None:
+        changes = self._changes(event, occurred_at)
+        changes.reset_ms = max(changes.reset_ms, sequences.milliseconds(occurred_at))
+
+    def profile(self, event: Profile, occurred_at: float) -> None:
+        changes = self._changes(event, occurred_at)
+        changes.bounds = max(changes.bounds, bounds_entry(sequences.milliseconds(occurred_at), event))
 
     def _changes(self, event: Any, occurred_at: float) -> UserChanges:
         changes = self._users[event.user_id]
@@ -311,10 +308,14 @@ class _Batch:
                 changes.place = place
         return changes
 
-    def _count(self, event: Any, changes: UserChanges, row: int, occurred_at: float, increments: Increments, surface: int = 0) -> None:
+    def _count(
+        self, event: Any, changes: UserChanges, row: int, occurred_at: float, increments: Increments, surface: int = 0, counted_at: float | None = None
+    ) -> None:
+        """Counts for the user and the video; for that one at `counted_at`, if that is another moment."""
         context = event.context
-        changes.counts += increments
-        self.signals.video(self._offset, occurred_at, row, -1 if context is None else self._columns.places.get(context.place, -1), increments, surface)
+        changes.counts.append((occurred_at, increments))
+        place = -1 if context is None else self._columns.places.get(context.place, -1)
+        self.signals.video(self._offset, occurred_at if counted_at is None else counted_at, row, place, increments, surface)
 
     def _surface(self, event: Any) -> int:
         return 0 if event.context is None else self._columns.surfaces.get(event.context.surface, 0)
@@ -337,24 +338,6 @@ class _Batch:
             raise UnknownId(f"author {author_id!r} is not in the catalogue") from None
 
 
-def _by_offset(records: Sequence[StoredRecord], fingerprints: Sequence[bytes]) -> bytes:
-    """The fingerprints of all offsets from the first record's to the last's; a log may leave offsets out."""
-    first, last = records[0].offset, records[-1].offset
-    if last - first + 1 == len(records):
-        return b"".join(fingerprints)
-    found = {record.offset: one for record, one in zip(records, fingerprints, strict=True)}
-    return b"".join(found.get(offset, NOTHING) for offset in range(first, last + 1))
-
-
-def _decoded(record: StoredRecord) -> _Accepted | None:
-    """The accepted event in a record; None, and an error in the log, for one that this release can't read: it must not stop the others."""
-    try:
-        return _decode(record.value)
-    except msgspec.DecodeError as problem:
-        logger.error("the record at offset %d can't be read and was not folded: %s", record.offset, problem)
-        return None
-
-
 _IMPRESSION = ((Counter.IMPRESSIONS, 1),)
 _BASE_LONG_VIEW, _BASE_SKIP, _BASE_LIKE = ((Counter.CLICKS, 1), (Counter.LONG_VIEWS, 1)), ((Counter.SKIPS, 1),), ((Counter.LIKES, 1),)
 _SIGNALS: dict[type[Event], tuple[Signal, Counter, bool]] = {
@@ -366,7 +349,7 @@ _SIGNALS: dict[type[Event], tuple[Signal, Counter, bool]] = {
     Report: (Signal.HIDE, Counter.HIDES, True),
 }
 _HANDLERS: dict[type, Callable[..., None]] = {
-    _Served: _Batch.served,
+    FoldedServed: _Batch.served,
     Impression: _Batch.impression,
     Watch: _Batch.watch,
     Skip: _Batch.watch,
@@ -374,4 +357,9 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     Follow: _Batch.follow,
     Unfollow: _Batch.follow,
     History: _Batch.history,
+    Block: _Batch.block,
+    Unblock: _Batch.block,
+    Topic: _Batch.topic,
+    Reset: _Batch.reset,
+    Profile: _Batch.profile,
 }

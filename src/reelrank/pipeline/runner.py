@@ -80,11 +80,13 @@ def remove(query: Query, filters: Sequence[Filter], candidates: Candidates, trac
         with trace.stage(f"filter {one.name}") as figures:
             figures["in"] = len(candidates)
             if len(candidates):
-                kept = one.judge(query, candidates).kept
-                if kept.sum() < at_least:
+                verdict = one.judge(query, candidates)
+                left = int(np.count_nonzero(verdict.kept))
+                if left < at_least:
                     figures["gave_way"] = 1
-                elif not kept.all():
-                    candidates = candidates.keep(kept)
+                elif left < len(candidates):
+                    figures |= {f"removed: {why}": count for why, count in (verdict.removed or {verdict.reason: len(candidates) - left}).items()}
+                    candidates = candidates.keep(verdict.kept)
             figures["out"] = len(candidates)
     return candidates
 

@@ -1,6 +1,6 @@
 """The contracts of the stages: what each may do to the candidates, and what it must leave alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reelrank.domain.arrays import Rows
 from reelrank.domain.candidate import Candidates
+from reelrank.domain.eligibility import normal_region
 from reelrank.domain.event import Context
 from reelrank.domain.params import FeedParams
 from reelrank.domain.user import User
@@ -26,6 +27,12 @@ class Query:
     rng: np.random.Generator
     context: Context
     named: bool = False  # by whoever asks: it may be asked again
+    personalized: bool = True  # False: `user` is somebody of whom nothing is known but what they must not be shown
+
+    @property
+    def region(self) -> str:
+        """Where the user is by law, normalised; "" where nobody knows."""
+        return normal_region(self.context.region) or self.user.bounds.region
 
 
 _NO_MODELS: Mapping[str, str] = MappingProxyType({})
@@ -39,10 +46,25 @@ class Proposal(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a filter found: `kept` (n,) is true for what may stay; `reason` names why the others may not."""
+    """What a filter found: `kept` (n,) is true for what may stay; `reason` names why the others may not.
+
+    Where there are several, `removed` has for each by name how many go for it first; they add up to those that are not kept.
+    """
 
     kept: NDArray[np.bool_]
     reason: str
+    removed: Mapping[str, int] = MappingProxyType({})
+
+
+def verdict(candidates: int, reason: str, because: Iterable[tuple[str, NDArray[np.bool_]]]) -> Verdict:
+    """The verdict over so many candidates, of which each of `because` names some that may not stay: (its name, (n,))."""
+    kept = np.ones(candidates, dtype=np.bool_)
+    removed: dict[str, int] = {}
+    for name, gone in because:
+        if count := int(np.count_nonzero(gone & kept)):
+            removed[name] = count
+            kept &= ~gone
+    return Verdict(kept, reason, removed)
 
 
 class Placement(NamedTuple):

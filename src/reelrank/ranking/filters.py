@@ -1,12 +1,21 @@
 """Filters: say which candidates are kept, and why the others are not."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.domain.arrays import Rows
+from reelrank.domain.arrays import Rows, among
 from reelrank.domain.candidate import Candidates
-from reelrank.features.columns import VideoColumns
-from reelrank.pipeline.stages import Query, Verdict
+from reelrank.domain.eligibility import allowed_in
+from reelrank.domain.rule import Action, Target
+from reelrank.domain.user import saw
+from reelrank.domain.words import WordSearch, texts_of
+from reelrank.features.columns import VideoColumns, language_key
+from reelrank.features.rule_book import InForce, RuleBook, is_about
+from reelrank.pipeline.stages import Query, Verdict, verdict
+
+Removals = Iterator[tuple[str, NDArray[np.bool_]]]
 
 _RECENT = 30  # watches in which repetition is counted
 _SAME_S = 0.0005  # moments are stored in milliseconds
@@ -18,9 +27,7 @@ class SeenFilter:
     name = "seen"
 
     def judge(self, query: Query, candidates: Candidates) -> Verdict:
-        seen = query.user.seen
-        kept = np.fromiter((row not in seen for row in candidates.rows.tolist()), dtype=np.bool_, count=len(candidates))
-        return Verdict(kept, "was on this user's screen before")
+        return Verdict(~saw(query.user.seen, candidates.rows), "was on this user's screen before")
 
 
 class ServedLatelyFilter:
@@ -38,7 +45,7 @@ class ServedLatelyFilter:
 
 
 class BlockedFilter:
-    """Nothing that this user hid or reported, nothing by a blocked author."""
+    """Nothing that this user hid or reported, nothing by an author, to a sound or with a word that they blocked."""
 
     name = "blocked"
 
@@ -46,9 +53,83 @@ class BlockedFilter:
         self._columns = columns
 
     def judge(self, query: Query, candidates: Candidates) -> Verdict:
-        hidden = np.isin(candidates.rows, query.user.hidden)
-        blocked = np.isin(self._columns.author_row[candidates.rows], query.user.blocked)
-        return Verdict(~(hidden | blocked), "hidden, reported or by a blocked author")
+        return verdict(len(candidates), "hidden, reported or blocked", self._because(query, candidates.rows))
+
+    def _because(self, query: Query, rows: Rows) -> Removals:
+        user, columns = query.user, self._columns
+        if len(hidden := user.hidden):
+            yield "hidden or reported", among(rows, hidden)
+        if len(user.blocked):
+            yield "by a blocked author", among(columns.author_row[rows], user.blocked)
+        if user.blocked_sounds:
+            yield "to a blocked sound", among(columns.sound_row[rows], np.array([columns.sound_named.get(sound, -2) for sound in user.blocked_sounds]))
+        if user.blocked_words:
+            yield "with a blocked word", self._with_words(user.blocked_words, rows)
+
+    def _with_words(self, words: tuple[str, ...], rows: Rows) -> NDArray[np.bool_]:
+        search, having = WordSearch(words), np.zeros(len(rows), dtype=np.bool_)
+        may = search.among(self._columns.word_bits[rows])
+        having[may] = [search.found_in(texts_of(self._columns.videos[row])) for row in rows[may].tolist()]
+        return having
+
+
+class EligibleFilter:
+    """Nothing that may not be shown in the user's region, to somebody of their age, or that is in no language they understand.
+
+    Of whom nobody told how old they are, or where, gets what may be shown to everybody everywhere; without languages all are understood.
+    """
+
+    name = "eligible"
+
+    def __init__(self, columns: VideoColumns) -> None:
+        self._columns = columns
+
+    def judge(self, query: Query, candidates: Candidates) -> Verdict:
+        return verdict(len(candidates), "not for this region, age or language", self._because(query, candidates.rows))
+
+    def _because(self, query: Query, rows: Rows) -> Removals:
+        columns, bounds = self._columns, query.user.bounds
+        keys = columns.region_key[rows]
+        if len(listed := np.flatnonzero(keys)):
+            distinct, which = np.unique(keys[listed], return_inverse=True)
+            region, gone = query.region, np.zeros(len(rows), dtype=np.bool_)
+            gone[listed] = np.array([not allowed_in(region, *columns.regions[key]) for key in distinct.tolist()])[which]
+            yield "not for this region", gone
+        yield "not for this age", columns.min_age[rows] > bounds.age_at(query.now)
+        if bounds.languages:
+            languages = columns.language_key[rows]
+            understood = languages == 0
+            for language in bounds.languages:  # few: cheaper than to look them up
+                understood |= languages == language_key(language)
+            yield "in another language", ~understood
+
+
+class RuleFilter:
+    """Nothing that a business rule takes away where the user is."""
+
+    name = "rules"
+
+    def __init__(self, book: RuleBook, columns: VideoColumns) -> None:
+        self._book = book
+        self._columns = columns
+
+    def judge(self, query: Query, candidates: Candidates) -> Verdict:
+        in_force = self._book.in_force(query.now, query.region)
+        return verdict(len(candidates), "taken away by a rule", self._because(in_force, candidates.rows))
+
+    def _because(self, in_force: InForce, rows: Rows) -> Removals:
+        for why, action, target in _TAKE_AWAY:
+            if len(wanted := in_force.named(action, target)):
+                yield why, is_about(target, wanted, rows, self._columns)
+
+
+_TAKE_AWAY: tuple[tuple[str, Action, Target], ...] = (
+    ("expired", "expire", "video"),
+    ("hidden by a rule", "hide", "video"),
+    ("by an author hidden by a rule", "hide", "author"),
+    ("under a muted tag", "mute", "tag"),
+    ("to a muted sound", "mute", "sound"),
+)
 
 
 class RemovedFilter:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelrank.domain.candidate import Candidates
-from reelrank.domain.event import Context
+from reelrank.domain.event import Context, Rerun
 from reelrank.domain.params import FeedParams
 from reelrank.domain.user import User
 from reelrank.features.windows import Counter
+from reelrank.pipeline.packed_candidates import pack
 from reelrank.pipeline.stages import Query
 
 _KEPT = 120  # of the best candidates: a few pages, whatever filters and caps take out of them
@@ -27,6 +28,15 @@ class Page(NamedTuple):
     context: Context
     params: FeedParams
     scored_at: float  # UTC seconds
+    rerun: Rerun = Rerun(seed=0, count=1)  # what it takes to make it again
+    personalized: bool = True
+
+    def again(self, query: Query, seed: int) -> Rerun:
+        """What it takes to make a slate out of this again that a later request was given."""
+        candidates = self.candidates
+        return msgspec.structs.replace(
+            self.rerun, seed=seed, count=query.count, sources=candidates.source_names, candidates=pack(candidates), filtered=True, chosen_for=query.user.offset
+        )
 
 
 class PageCache:
@@ -73,11 +83,11 @@ class PageCache:
             self._pages.move_to_end(user_id)
             return found[0]
 
-    def good(self, query: Query, versions: dict[str, str]) -> Page | None:
-        """What waits for a query's user if it would hardly be ranked otherwise now: by the same models, `versions` by name, for the same wish,
-        a moment ago, and nothing was done since that means something."""
+    def good(self, query: Query, versions: dict[str, str], rules: int = 0) -> Page | None:
+        """What waits for a query's user if it would hardly be ranked otherwise now: by the same models, `versions` by name, under the same `rules`
+        (how often these have changed), for the same wish, a moment ago, and nothing was done or said since that means something."""
         page = self.latest(query.user.user_id)
-        if page is not None and self._holds(page, query, versions):
+        if page is not None and page.rerun.rules == rules and self._holds(page, query, versions):
             self.hits += 1
             return page
         self.misses += 1
@@ -88,6 +98,8 @@ class PageCache:
         return (
             0 <= query.now - page.scored_at <= params.page_max_age_s
             and page.params == params
+            and page.personalized == query.personalized
+            and (then.topics, then.bounds, then.reset_ms) == (now.topics, now.bounds, now.reset_ms)
             and _where(page.context) == _where(query.context)
             and page.candidates.models == {name: versions.get(name, "") for name in page.candidates.models}
             and bool((then.counts[_STRONG] == now.counts[_STRONG]).all())
@@ -107,5 +119,6 @@ def _where(context: Context) -> Context:
 
 
 def _bytes_of(candidates: Candidates) -> int:
-    arrays: list[NDArray[np.generic] | None] = [candidates.rows, candidates.sources, candidates.features, candidates.score, *candidates.predictions.values()]
+    arrays: list[NDArray[np.generic] | None] = [candidates.rows, candidates.sources, candidates.features, candidates.score]
+    arrays += [*candidates.predictions.values(), *candidates.lifts.values()]
     return sum(array.nbytes for array in arrays if array is not None)

@@ -1,6 +1,7 @@
 """The ranker as a scorer: the published network predicts what the light score can only estimate; without one nothing changes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,11 @@ RANKER = "ranker"
 
 def published_ranker(artifacts: ArtifactStore) -> "Published[RankerSession]":
     """The network that training publishes."""
-    return Published(artifacts, RANKER, _load)
+    return Published(artifacts, RANKER, load_ranker)
 
 
-def _load(folder: Path) -> "RankerSession":
+def load_ranker(folder: Path) -> "RankerSession":
+    """A version of it."""
     from reelrank.models.sessions import RankerSession  # its runtime is loaded where there is something to run
 
     return RankerSession(folder)
@@ -60,7 +62,8 @@ class RankerScorer:
 
     def score(self, query: Query, candidates: Candidates) -> None:
         assert candidates.features is not None, "features are hydrated before they are scored"
-        heads, spoke = self.predictions((query.user,), (query.context,), (query.now,), (len(candidates),), candidates.rows, candidates.features)
+        user = query.user if query.personalized else replace(query.user, user_id="")  # nobody has learned shifts
+        heads, spoke = self.predictions((user,), (query.context,), (query.now,), (len(candidates),), candidates.rows, candidates.features)
         candidates.predictions |= heads
         candidates.models |= spoke
 

@@ -34,13 +34,14 @@ class QualityTasteScorer:
 
 
 class ValueScorer:
-    """The value model: one score from the predictions, lifted for what is fresh."""
+    """The value model: one score from the predictions, lifted for what is fresh, and by what else lifts."""
 
     name = "value"
 
     def score(self, query: Query, candidates: Candidates) -> None:
         assert candidates.features is not None, "features are hydrated before they are scored"
-        candidates.score = value(candidates.predictions, candidates.features, query.params)
+        worth = value(candidates.predictions, candidates.features, query.params)
+        candidates.score = sum(candidates.lifts.values(), start=worth)
 
 
 def predictions(features: Features, params: FeedParams) -> dict[str, Column]:

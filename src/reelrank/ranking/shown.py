@@ -80,6 +80,7 @@ def as_scored(videos: Iterable[ServedVideo], candidates: Candidates) -> tuple[Se
     assert candidates.features is not None and candidates.score is not None
     features, scores = candidates.features.tolist(), candidates.score.tolist()
     heads = {head: values.tolist() for head, values in candidates.predictions.items()}
+    lifts = {name: values.tolist() for name, values in candidates.lifts.items()}
     return tuple(
         ServedVideo(
             video_id=shown.video_id,
@@ -89,6 +90,7 @@ def as_scored(videos: Iterable[ServedVideo], candidates: Candidates) -> tuple[Se
             features=tuple(features[place]),
             propensity=shown.propensity,
             reason=shown.reason,
+            lifts={name: lift for name, values in lifts.items() if (lift := values[place])},
         )
         for place, shown in enumerate(videos)
     )

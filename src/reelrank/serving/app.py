@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reelrank.serving.admission import RETRY, Door
 from reelrank.serving.answers import ErrorAnswer, encode, failed, refused
 from reelrank.serving.auth import REFRESH_S, Endpoint, is_loopback
+from reelrank.serving.controls_api import ControlsApi
 from reelrank.serving.events_api import EventsApi
 from reelrank.serving.feed_api import FeedApi
 from reelrank.serving.health_api import HealthApi
@@ -24,6 +25,7 @@ from reelrank.serving.hosts import OnlyByName
 from reelrank.serving.models_api import ModelsApi
 from reelrank.serving.openapi import OpenApi
 from reelrank.serving.pages import Pages
+from reelrank.serving.rules_api import RulesApi
 from reelrank.serving.services import Services, ServingConfig
 from reelrank.serving.trending_api import TrendingApi
 from reelrank.serving.videos_api import VideosApi
@@ -33,6 +35,7 @@ from reelrank.storage.keys import ADMIN
 logger = logging.getLogger(__name__)
 
 _FEED_REFRESH_S = 1.0
+_RULES_REFRESH_S = 0.4
 _LAG_EVERY_S, _LAG_FADES = 0.05, 0.7
 _SAFETY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Opener-Policy": "same-origin"}
 _TURNED_AWAY = [(name.lower().encode(), value.encode()) for name, value in {**_SAFETY, **RETRY, "Content-Type": "application/json"}.items()]
@@ -56,7 +59,7 @@ def create_app(services: Services) -> Starlette:
         services.metrics.follow_histories(services.histories)
     authenticator = services.authenticator
     needs = _open if authenticator is None else authenticator.needs
-    videos, health = VideosApi(services), HealthApi(services)
+    videos, health, rules = VideosApi(services), HealthApi(services), RulesApi(services)
     routes = [
         Route("/v1/events", needs("events:write", EventsApi(services).post), methods=["POST"]),
         Route("/v1/feed", needs("feed:read", FeedApi(services).get)),
@@ -64,6 +67,12 @@ def create_app(services: Services) -> Starlette:
         Route("/v1/videos/{video_id:path}", needs("feed:read", videos.get)),
         Route("/v1/trending", needs("feed:read", TrendingApi(services).get)),
         Route("/v1/models", needs("feed:read", ModelsApi(services).get)),
+        Route("/v1/controls", needs("feed:read", ControlsApi(services).get)),
+        Route("/v1/rules", needs("rules:write", rules.get)),
+        Route("/v1/rules", needs("rules:write", rules.post), methods=["POST"]),
+        Route("/v1/rules/audit", needs("rules:write", rules.get_audit)),
+        Route("/v1/rules/{rule_id}", needs("rules:write", rules.put), methods=["PUT"]),
+        Route("/v1/rules/{rule_id}", needs("rules:write", rules.delete), methods=["DELETE"]),
         Route("/v1/why/{request_id}", needs("feed:read", WhyApi(services).get)),
         Route("/-/live", health.get_live),
         Route("/-/ready", health.get_ready),
@@ -81,6 +90,7 @@ def create_app(services: Services) -> Starlette:
         tasks = [
             asyncio.create_task(_keep_doing(services.columns.refresh, services.config.refresh_s)),
             asyncio.create_task(_keep_doing(services.feed.refresh, _FEED_REFRESH_S)),
+            asyncio.create_task(_keep_doing(services.feed.rules.refresh, _RULES_REFRESH_S)),
             asyncio.create_task(_watch_lag([services.event_door, services.feed_door])),
         ]
         if authenticator is not None:

@@ -45,6 +45,11 @@ def rights_of(request: Request) -> Rights:
     return getattr(request.state, "rights", ALL_RIGHTS)
 
 
+def sender_of(request: Request) -> str:
+    """Who sent a request, as audits name them."""
+    return getattr(request.state, "sender", "somebody on this machine")
+
+
 class Authenticator:
     """Lets requests in by their key. A key in use is known here: no request waits for the database, and none fails while it is away."""
 
@@ -66,6 +71,7 @@ class Authenticator:
         async def guarded(request: Request) -> Response:
             key = await self._admit(request, scope)
             request.state.rights = Rights(publish=key.allows("videos:write"), bring_in=key.allows("events:import"))
+            request.state.sender = f"{key.name} ({key.key_id})"
             return await endpoint(request)
 
         return guarded

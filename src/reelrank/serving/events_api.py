@@ -23,7 +23,7 @@ from reelrank.storage.event_log import StorageError
 
 logger = logging.getLogger(__name__)
 
-_ELSEWHERE = {"cross-site", "same-site"}  # what browsers say of requests that another site's page makes them send
+ELSEWHERE = {"cross-site", "same-site"}  # what browsers say of requests that another site's page makes them send
 
 _MAX_MEMBERS = 1_000  # of a gzip body: each costs time, and 20 bytes are enough to make one
 _PIECE_BYTES = 65_536  # of a gzip body, unpacked at a time: what follows a member is copied
@@ -50,7 +50,7 @@ class EventsApi:
 
     async def post(self, request: Request) -> Response:
         """Takes a batch of events."""
-        if self._services.authenticator is None and request.headers.get("sec-fetch-site") in _ELSEWHERE:
+        if self._services.authenticator is None and request.headers.get("sec-fetch-site") in ELSEWHERE:
             raise Refuse(403, "another site's page sent this; where no key is asked for only pages of this address may", {"Connection": "close"})
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"gzip", "x-gzip", "identity", ""}:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from reelrank.domain.event import Context
-from reelrank.domain.video import Id, Video
+from reelrank.domain.video import REGION, Id, Video
 from reelrank.feed import FeedRequest, Slate, SlatePlace
 from reelrank.serving.answers import answer, query_of
 from reelrank.serving.auth import MediaSigner
@@ -37,6 +37,10 @@ class FeedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     local_weekday: Annotated[int, Meta(ge=0, le=6, description="0 Monday to 6 Sunday")] | None = None
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="makes the draws of exploration repeatable")] | None = None
     exploration: Annotated[Literal["on", "off"], Meta(description="off: no place is given to chance")] = "on"
+    region: Annotated[str, Meta(pattern=f"^({REGION})?$", description="where the user is by law, where that is not what their profile says")] = ""
+    personalized: Annotated[
+        Literal["true", "false"], Meta(description="false: nothing of the user counts but what they must or want not to be shown, and what they were shown")
+    ] = "true"
 
     @property
     def context(self) -> Context:
@@ -49,6 +53,7 @@ class FeedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             local_hour=self.local_hour,
             local_weekday=self.local_weekday,
             surface=self.surface,
+            region=self.region,
         )
 
 
@@ -117,8 +122,14 @@ class FeedApi:
         services = self._services
         now = asked.at
         wish = FeedRequest(
-            user_id=query.user_id, count=query.count, context=query.context, seed=query.seed, exploration=query.exploration == "on", asked_as=asked.id
-        )  # fmt: skip
+            user_id=query.user_id,
+            count=query.count,
+            context=query.context,
+            seed=query.seed,
+            exploration=query.exploration == "on",
+            personalized=query.personalized == "true",
+            asked_as=asked.id,
+        )
         try:
             slate = services.feed.recommend(wish, now)
         except Exception:

@@ -43,8 +43,16 @@ class HotSwap(Generic[Model]):
         self._base = ""
         self._offset = 0
 
-    def step(self) -> int:
-        """Picks up a new version if there is one, and the next rows; returns how many records it read. Raises StorageError while the log is away."""
+    @property
+    def offset(self) -> int:
+        """Up to which offset of MODEL_ROWS the live version has taken in what was learned."""
+        return self._offset
+
+    def step(self, until: int | None = None) -> int:
+        """Picks up a new version if there is one, and the next rows, those below `until`; returns how many records it read.
+
+        Raises StorageError while the log is away.
+        """
         self._published.refresh()
         live = self._published.live
         if live is None:
@@ -52,7 +60,8 @@ class HotSwap(Generic[Model]):
         if live.name != self._base:
             self._begin(live)
         self._offset = max(self._offset, self._log.begin(MODEL_ROWS, PARTITION))
-        records = self._log.read(MODEL_ROWS, PARTITION, self._offset, _AT_ONCE)
+        at_most = _AT_ONCE if until is None else min(_AT_ONCE, until - self._offset)
+        records = self._log.read(MODEL_ROWS, PARTITION, self._offset, at_most) if at_most > 0 else []
         for record in records:
             self._take(live.value, record.value)
             self._offset = record.offset + 1

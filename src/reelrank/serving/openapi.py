@@ -10,14 +10,17 @@ from starlette.responses import Response
 
 import reelrank
 from reelrank.domain.event import Event
+from reelrank.domain.rule import Rule, RuleDraft
 from reelrank.domain.video import Id
 from reelrank.events.collector import Receipt
 from reelrank.events.validation import MAX_EVENTS
 from reelrank.serving.answers import ErrorAnswer, answer
+from reelrank.serving.controls_api import ControlsAnswer, ControlsQuery
 from reelrank.serving.events_api import NoneAccepted
 from reelrank.serving.feed_api import FeedAnswer, FeedQuery
 from reelrank.serving.health_api import LiveAnswer, ReadyAnswer
 from reelrank.serving.models_api import ModelsAnswer
+from reelrank.serving.rules_api import AuditAnswer, AuditQuery, RulesAnswer
 from reelrank.serving.trending_api import TrendingAnswer, TrendingQuery
 from reelrank.serving.videos_api import MediaQuery, VideoAnswer
 from reelrank.serving.why_api import WhyAnswer
@@ -38,8 +41,10 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     in_path: str | None = None
     scope: str | None = None  # that a key needs, where keys are asked for
+    body: type[msgspec.Struct] | None = None
 
 
+_RULE_PROBLEMS: dict[int, type | str] = {400: ErrorAnswer, 403: ErrorAnswer, 413: ErrorAnswer, 503: ErrorAnswer}
 OPERATIONS = (
     Operation(
         "post",
@@ -68,6 +73,21 @@ OPERATIONS = (
     ),
     Operation("get", "/v1/models", "Which models propose and rank", {200: ModelsAnswer, 400: ErrorAnswer}, scope="feed:read"),
     Operation("get", "/v1/why/{request_id}", "Why these videos", {200: WhyAnswer, 400: ErrorAnswer, 404: ErrorAnswer}, in_path="request_id", scope="feed:read"),
+    Operation(
+        "get",
+        "/v1/controls",
+        "What a user has said of their feed",
+        {200: ControlsAnswer, 400: ErrorAnswer, 503: ErrorAnswer},
+        query=ControlsQuery,
+        scope="feed:read",
+    ),
+    Operation("get", "/v1/rules", "The business rules", {200: RulesAnswer, 400: ErrorAnswer, 503: ErrorAnswer}, scope="rules:write"),
+    Operation("post", "/v1/rules", "Make a business rule", {201: Rule, **_RULE_PROBLEMS}, body=RuleDraft, scope="rules:write"),
+    Operation("get", "/v1/rules/audit", "Who changed the rules", {200: AuditAnswer, 400: ErrorAnswer, 503: ErrorAnswer}, query=AuditQuery, scope="rules:write"),
+    Operation(
+        "put", "/v1/rules/{rule_id}", "Change a rule", {200: Rule, 404: ErrorAnswer, **_RULE_PROBLEMS}, in_path="rule_id", body=RuleDraft, scope="rules:write"
+    ),
+    Operation("delete", "/v1/rules/{rule_id}", "Remove a rule", {200: Rule, 404: ErrorAnswer, **_RULE_PROBLEMS}, in_path="rule_id", scope="rules:write"),
     Operation("get", "/-/live", "Whether the process runs", {200: LiveAnswer}),
     Operation("get", "/-/ready", "Whether a feed can be answered", {200: ReadyAnswer, 503: ErrorAnswer}),
     Operation("get", "/metrics", "Metrics for Prometheus", {200: "text/plain"}, scope=ADMIN),
@@ -78,7 +98,8 @@ def description(guarded: bool = False) -> dict[str, Any]:
     """The whole API as OpenAPI 3.1; `guarded` where keys are asked for."""
     structs: list[Any] = [kind for operation in OPERATIONS for kind in operation.answers.values() if not isinstance(kind, str)]
     queries = [operation.query for operation in OPERATIONS if operation.query is not None]
-    schemas, components = msgspec.json.schema_components([Event, Id, *structs, *queries], ref_template=_REF)
+    bodies = [operation.body for operation in OPERATIONS if operation.body is not None]
+    schemas, components = msgspec.json.schema_components([Event, Id, *structs, *queries, *bodies], ref_template=_REF)
     event, identifier = schemas[0], schemas[1]
     fields = {query.__name__: components.pop(query.__name__) for query in queries}
     paths: dict[str, dict[str, Any]] = {}
@@ -112,6 +133,8 @@ def _described(operation: Operation, fields: dict[str, Any], identifier: dict[st
         described["security"] = [{name: [operation.scope]} for name in _KEYS]
     elif guarded and operation.query is MediaQuery:
         answers[403] = ErrorAnswer
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"$ref": _REF.format(name=operation.body.__name__)}}}}
     described["responses"] = {str(status): _response(status, kind) for status, kind in sorted(answers.items())}
     parameters: list[dict[str, Any]] = []
     if operation.in_path is not None:

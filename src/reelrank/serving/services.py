@@ -27,6 +27,7 @@ from reelrank.storage.event_log import EventLog
 from reelrank.storage.last_runs import LastRuns
 from reelrank.storage.online_store import OnlineStore
 from reelrank.storage.published import Published
+from reelrank.storage.rule_store import RuleStore
 
 ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
 ALWAYS_FEEDS = 2  # per thread
@@ -75,6 +76,7 @@ class Services:
     collector: Collector
     feed: Feed
     trending: TrendingBoard
+    rules: RuleStore
     models: Sequence[Published[Any]] = ()  # that the feed works with
     train_status: Path | None = None  # the file in which the role train says what it is at
     last_runs: LastRuns | None = None  # what came of the last training of each model

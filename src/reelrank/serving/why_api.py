@@ -48,6 +48,7 @@ class WhyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     params: str
     stages: dict[str, dict[str, float]]
     models: dict[str, str]  # artifact -> the version that proposed or ranked
+    personalized: bool  # False: nothing of the user counted but what they must or want not to be shown
     videos: list[WhyVideo]
 
 
@@ -125,6 +126,7 @@ def _explained(request_id: str, accepted: Accepted, params: FeedParams) -> WhyAn
         params=served.params,
         stages=served.trace,
         models=served.models,
+        personalized=served.personalized,
         videos=[
             WhyVideo(
                 video_id=shown.video_id,
@@ -146,4 +148,5 @@ def _parts(shown: ServedVideo, params: FeedParams) -> dict[str, float]:
     if shown.score is None or len(shown.features) != len(FEATURES):
         return {}
     heads = {head: np.array([chance]) for head, chance in shown.predictions.items()}
-    return {name: round(float(part[0]), 6) for name, part in parts(heads, np.array([shown.features], dtype=np.float32), params).items()}
+    known = {name: float(part[0]) for name, part in parts(heads, np.array([shown.features], dtype=np.float32), params).items()}
+    return {name: round(part, 6) for name, part in (known | shown.lifts).items()}

@@ -17,6 +17,7 @@ SCOPES = {
     "feed:read": "read feeds, videos and their files, and why",
     "videos:write": "publish and remove videos, among the events of a batch",
     "events:import": "post events without a slate, and slates of other policies: what happened elsewhere",
+    "rules:write": "see and change business rules, and who changed them",
     ADMIN: "all of these, and the metrics",
 }
 _PREFIX = "rl_"  # so that scanners of source code find a key that somebody left there

@@ -49,6 +49,11 @@ class Published(Generic[Loaded]):
         self._again_at = 0.0
         self._lock = threading.Lock()
 
+    @classmethod
+    def held(cls, artifacts: ArtifactStore, name: str, load: Callable[[Path], Loaded], version: str) -> "Published[Loaded]":
+        """One version, for good, whatever becomes current; none if it is not kept any more."""
+        return _Held(artifacts, name, load, version)
+
     @property
     def value(self) -> Loaded | None:
         """What is loaded; None until something is published."""
@@ -102,3 +107,22 @@ class Published(Generic[Loaded]):
             self.refused += 1
             stays = f"{self.version} stays in use" if self.version else "it is done without"
             logger.error("%s can't be loaded and %s: %r; roll back, or publish it again", current.folder, stays, problem)
+
+
+class _Held(Published[Loaded]):
+    """A Published that never turns to another version."""
+
+    def __init__(self, artifacts: ArtifactStore, name: str, load: Callable[[Path], Loaded], version: str) -> None:
+        super().__init__(artifacts, name, load)
+        self._held = artifacts.version(name, version)
+        self.reload()
+
+    def refresh(self) -> bool:
+        return False
+
+    def reload(self) -> bool:
+        if self._held is None:
+            return False
+        self._artifacts.verify(self._held)
+        self.live = Version(self._held.manifest.version, self._load(self._held.folder), self._held.manifest, time.monotonic())
+        return True

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationStep
 
 TABLES = sql.MetaData()  # as they are after the last migration (tested)
-VERSION = "0002"  # of the last migration; asked for at every start, so that Alembic is only loaded when there is something to do
+VERSION = "0003"  # of the last migration; asked for at every start, so that Alembic is only loaded when there is something to do
 VERSION_TABLE = "reelrank_version"  # Alembic's own name could be taken: a PostgreSQL database may serve several applications
 MIGRATIONS = Path(__file__).parent / "migrations"
 

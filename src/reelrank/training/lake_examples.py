@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from reelrank.domain.event import LONG_VIEW_S, History, decode_accepted
+from reelrank.domain.event import LONG_VIEW_S, NOT_PERSONAL, History, decode_accepted
 from reelrank.domain.example import WATCHED
 from reelrank.domain.user import Signal
 from reelrank.events.lake_writer import copied_to
@@ -34,6 +34,8 @@ class LeftOut:
     other_features: int = 0  # examples whose features are not those of this release
     not_finite: int = 0  # examples with nan or infinity among their features
     unknown_videos: int = 0  # examples of videos that are not in the catalogue (any more)
+    not_personal: int = 0  # examples of slates that were made for nobody in particular
+    before_reset: int = 0  # examples from before their user let the feed begin anew
     too_old: int = 0  # examples beyond the newest so many
 
     def __str__(self) -> str:
@@ -85,8 +87,12 @@ def _examples(table: "DeltaTable", lake: Lake, video_rows: pl.DataFrame, since: 
     left_out.unknown_videos = len(whole) - len(known)
     finite = known.filter(pl.col("features").list.eval(pl.element().is_finite()).list.all())
     left_out.not_finite = len(known) - len(finite)
-    left_out.too_old = max(len(finite) - at_most, 0)
-    kept = finite.sort("served_at", "example_id").tail(at_most)
+    personal = finite.filter(pl.col("policy").ne_missing(NOT_PERSONAL))
+    left_out.not_personal = len(finite) - len(personal)
+    valid = _after_reset(personal.with_columns(at_event=pl.col("served_at")), lake)
+    left_out.before_reset = len(personal) - len(valid)
+    left_out.too_old = max(len(valid) - at_most, 0)
+    kept = valid.sort("served_at", "example_id").tail(at_most)
     origins = pl.scan_delta(lake.open(EVENTS_TABLE)).select(*(pl.col(name).alias(f"watch_{name}") for name in _ORIGIN), known_at=_known_at())
     return kept.lazy().join(origins, on=[f"watch_{name}" for name in _ORIGIN], how="left").sort("served_at", "example_id").collect()
 
@@ -123,13 +129,15 @@ def _deeds(lake: Lake, video_rows: pl.DataFrame) -> _Tables:
     events = pl.scan_delta(lake.open(EVENTS_TABLE))
     told = (
         events.filter(pl.col("type").is_in(["watch", "skip", *_SIGNALS]))
-        .select("type", "event_id", "user_id", "video_id", "watched_s", "replays", "surface", *_ORIGIN, at=_known_at())
+        .select("type", "event_id", "user_id", "video_id", "watched_s", "replays", "surface", *_ORIGIN, at=_known_at(), at_event="occurred_at")
         .collect()
         .sort(*_ORIGIN)
         .unique(["user_id", "event_id"], keep="first", maintain_order=True)  # the log may hold what a client sent twice
         .join(video_rows, on="video_id", how="inner", maintain_order="left")
     )
-    past = _histories(events.filter(pl.col("type") == "history").select(*_ORIGIN, "record").collect().sort(*_ORIGIN), video_rows)
+    told = _after_reset(told, lake)
+    histories = events.filter(pl.col("type") == "history").select(*_ORIGIN, "record", "user_id", at_event="occurred_at").collect().sort(*_ORIGIN)
+    past = _histories(_after_reset(histories, lake), video_rows)
     of_signals = pl.col("type").is_in(list(_SIGNALS))
     return _Tables(
         watches=pl.concat([past.filter(~of_signals), told.filter(~of_signals)], how="diagonal"),
@@ -137,6 +145,20 @@ def _deeds(lake: Lake, video_rows: pl.DataFrame) -> _Tables:
         .with_columns(kind=pl.col("type").replace_strict(_SIGNALS))
         .unique(["user_id", "kind", "video"], keep="first", maintain_order=True),  # who likes a video again says nothing new
     )
+
+
+def _after_reset(rows: pl.DataFrame, lake: Lake) -> pl.DataFrame:
+    """The rows (with `user_id`, and `at_event` for when they happened) from after their user's last reset, as the fold leaves them; without `at_event`."""
+    events = pl.scan_delta(lake.open(EVENTS_TABLE))
+    resets = events.filter(pl.col("type") == "reset").group_by("user_id").agg(reset_at=pl.col("occurred_at").max()).collect()
+    kept = (
+        rows
+        if resets.is_empty()
+        else rows.join(resets, on="user_id", how="left", maintain_order="left")
+        .filter(pl.col("reset_at").is_null() | (pl.col("at_event") > pl.col("reset_at")))
+        .drop("reset_at")
+    )
+    return kept.drop("at_event")
 
 
 def _histories(records: pl.DataFrame, video_rows: pl.DataFrame) -> pl.DataFrame:

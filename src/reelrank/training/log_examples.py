@@ -6,6 +6,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.event import NOT_PERSONAL
 from reelrank.domain.example import CLOSED, WATCHED, Example, Labels
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import WIDTH
@@ -34,8 +35,9 @@ def reserved(training_set: TrainingSet) -> NDArray[np.bool_]:
 
 
 def teaches(record: Example) -> bool:
-    """Whether anything is learned from a record: corrections come too late, and some slates are reserved."""
-    return record.kind in _TOLD and record.slate is not None and not is_reserved(record.slate.user_id, record.slate.served_at)
+    """Whether anything is learned from a record: corrections come too late, some slates are reserved, and some were made for nobody in particular."""
+    slate = record.slate
+    return record.kind in _TOLD and slate is not None and slate.policy != NOT_PERSONAL and not is_reserved(slate.user_id, slate.served_at)
 
 
 class LogExamples:

@@ -31,6 +31,14 @@ export class Actions {
     return { ...told, video_id: video.video_id };
   }
 
+  /** Says something of the whole feed, which is chosen again once the collector has taken it. */
+  async say(type, more = {}) {
+    const told = { type, event_id: newId(), occurred_at: now(), user_id: this.user.id, context: context(), ...more };
+    const { requestId } = this.feed.slide?.entry ?? {};
+    if (requestId) told.request_id = requestId; // which vouches for who says it
+    if (await this.queue.add(told, { atOnce: true })) this.feed.renew();
+  }
+
   liked = ({ video }) => this.#liked.get(video.video_id) ?? video.liked ?? false;
   follows = ({ video }) => this.#follows.get(video.author_id) ?? video.following ?? false;
 
@@ -75,6 +83,24 @@ export class Actions {
     toast(wholeAuthor ? `Nothing more by @${author_id}` : "Fewer like this from now on", wider);
     this.panels.close();
     this.feed.go(1);
+  }
+
+  blockSound({ entry }) {
+    this.say("block", { what: "sound", name: entry.video.sound_id });
+    toast("Nothing more to this sound", { label: "Undo", run: () => this.say("unblock", { what: "sound", name: entry.video.sound_id }) });
+    this.panels.close();
+    this.feed.go(1);
+  }
+
+  wish(topic, wish) {
+    this.say("topic", { topic, wish });
+    toast(wish === "more" ? `More #${topic} from now on` : `Less #${topic} from now on`, { label: "Undo", run: () => this.say("topic", { topic, wish: "usual" }) });
+    this.panels.close();
+  }
+
+  reset() {
+    this.say("reset");
+    toast("Your feed begins afresh");
   }
 
   report({ entry }, reason) {

@@ -1,4 +1,4 @@
-// Everything the page asks the server: feed, why, one video; and the context that goes along.
+// Everything the page asks the server: feed, why, controls, one video; and the context that goes along.
 
 import { fetchAuthorized } from "/page/access.js";
 import { wide } from "/page/dom.js";
@@ -42,7 +42,7 @@ export function context(surface = "for_you") {
 }
 
 export async function fetchFeed(user, count, signal) {
-  const asked = new URLSearchParams({ user_id: user.id, count, ...context(), exploration: user.exploration ? "on" : "off" });
+  const asked = new URLSearchParams({ user_id: user.id, count, ...context(), exploration: user.exploration ? "on" : "off", personalized: user.personalized });
   const seed = new URLSearchParams(location.search).get("seed");
   if (seed !== null) asked.set("seed", seed);
   const sentAt = Date.now();
@@ -50,6 +50,8 @@ export async function fetchFeed(user, count, signal) {
   clockAhead = feed.now - (sentAt + Date.now()) / 2000;
   return feed;
 }
+
+export const fetchControls = (user) => getJson(`/v1/controls?${new URLSearchParams({ user_id: user.id })}`);
 
 export const fetchModels = () => getJson("/v1/models");
 

@@ -14,6 +14,7 @@ import { notice, toast } from "/page/notices.js";
 import { Panels } from "/page/panels.js";
 import { label } from "/page/slide.js";
 import { Tail } from "/page/tail.js";
+import { fillTune } from "/page/tune.js";
 import { fillWho, User } from "/page/user.js";
 import { listenToWheel } from "/page/wheel.js";
 import { fillWhy } from "/page/why.js";
@@ -24,9 +25,10 @@ const queue = new EventQueue();
 const panels = new Panels({
   why: { title: "Why this video?", follows: true, fill: fillWhy },
   comments: { title: "Comments", follows: true, fill: (body, slide) => fillComments(body, slide, actions) },
-  more: { title: "This video", fill: (body, slide) => fillMore(body, slide, actions) },
+  more: { title: "This video", fill: (body, slide) => fillMore(body, slide, actions, () => panels.open("tune")) },
+  tune: { title: "Your feed", fill: (body, _slide, close) => fillTune(body, user, actions, { close, changed: changedUser }) },
   keys: { title: "Keyboard", fill: fillKeys },
-  who: { title: "Who is watching", fill: (body, _slide, close) => fillWho(body, user, { close, changed: changedUser, openKeys: () => panels.open("keys") }) },
+  who: { title: "Who is watching", fill: (body, _slide, close) => fillWho(body, user, { close, changed: changedUser, openKeys: () => panels.open("keys"), openTune: () => panels.open("tune") }) },
 });
 const actions = new Actions({ user, queue, panels });
 const tail = new Tail(() => feed.more());
@@ -48,7 +50,7 @@ function degraded(parts) {
 
 function changedUser(what) {
   drawUser();
-  if (what === "exploration") return feed.renew();
+  if (what !== "user") return feed.renew();
   toast("Welcome, whoever you are");
   feed.start();
 }

@@ -16,6 +16,7 @@ const SOURCES = {
   trending_place: "Many people near you are watching it",
   trending_tag: "It is rising among the tags you like",
   fresh: "It is new, and deserves its first viewers",
+  pinned: "Who runs this feed has given it a place",
 };
 const PARTS = {
   expected: "What we expect you to do",
@@ -24,6 +25,8 @@ const PARTS = {
   popular: "Watched by many these days",
   fresh: "It is new",
   new_to_them: "An author or tags you have not met",
+  wished: "You wanted more or less of it",
+  boosted: "Lifted or held back by who runs this feed",
 };
 const NEVER = new Set(["idle", "since_served", "local_hour"]); // -1 where nobody knows
 const WHEN = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
@@ -131,12 +134,15 @@ function stages({ stages: ran }) {
     return element("tr", {}, element("th", { scope: "row", text: readable(name) }), element("td", { class: "stage-counts", text: counts }),
       element("td", { class: "stage-ms" }, element("span", { class: "bar-track", "aria-hidden": "true" }, fill), element("span", { text: `${ms.toFixed(ms < 10 ? 2 : 1)} ms` })));
   });
+  const gone = Object.values(ran).flatMap((stage) => Object.entries(stage).filter(([what]) => what.startsWith("removed: ")));
+  const left = gone.map(([what, count]) => element("li", {}, element("span", { text: sentence(what.slice("removed: ".length)) }), element("strong", { text: String(count) })));
   const head = element("tr", {}, ["Stage", "Videos", "Time"].map((text) => element("th", { scope: "col", text })));
-  return section(`How the slate was made, in ${total.toFixed(1)} ms`, element("table", { class: "why-stages" }, element("thead", {}, head), element("tbody", {}, made)));
+  return section(`How the slate was made, in ${total.toFixed(1)} ms`, element("table", { class: "why-stages" }, element("thead", {}, head), element("tbody", {}, made)),
+    left.length ? element("ul", { class: "why-removed", "aria-label": "What was left out, and why" }, left) : null);
 }
 
 function footer(why) {
-  const facts = [["Request", why.request_id], ["Policy", why.policy], ["Params", why.params], ["Served", why.served_at ? new Date(why.served_at * 1000).toLocaleString() : ""]];
+  const facts = [["Request", why.request_id], ["Policy", why.policy], ["Params", why.params], ["Personal", why.personalized === false ? "no" : ""], ["Served", why.served_at ? new Date(why.served_at * 1000).toLocaleString() : ""]];
   return element("dl", { class: "why-facts" }, facts.filter(([, value]) => value).map(([name, value]) => [element("dt", { text: name }), element("dd", { text: value })]).flat());
 }
 
