@@ -312,6 +312,7 @@ class Reelrank:
             models=self.models,
             train_status=self.train_folder / "status.json",
             last_runs=self.last_runs,
+            recall=self.recall,
             hot_swap=self.hot_swap,
             histories=self.histories,
             media_root=Path(self.settings.data_dir) / serving.media,

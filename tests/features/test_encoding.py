@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from features.folded_world import NOW, VIDEOS, World, rows
 from features.test_stream import events
-from reelrank.domain.event import Context, Event, Impression, Like, Skip, Unlike, Watch
+from reelrank.domain.event import Context, Event, Impression, Like, Served, ServedVideo, Skip, Unlike, Watch
 from reelrank.domain.params import FeedParams
 from reelrank.domain.video import Rendition
-from reelrank.features.definitions import COLUMN, FEATURES, WIDTH
+from reelrank.features.definitions import COLUMN, FEATURES, SHARED, WIDTH
 from reelrank.features.encoding import encode
 
 PARAMS = FeedParams(taste_half_life_s=86_400.0)
@@ -49,6 +49,15 @@ def test_the_matrix_has_a_column_for_every_definition(world: World) -> None:
     assert features.shape == (3, WIDTH) == (3, len(FEATURES))
     assert features.dtype == np.float32
     assert encoded(world, "ana").shape == (0, WIDTH)
+
+
+def test_what_is_shared_is_the_same_for_all_candidates_of_a_request(world: World) -> None:
+    served = Served(event_id="s", user_id="ana", policy="test", videos=tuple(ServedVideo(video_id=f"v{video}") for video in range(3)), occurred_at=NOW - 9)
+    world.see(*(watched(f"{video}", video, ago_s=50_000.0 - 9 * video, stalled_s=float(video), place="x") for video in range(4)), served)
+    features = encoded(world, "ana", *range(len(VIDEOS)), context=Context(local_hour=7, bandwidth_kbps=999, surface="for you", device="phone", place="x"))
+    differ = {name for name, column in COLUMN.items() if np.ptp(features[:, column]) > 0}
+    assert not differ & {FEATURES[column].name for column in SHARED}
+    assert np.ptp(np.delete(features, SHARED, axis=1), axis=0).max() > 0
 
 
 def test_a_world_without_events_has_only_guesses(world: World) -> None:

@@ -3,8 +3,8 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ import numpy as np
 
 from reelrank.benchmarks.backends import Backend, settings_for
 from reelrank.benchmarks.event_load import Batches
-from reelrank.benchmarks.local_server import free_port
 from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.processes import CpuShare
-from reelrank.benchmarks.scratch import Scratch, TooSlow, scratch_system
+from reelrank.benchmarks.scratch import Scratch, TooSlow, scratch_system, second_replica
 from reelrank.benchmarks.wires import UnexpectedAnswer, Wires
 from reelrank.domain.event import Like, VideoPublished
 from reelrank.domain.params import FeedParams
@@ -24,7 +23,6 @@ from reelrank.domain.video import Video
 from reelrank.features.side_by_side import SideBySide
 from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.simulation.world import World
-from reelrank.supervisor import running
 
 _BATCH = 100
 _CONNECTIONS = 16
@@ -53,7 +51,7 @@ def measure(
         tempfile.TemporaryDirectory(prefix="reelrank-servers-", ignore_cleanup_errors=True) as folder,
         settings_for(backend, Path(folder)) as settings,
         scratch_system(msgspec.structs.replace(settings, params=_NEWEST_FIRST), retries=0) as system,
-        _second_replica(system) as replica,
+        second_replica(system) as replica,
     ):
         system.publish(list(world.videos))
         with _Background(system, world, seed, rate) as background:
@@ -115,15 +113,6 @@ class _Patient:
                     raise
                 self.again += 1
                 time.sleep(0.02)
-
-
-@contextmanager
-def _second_replica(system: Scratch) -> Iterator[FeedClient]:
-    """Another process that serves the same deployment, at a port of its own."""
-    settings = system.supervisor.settings
-    serving = msgspec.structs.replace(settings.serving, port=free_port())
-    with running(msgspec.structs.replace(settings, serving=serving), roles=("serve",)) as second, FeedClient(second.url, retries=0) as client:
-        yield client
 
 
 class _Background(SideBySide):

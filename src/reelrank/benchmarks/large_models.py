@@ -23,6 +23,7 @@ from reelrank.wiring import Reelrank
 _EXAMPLES = 20_000
 _READERS = 300  # users whose histories decide which ids have rows
 _TOWER_WINDOW = 50
+_BEFORE = 0.3  # how loud what a user watched before is, beside the last video
 _OWN = 0.3  # spread of what only one video has, beside what its kind has
 
 
@@ -62,12 +63,15 @@ def _examples(tokens: Tokens, now: float, rng: np.random.Generator) -> Examples:
 
 
 def _towers(traits: Traits) -> TwoTower:
-    """Towers in which videos of a kind lie near each other, as learned ones have them."""
+    """Towers in which videos of a kind lie near each other and users near what they watched last, as learned ones have them."""
     features = VideoFeatures(traits.author, traits.sound, traits.tags, traits.content)
     towers = TwoTower(features, TwoTowerConfig())
     towers.video_tower.describe(features, np.ones(len(traits), dtype=np.bool_))
     with torch.no_grad():
         towers.video_tower.ids.weight.mul_(_OWN)
+        for name, weight in towers.user_tower.encoder.named_parameters():
+            if "join" in name or "mix" in name:
+                weight.mul_(_BEFORE)
     return towers.eval()
 
 

@@ -52,9 +52,10 @@ def measure(candidates: int = 500, rounds: int = 20, seed: int = 0, on_progress:
     """Untrained networks of both shapes, exported as the product exports them, one thread, full histories; the fixed shape's figures also on top.
 
     `ms` is what scoring takes whose history was kept: looking it up, transforming the features, gathering rows, the network and the
-    calibration. `gflops` are the matrix products in that (`flops`) by the second, and `share_of_sgemm` compares them with a product of
-    two square matrices in the same runtime, precision and run, in turn. `speedup_over_reencoding` is how many times as long it takes
-    to encode the history again for each candidate, one after the other in the same runtime.
+    calibration. `flops` are the matrix products of the shape, `gflops` these by the second, and `share_of_sgemm` compares that with a
+    product of two square matrices in the same runtime, precision and run, in turn; whatever ends in `_done` counts what candidates
+    share once, as it is computed. `speedup_over_reencoding` is how many times as long it takes to encode the history again for each
+    candidate, one after the other in the same runtime.
     """
     shapes = {name: _shape(settings, candidates, rounds, seed, on_progress) for name, settings in SHAPES.items()}
     fixed = shapes["fixed"]
@@ -67,17 +68,22 @@ def rounds_in_all(rounds: int) -> int:
     return len(SHAPES) * (rounds + _REENCODED)
 
 
-def flops(settings: RankerSettings, heads: int, candidates: int, tokens: int) -> int:
-    """Of the matrix products that scoring consists of, a product and a sum each: what is done, not what could be (d / h numbers and a bias a key)."""
+def flops(settings: RankerSettings, heads: int, candidates: int, tokens: int, shared: int = 0) -> int:
+    """Of the matrix products in scoring candidates that look at `tokens`, a product and a sum each.
+
+    Each candidate asks, looks at its history and an empty one by products of d / h numbers and a bias, answers and thinks, layer by
+    layer; 2 d of itself and of the surface, 2 d of what it saw, and F dense inputs with what is encoded of them go through the experts,
+    whose answers the heads and the thresholds read. Of F, `shared` and the surface are the same for all candidates: by themselves they
+    go through the first layer of the experts once.
+    """
     d, experts, hidden, k = settings.width, settings.experts, settings.hidden, settings.thresholds
     look = d * (d + settings.attention_heads) + (tokens + 1) * (2 * d + settings.attention_heads) + d * d + 2 * d * 2 * d
-    told = experts * (hidden * hidden // 2 + hidden // 2 * (heads + k)) + k * k + k - 1
-    out = experts * (hidden + heads + 1) + heads
-    own, shared = (columns * (1 + settings.encoded) for columns in (WIDTH - len(SHARED), len(SHARED)))
-    bends = settings.bins * settings.encoded
-    each = settings.layers * look + (WIDTH - len(SHARED)) * bends + (3 * d + own) * out + told
-    once = len(SHARED) * bends + (d + shared) * out
-    return 2 * (candidates * each + once)
+    told = experts * hidden // 2 * (hidden + heads + k) + k * k + k - 1
+    first, bends = experts * (hidden + heads + 1) + heads, settings.bins * settings.encoded
+    of_each = 4 * d + WIDTH * (1 + settings.encoded)
+    once = d + shared * (1 + settings.encoded) if shared else 0
+    each = settings.layers * look + (WIDTH - shared) * bends + (of_each - once) * first + told
+    return 2 * (candidates * each + shared * bends + once * first)
 
 
 def _shape(settings: RankerSettings, candidates: int, rounds: int, seed: int, on_progress: Callable[[int], None]) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def _shape(settings: RankerSettings, candidates: int, rounds: int, seed: int, on
         session = _exported(data, settings, Path(folder), seed)
         request = _request(settings, candidates, data, rng)
         histories = KeptHistories(2**30, 0.0)
-        sgemm, product_flops = _sgemm(Path(folder), rng)
+        product, product_flops = _sgemm(Path(folder), rng)
 
         def anew(some: Request = request) -> None:
             _scored(session, some, session.encode(some.tokens, some.traits))
@@ -95,18 +101,21 @@ def _shape(settings: RankerSettings, candidates: int, rounds: int, seed: int, on
             _scored(session, request, histories.encode(session, "u", request.tokens, request.traits, _NOW))
 
         history = session.encode(request.tokens, request.traits)
-        took = _in_turn({"anew": anew, "kept": kept, "encode": lambda: session.encode(request.tokens, request.traits), "sgemm": sgemm}, rounds, on_progress)
+        took = _in_turn({"anew": anew, "kept": kept, "encode": lambda: session.encode(request.tokens, request.traits), "sgemm": product}, rounds, on_progress)
         again = _in_turn({"again": lambda: anew(request.first(1))}, _REENCODED, on_progress)["again"]
-    done = flops(settings, len(session.heads), candidates, len(history))
-    kept_s, sgemm_s = float(np.median(took["kept"])), float(np.median(took["sgemm"]))
+    asked, done = (flops(settings, len(session.heads), candidates, len(history), shared) for shared in (0, len(SHARED)))
+    kept_s, sgemm = float(np.median(took["kept"])), product_flops / float(np.median(took["sgemm"]))
     return {
         "ms": spread(np.array(took["kept"]) * 1e3),
         "ms_with_history": spread(np.array(took["anew"]) * 1e3),
         "ms_history": spread(np.array(took["encode"]) * 1e3),
-        "flops": done,
-        "gflops": round(done / kept_s / 1e9, 1),
-        "sgemm_gflops": round(product_flops / sgemm_s / 1e9, 1),
-        "share_of_sgemm": round(done / kept_s / (product_flops / sgemm_s), 3),
+        "flops": asked,
+        "flops_done": done,
+        "gflops": round(asked / kept_s / 1e9, 1),
+        "gflops_done": round(done / kept_s / 1e9, 1),
+        "sgemm_gflops": round(sgemm / 1e9, 1),
+        "share_of_sgemm": round(asked / kept_s / sgemm, 3),
+        "share_of_sgemm_done": round(done / kept_s / sgemm, 3),
         "reencoding_ms": round(float(np.median(again)) * candidates * 1e3, 1),
         "speedup_over_reencoding": round(float(np.median(again)) * candidates / kept_s, 1),
         "tokens": len(history),

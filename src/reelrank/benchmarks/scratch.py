@@ -107,6 +107,15 @@ def scratch_system(settings: Settings | None = None, roles: Sequence[str] = ("st
                 inside.close()
 
 
+@contextmanager
+def second_replica(system: Scratch) -> Iterator[FeedClient]:
+    """Another process that serves the same deployment, at a port of its own."""
+    settings = system.supervisor.settings
+    serving = msgspec.structs.replace(settings.serving, port=free_port())
+    with running(msgspec.structs.replace(settings, serving=serving), roles=("serve",)) as second, FeedClient(second.url, retries=0) as client:
+        yield client
+
+
 def in_folder(folder: Path, settings: Settings | None = None) -> Settings:
     """The settings, moved to `folder` and a port that nobody uses."""
     settings = settings or Settings()

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,10 @@ from reelrank.wiring import scratch_reelrank
 
 _EXPOSURES = 40_000  # the last of the real log: histories of before are given whole
 _VIDEOS, _EVENTS_EACH = 4_000, 30  # of a world that is made up where there is no log
-_SAMPLE = 512  # vectors whose neighbours are looked at, and queries that a contrast is taken from
+_AROUND = 32  # nearest learned vectors that are a vector's surroundings
+_NEIGHBOURS = 20  # that an intrinsic dimension is read from
+_SAMPLE = 256  # vectors that distances are taken from at a time
+_AT_A_TIME = 10_000  # vectors that are made at once
 
 
 class TrainedTowers(NamedTuple):
@@ -63,39 +67,68 @@ def train_towers(folder: Path, users: int, epochs: int, seed: int, on_progress: 
     return TrainedTowers(folder, source, videos, video_vectors(towers), who, recall, time.perf_counter() - began)
 
 
-class Noise(NamedTuple):
-    """How vectors are made more of: each is one that was learned, pushed as far in some direction as its kind lie apart."""
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """Makes as many vectors as wanted that lie as learned ones do: each is one of them, pushed as far as they lie from their nearest neighbours.
 
-    distance: float  # root mean square distance of a learned vector to its nearest neighbour
-    norm: float  # what vectors are scaled back to; 0 leaves them as they come
+    The push is a random mixture of the ways from the middle of its surroundings to each vector in them, as learned
+    vectors fill few of the directions that there are: the same push in any direction would make a set that no search
+    could find its way in, and that no network learned.
+    """
+
+    learned: Floats  # (n, d)
+    distance: float  # root mean square distance of one to its nearest neighbour
+    length: float  # what vectors are scaled back to; 0 leaves them as they come
 
     @classmethod
-    def of(cls, learned: Floats) -> "Noise":
-        """As far apart as `learned` (n, d) lie from each other, on a sphere if they all lie on one."""
-        some = learned[: _SAMPLE * 8]
-        squares = (some**2).sum(axis=1)
-        apart = squares[:, None] + squares - 2 * some @ some.T
-        np.fill_diagonal(apart, np.inf)
-        norms = np.sqrt(squares)
-        on_a_sphere = float(norms.std()) < 1e-3 * float(norms.mean())
-        return cls(float(np.sqrt(np.maximum(apart.min(axis=1), 0).mean())), float(norms.mean()) if on_a_sphere else 0.0)
+    def of(cls, learned: Floats) -> "Resampling":
+        """As far apart as `learned` (n, d) lie, and on a sphere if they do."""
+        squares = _squares(learned[: 8 * _SAMPLE], learned)
+        nearest = np.partition(squares, 1, axis=1)[:, 1]  # 0 is each itself
+        lengths = np.linalg.norm(learned, axis=1)
+        on_a_sphere = float(lengths.std()) < 1e-3 * float(lengths.mean())
+        return cls(learned, float(np.sqrt(nearest.mean())), float(lengths.mean()) if on_a_sphere else 0.0)
 
-    def resampled(self, learned: Floats, count: int, rng: np.random.Generator) -> Floats:
-        """So many vectors (count, d), drawn with replacement and pushed."""
-        width = learned.shape[1]
-        drawn = learned[rng.integers(0, len(learned), count)]
-        drawn = drawn + rng.standard_normal((count, width), dtype=np.float32) * np.float32(self.distance / np.sqrt(width))
-        if self.norm:
-            drawn *= np.float32(self.norm) / np.linalg.norm(drawn, axis=1, keepdims=True)
-        return np.ascontiguousarray(drawn, dtype=np.float32)
+    def more(self, of: Floats, count: int, rng: np.random.Generator, on_progress: Callable[[int], None] = lambda _: None) -> Floats:
+        """So many vectors (count, d), each drawn from `of` (m, d) with replacement and pushed."""
+        around = self._surroundings(of)
+        made = np.empty((count, of.shape[1]), dtype=np.float32)
+        for start in range(0, count, _AT_A_TIME):
+            drawn = rng.integers(0, len(of), min(_AT_A_TIME, count - start))
+            near = self.learned[around[drawn]]  # (b, _AROUND, d)
+            near -= near.mean(axis=1, keepdims=True)
+            push = np.einsum("bk,bkd->bd", rng.standard_normal((len(drawn), near.shape[1]), dtype=np.float32), near)
+            push *= np.float32(self.distance / np.sqrt(np.mean((push**2).sum(axis=1))))
+            pushed = of[drawn] + push
+            if self.length:
+                pushed *= np.float32(self.length) / np.linalg.norm(pushed, axis=1, keepdims=True)
+            made[start : start + len(drawn)] = pushed
+            on_progress(len(drawn))
+        return made
+
+    def _surroundings(self, of: Floats) -> Rows:
+        """The learned vectors nearest to each of `of` (m, d): (m, _AROUND)."""
+        at_most = min(_AROUND, len(self.learned) - 1)
+        blocks = (_squares(of[start : start + _SAMPLE], self.learned) for start in range(0, len(of), _SAMPLE))
+        return np.concatenate([np.argpartition(block, at_most, axis=1)[:, :at_most] for block in blocks])
 
 
 def relative_contrast(queries: Floats, vectors: Floats) -> float:
-    """Mean distance over mean distance to the nearest (He, Kumar & Chang 2012): near 1 nothing is nearer than anything else. Distances are Euclidean."""
-    some = queries[:_SAMPLE]
-    squares = (some**2).sum(axis=1)[:, None] + (vectors**2).sum(axis=1) - 2 * some @ vectors.T
-    apart = np.sqrt(np.maximum(squares, 0))
+    """Mean distance over mean distance to the nearest (He, Kumar & Chang 2012): near 1 nothing is nearer than anything else."""
+    apart = np.sqrt(_squares(queries[:_SAMPLE], vectors))
     return float(apart.mean() / max(float(apart.min(axis=1).mean()), 1e-12))
+
+
+def intrinsic_dimension(vectors: Floats) -> float:
+    """In how many directions vectors spread around one of them, by the distances of its nearest neighbours (Levina & Bickel 2004)."""
+    apart = np.sqrt(np.partition(_squares(vectors[:_SAMPLE], vectors), np.arange(_NEIGHBOURS + 1), axis=1)[:, 1 : _NEIGHBOURS + 1])
+    return float(1 / np.mean(np.log(apart[:, -1:] / np.maximum(apart[:, :-1], 1e-12))))
+
+
+def _squares(some: Floats, others: Floats) -> Floats:
+    """Squared Euclidean distances: (a, b)."""
+    squares = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * some @ others.T
+    return np.maximum(squares, 0)
 
 
 def _real_past(users: int) -> tuple[str, list[Video], list[Event]] | None:
@@ -117,6 +150,3 @@ def _no_examples() -> Examples:
     none, times = np.empty(0, dtype=np.int64), np.empty(0)
     labels, watched_s = np.empty((0, len(HEADS)), dtype=np.float32), np.empty(0, dtype=np.float32)
     return Examples(none, none, times, times, none, none, np.empty((0, WIDTH), dtype=np.float32), labels, watched_s)
-
-
-__all__ = ["Noise", "Rows", "TrainedTowers", "relative_contrast", "train_towers"]

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from heapq import nsmallest
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -23,7 +23,8 @@ from reelrank.storage.artifacts import ArtifactStore
 from reelrank.storage.online_store import OnlineStore
 
 
-class _Parts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Parts:
     """What an index is built of."""
 
     count: int  # rows that have a vector, from the first on

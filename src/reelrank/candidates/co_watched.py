@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ _TOGETHER, _AFTER = "item_to_item.npz", "next_watched.npz"
 
 _HALF_LIFE_WATCHES = 12  # the next video resembles the last few more than those of last week
 _SKIP, _LONG_VIEW, _LIKE = 0.7, 1.3, 1.5  # how many watches a skip and a long view count; a like multiplies
+_AT_ONCE = 4  # requests that are under way together, whose strengths are remembered
 _FULL_STRENGTH = 0.2  # few scores of the closed form are larger
 _FULL_DEVIATIONS = 12.0  # of a user's scores of what comes next; few are larger
 
@@ -70,10 +72,18 @@ def item_to_item(artifacts: ArtifactStore) -> Published[CoWatches]:
 
 def strength(model: CoWatches, user: User, rows: Rows) -> NDArray[np.float64]:
     """How strongly a user's watches speak for each of `rows` (n,): 0 where nothing is known."""
-    if len(user.watches) == 0:
-        return np.zeros(len(rows))
+    return _of_rows(model, model.strengths(user), rows) if len(user.watches) else np.zeros(len(rows))
+
+
+def _of_rows(model: CoWatches, strengths: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
     places = model.together.places_of(rows)
-    return np.where(places >= 0, model.strengths(user)[places], 0.0)
+    return np.where(places >= 0, strengths[places], 0.0)
+
+
+class _Asked(NamedTuple):
+    model: CoWatches
+    user: User
+    strengths: NDArray[np.float64]
 
 
 class CoWatchedSource:
@@ -83,6 +93,7 @@ class CoWatchedSource:
 
     def __init__(self, model: Published[CoWatches]) -> None:
         self._model = model
+        self._lately: tuple[_Asked, ...] = ()  # replaced whole
         self.refresh()
 
     def refresh(self) -> None:
@@ -94,7 +105,7 @@ class CoWatchedSource:
         if model is None or len(query.user.watches) == 0:
             return Proposal(no_rows())
         params, videos = query.params, model.together.videos
-        scores = params.co_watch_weight * model.strengths(query.user) + params.popularity_weight * model.together.log_popularity
+        scores = params.co_watch_weight * self._strengths(model, query.user) + params.popularity_weight * model.together.log_popularity
         scores[~unseen(videos, query.user.seen)] = -np.inf
         best = strongest(scores, quota)
         return Proposal(videos[best[scores[best] > 0]])
@@ -102,4 +113,16 @@ class CoWatchedSource:
     def strength(self, user: User, rows: Rows) -> tuple[NDArray[np.float64], dict[str, str]]:
         """How strongly the user's watches speak for each of `rows` (n,), and by which version of which model."""
         live = self._model.live
-        return (np.zeros(len(rows)), {}) if live is None else (strength(live.value, user, rows), {self._model.name: live.name})
+        if live is None:
+            return np.zeros(len(rows)), {}
+        known = _of_rows(live.value, self._strengths(live.value, user), rows) if len(user.watches) else np.zeros(len(rows))
+        return known, {self._model.name: live.name}
+
+    def _strengths(self, model: CoWatches, user: User) -> NDArray[np.float64]:
+        """Those of a user as they are now, worked out once for proposing and for what the features say."""
+        for asked in self._lately:
+            if asked.model is model and asked.user is user:
+                return asked.strengths
+        found = _Asked(model, user, model.strengths(user))
+        self._lately = (found, *self._lately[: _AT_ONCE - 1])
+        return found.strengths

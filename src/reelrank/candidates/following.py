@@ -12,6 +12,7 @@ from reelrank.features.columns import VideoColumns
 from reelrank.pipeline.stages import Proposal, Query
 
 _PER_AUTHOR = 30  # latest videos of one author that are looked at
+_NEWER, _NEWER_SHARE = 1_000, 100  # so many, or one in so many of all videos, are looked through one by one before all are sorted again
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class FollowingSource:
         """Takes in the videos published since the last time; sorts anew only when they have become many."""
         with self._lock:
             index, count = self._index, self._columns.count
-            if count - index.sorted_until > max(1_000, index.sorted_until // 10):
+            if count - index.sorted_until > max(_NEWER, index.sorted_until // _NEWER_SHARE):
                 self._index = _sorted_index(self._columns, count)
             elif count > index.sorted_until + len(index.newer):
                 self._index = _ByAuthor(index.indptr, index.rows, index.sorted_until, np.arange(index.sorted_until, count))

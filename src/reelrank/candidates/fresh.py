@@ -40,19 +40,36 @@ class FreshSource:
         self.refresh()
 
     def refresh(self) -> None:
-        """Looks for new videos, and at how often the ones known were shown."""
+        """Looks for new videos, and at how often the ones known were shown; a pass over all videos, so not for a request."""
         with self._lock:
             count = self._columns.count
-            uploaded_at = self._columns.uploaded_at[:count]
-            rows = np.flatnonzero((uploaded_at > self._clock.now() - _FRESH_FOR_S) & ~self._columns.removed[:count])
-            if len(rows) > _POOL:
-                rows = rows[np.argpartition(-uploaded_at[rows], _POOL)[:_POOL]]
-            rows = rows[np.lexsort((-rows, -uploaded_at[rows]))]
+            rows = self._newest_of(np.flatnonzero(self._is_fresh(slice(0, count))))
             self._pool = _Pool(count, rows, totals(self._reader.video_counters(rows))[:, Counter.IMPRESSIONS])
+
+    def _take_in(self) -> None:
+        """Adds what was published since: nobody has seen it yet."""
+        with self._lock:
+            pool, count = self._pool, self._columns.count
+            new = pool.count + np.flatnonzero(self._is_fresh(slice(pool.count, count)))
+            rows = self._newest_of(np.concatenate([pool.rows, new]))
+            by_row = np.argsort(pool.rows)
+            old = rows < pool.count
+            impressions = np.zeros(len(rows), dtype=np.int64)
+            impressions[old] = pool.impressions[by_row[np.searchsorted(pool.rows, rows[old], sorter=by_row)]]
+            self._pool = _Pool(count, rows, impressions)
+
+    def _is_fresh(self, rows: slice) -> NDArray[np.bool_]:
+        return (self._columns.uploaded_at[rows] > self._clock.now() - _FRESH_FOR_S) & ~self._columns.removed[rows]
+
+    def _newest_of(self, rows: Rows) -> Rows:
+        uploaded_at = self._columns.uploaded_at
+        if len(rows) > _POOL:
+            rows = rows[np.argpartition(-uploaded_at[rows], _POOL)[:_POOL]]
+        return rows[np.lexsort((-rows, -uploaded_at[rows]))]
 
     def propose(self, query: Query, quota: int) -> Proposal:
         if self._pool.count != self._columns.count:
-            self.refresh()  # somebody has just published: the first request may show it
+            self._take_in()  # somebody has just published: the first request may show it
         pool = self._pool
         kept = ~self._columns.removed[pool.rows] & unseen(pool.rows, query.user.seen)
         rows, impressions = pool.rows[kept], pool.impressions[kept]

@@ -14,6 +14,7 @@ NEAREST = 100  # of which recall is told
 _FILE = "vectors.faiss"
 _LEARNED_FROM = 48  # vectors for each cell that its centre is learned from: more makes it hardly better
 _AT_A_TIME = 50_000  # vectors that are made and added at once
+_DEEPER = 2  # times as many nearest as are told of: what a user has seen lies among them, and is passed over
 _SURE = 2.0  # standard errors that the recall of the probes must lie above the one that is wanted
 
 
@@ -23,7 +24,7 @@ class Frozen(NamedTuple):
     vectors: int
     cells: int
     visited: int  # cells, in each search
-    recall: float  # of the 100 nearest, over the probes
+    recall: float  # of the nearest, over the probes
 
 
 def freeze(
@@ -31,8 +32,8 @@ def freeze(
 ) -> Frozen:
     """Writes the vectors (count, d) of the rows 0 … count - 1 into `folder`, in cells (inverted lists, Sivic & Zisserman 2003) and half precision.
 
-    A search visits as many cells as it takes until the `probes` (p, d) find at least `recall` of their hundred nearest
-    by the whole numbers, for certain and not by chance; all of them if it must be. `on_progress` is told of rows.
+    A search visits as many cells as it takes until the `probes` (p, d) find at least `recall` of their two hundred
+    nearest by the whole numbers, for certain and not by chance; all of them if it must be. `on_progress` is told of rows.
     """
     faiss = _faiss()
     blocks = [np.arange(start, min(start + _AT_A_TIME, count)) for start in range(0, count, _AT_A_TIME)]
@@ -47,7 +48,7 @@ def freeze(
     index.train(vectors[:: max(1, count // (_LEARNED_FROM * cells))])
     for rows in blocks:
         index.add(vectors[rows[0] : rows[-1] + 1])
-    among = min(NEAREST, count)
+    among = min(_DEEPER * NEAREST, count)
     nearest = faiss.knn(probes, vectors, among, metric=faiss.METRIC_INNER_PRODUCT)[1]
     visited, found = _visited(index, probes, nearest, recall)
     index.nprobe = visited

@@ -1,5 +1,6 @@
 """RecallWatch: how much of what lies nearest live searches find, looked up afterwards for a few of them, in a thread of its own."""
 
+import logging
 import queue
 import threading
 import time
@@ -14,11 +15,14 @@ from reelrank.candidates.row_bits import Bits
 from reelrank.candidates.vector_index import VectorIndex
 from reelrank.domain.arrays import Floats, Rows
 
+logger = logging.getLogger(__name__)
+
 _WAITING = 16  # searches at most; while so many wait, others are not looked up
 _LATELY = 500  # searches that the mean is taken over
 
 
-class Search(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Search:
     """One search, as it can be done again: an index only grows."""
 
     index: VectorIndex
@@ -65,9 +69,7 @@ class RecallWatch:
         """Takes note of a search and what it found, now and then. Never waits."""
         if rng.random() >= self._share or self._closed.is_set():
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._look_up, name="recall", daemon=True)
-            self._thread.start()
+        self._begin()
         try:
             self._waiting.put_nowait((name, search, found))
         except queue.Full:
@@ -87,6 +89,12 @@ class RecallWatch:
         """Looks nothing up any more."""
         self._closed.set()
 
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look_up, name="recall", daemon=True)
+                self._thread.start()
+
     def _look_up(self) -> None:
         while not self._closed.is_set():
             try:
@@ -94,7 +102,10 @@ class RecallWatch:
             except queue.Empty:
                 continue
             began = time.thread_time()
-            self._compare(*one)
+            try:
+                self._compare(*one)
+            except Exception:
+                logger.exception("the recall of %s could not be looked up", one[0])
             self._waiting.task_done()
             self._closed.wait((time.thread_time() - began) * (1 / self._cpu - 1))
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from reelrank.domain.arrays import Rows
+from reelrank.domain.arrays import Column, Rows
 
 
 def strongest(values: NDArray[np.number], count: int) -> Rows:
@@ -31,7 +31,17 @@ def seen_rows(seen: BitMap) -> Rows:
 
 def unseen(rows: Rows, seen: BitMap) -> NDArray[np.bool_]:
     """Which rows (n,) were not on the user's screen: proposing the others would only waste the quota."""
-    return np.isin(rows, np.frombuffer(seen.to_array(), dtype=np.uint32), invert=True)
+    screened = np.frombuffer(seen.to_array(), dtype=np.uint32)  # ascending
+    if len(screened) == 0:
+        return np.ones(len(rows), dtype=np.bool_)
+    places = np.searchsorted(screened, rows.astype(np.uint32))  # of few rows, and of ascending ones, faster than a set of what may be thousands
+    return screened[np.minimum(places, len(screened) - 1)] != rows
+
+
+def summed(keys: NDArray[np.integer], values: Column) -> tuple[Rows, Column]:
+    """The keys (n,) ascending, each once, and the sum of the values of each: work for what is there, not for what could be."""
+    each, places = np.unique(keys, return_inverse=True)
+    return each.astype(np.int64), np.bincount(places, weights=values, minlength=len(each)).astype(np.float64)
 
 
 def interleaved(lists: list[Rows]) -> Rows:

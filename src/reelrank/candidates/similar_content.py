@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from reelrank.candidates.eligible import Eligible
 from reelrank.candidates.row_bits import clear, flags_of
-from reelrank.candidates.rows import seen_rows, strongest
+from reelrank.candidates.rows import seen_rows, strongest, summed
 from reelrank.candidates.similar_users import engaged_with
 from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.user import no_rows
@@ -115,8 +115,7 @@ class SimilarContentSource:
         codes = self._codes(last)
         weights = known.rarity(codes) * (_DECAY ** np.arange(len(last)))[:, None]
         given = codes >= 0
-        profile, places = np.unique(codes[given], return_inverse=True)
-        return profile, np.bincount(places, weights=weights[given], minlength=len(profile))
+        return summed(codes[given], weights[given])
 
     def _likeness(self, known: _Known, profile: Rows, weights: Column, rows: Rows) -> Column:
         """The cosine of what is said of videos (n,) with the profile, where a code counts as much as it is rare: (n,), in units of the profile."""
@@ -148,15 +147,12 @@ def _first_look(known: _Known, profile: Rows, weights: Column) -> tuple[Rows, Co
     lately = np.minimum(known.new.counts(profile), _POSTINGS)
     before = np.minimum(known.old.counts(profile), _POSTINGS - lately)
     rarest_first = np.argsort(lately + before, kind="stable")
-    profile, weights, lately, before = (column[rarest_first] for column in (profile, weights, lately, before))
-    affordable = max(1, int(np.searchsorted(np.cumsum(lately + before), _IN_ALL, side="right")))
-    rows, spoken = [], []
-    for lists, at_most in ((known.new, lately), (known.old, before)):
-        found, sizes = lists.newest(profile[:affordable], at_most[:affordable])
-        rows.append(found)
-        spoken.append(np.repeat(weights[:affordable], sizes))
-    each, places = np.unique(np.concatenate(rows), return_inverse=True)
-    return each, np.bincount(places, weights=np.concatenate(spoken), minlength=len(each))
+    affordable = max(1, int(np.searchsorted(np.cumsum((lately + before)[rarest_first]), _IN_ALL, side="right")))
+    chosen = rarest_first[:affordable]
+    new, of_new = known.new.newest(profile[chosen], lately[chosen])
+    old, of_old = known.old.newest(profile[chosen], before[chosen])
+    spoken = np.concatenate([np.repeat(weights[chosen], of_new), np.repeat(weights[chosen], of_old)])
+    return summed(np.concatenate([new, old]), spoken)
 
 
 _AT_A_TIME = 100_000  # videos: bounds what is needed beside the postings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.candidates.rows import strongest, unseen
+from reelrank.candidates.rows import strongest, summed, unseen
 from reelrank.domain.arrays import Rows
 from reelrank.domain.user import Signal, User, no_rows
 from reelrank.features.spans import covered
@@ -92,10 +92,11 @@ class SimilarUsersSource:
         places = places[known.videos[places] == own]
         neighbours, likeness = _neighbours(known, places)
         pairs, counts = covered(known.video_indptr[neighbours], known.video_indptr[neighbours + 1])
-        votes = np.bincount(known.engaged[pairs], weights=np.repeat(likeness, counts), minlength=len(known.videos))
-        voted = np.flatnonzero(votes)
-        voted = voted[unseen(known.videos[voted], query.user.seen)]
-        return Proposal(known.videos[voted[strongest(votes[voted], quota)]], {self._engagements.name: live.name})
+        voted, votes = summed(known.engaged[pairs], np.repeat(likeness, counts))
+        rows = known.videos[voted]
+        new = unseen(rows, query.user.seen)
+        rows, votes = rows[new], votes[new]
+        return Proposal(rows[strongest(votes, quota)], {self._engagements.name: live.name})
 
 
 def _neighbours(known: Engagements, places: Rows) -> tuple[Rows, NDArray[np.float64]]:
@@ -105,8 +106,7 @@ def _neighbours(known: Engagements, places: Rows) -> tuple[Rows, NDArray[np.floa
     all they engaged with was seen.
     """
     pairs, counts = covered(known.user_indptr[places], known.user_indptr[places + 1])
-    shared = np.bincount(known.users[pairs], weights=np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts), minlength=len(known.video_indptr) - 1)
-    found = np.flatnonzero(shared)
-    likeness = shared[found] / np.sqrt(known.video_indptr[found + 1] - known.video_indptr[found])
+    found, shared = summed(known.users[pairs], np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts))
+    likeness = shared / np.sqrt(known.video_indptr[found + 1] - known.video_indptr[found])
     best = strongest(likeness, _USERS + 1)
     return found[best], likeness[best]

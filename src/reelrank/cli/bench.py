@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group
 def bench() -> None:
-    """Measure this machine: reaction, faults, feed, ranker, events, overload, failover, stream, freshness, train. Most run a system of its own."""
+    """Measure this machine. Most measurements run a system of their own in a temporary folder."""
 
 
 @bench.command
@@ -63,13 +63,12 @@ def faults(backend: "Backend", rounds: int, only: tuple[str, ...], videos: int, 
 @click.option("--replicas", type=click.IntRange(1, 16), default=2, show_default=True, help="Processes that answer, with HAProxy before several.")
 @click.option("--events", type=click.FloatRange(min=0), default=1_000.0, show_default=True, help="Events a second that are folded meanwhile.")
 @click.option("--count", type=click.IntRange(1, 50), default=10, show_default=True, help="Videos in a slate.")
-@click.option(
-    "--world", type=click.Path(path_type=Path, file_okay=False), help="A folder that keeps what is made for the next time; a million videos take minutes."
-)
+@click.option("--world", type=click.Path(path_type=Path, file_okay=False), help="A folder that keeps what is made for the next time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the world, and chooses who asks.")
 @json_option
 def feed(
-    videos: int, users: int, rate: float, seconds: float, caches: "Caches", replicas: int, events: float, count: int, world: Path | None, seed: int, as_json: bool
+    videos: int, users: int, rate: float, seconds: float, caches: "Caches", replicas: int, events: float, count: int, world: Path | None, seed: int,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """How fast feeds are answered: HAProxy, replicas and the ranker over a catalogue as large as you like."""
     from reelrank.benchmarks.feed_latency import measure
@@ -207,3 +206,23 @@ def train(steps: int, table_steps: int, largest: int, watches: int, seed: int, a
         with TerminalProgress().task("visits and watches", 0) as on_progress:
             numbers["watch_to_score_ms"] = watch_to_score.measure(watches, seed=seed, on_progress=on_progress)["watch_to_score_ms"]
     tell("Learning from examples", numbers, as_json)
+
+
+@bench.command
+@click.option("--vectors", type=click.IntRange(min=2_000), default=1_000_000, show_default=True, help="Vectors that are searched.")
+@click.option(
+    "--queries", type=click.IntRange(min=10), default=500, show_default=True, help="Searches that are measured; the index is tuned on as many others."
+)
+@click.option("--users", type=click.IntRange(min=50), default=8_000, show_default=True, help="Users whose histories the towers learn from.")
+@click.option("--epochs", type=click.IntRange(min=1), default=6, show_default=True, help="How often the towers learn from all of them.")
+@click.option("--publications", type=click.IntRange(min=1), default=40, show_default=True, help="New videos that a running system is asked for.")
+@click.option("--peers/--no-peers", default=True, show_default=True, help="hnswlib and usearch beside it, where they are installed.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Trains the towers and draws vectors and queries.")
+@json_option
+def retrieval(vectors: int, queries: int, users: int, epochs: int, publications: int, peers: bool, seed: int, as_json: bool) -> None:
+    """How well and how fast the nearest of a million vectors are found, and how soon a new video is."""
+    from reelrank.benchmarks.retrieval_speed import measure
+
+    with TerminalProgress().task("vectors and videos", 0) as on_progress:
+        numbers = measure(vectors, queries, users, epochs, publications, peers, seed, on_progress)
+    tell("Searching vectors", numbers, as_json)

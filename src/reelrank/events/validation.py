@@ -39,8 +39,15 @@ RefusalKind = Literal["unreadable", "content", "catalogue", "conflict", "slate",
 class KnownIds(Protocol):
     """The catalogue as the checks see it: which ids there are."""
 
-    authors: dict[str, int]  # author id -> dense row
-    rows: dict[str, int]  # video id -> dense row
+    @property
+    def authors(self) -> Mapping[str, int]:
+        """Author id -> dense row."""
+        ...
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """Video id -> dense row."""
+        ...
 
     def refresh(self) -> int: ...
 

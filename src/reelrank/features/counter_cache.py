@@ -12,7 +12,7 @@ from reelrank.features.row_index import NO_KEY, UNSEEN, RowIndex
 from reelrank.features.standings import Parts, Standings, StandingTable, standings_of
 from reelrank.storage.counter_store import CounterSnapshot, CounterStore, Keys, Kind
 
-CAPACITY = 1 << 18  # records of 260 bytes
+CAPACITY = 1 << 20  # records of 260 bytes: what some hundred thousand candidates share; memory is taken as they come
 _KIND_SHIFT = 56  # names are a kind and a key
 
 

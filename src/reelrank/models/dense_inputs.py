@@ -56,7 +56,11 @@ class Curves(NamedTuple):
         while step:
             line += (self.begin.take(line + step) <= known) * step
             step //= 2
-        return np.nan_to_num(self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line), copy=False)
+        told = np.asarray(self.score.take(line) + (known - self.begin.take(line)) * self.rise.take(line), dtype=np.float32)
+        unknown = np.isnan(told)
+        if unknown.any():
+            told[unknown] = 0.0
+        return told
 
 
 def fit(features: Floats, quantiles: int = 257) -> DenseInputs:

@@ -48,7 +48,7 @@ class LiveTable:
 
     def look_up(self, ids: Keys) -> Floats:
         """What stands in the rows of `ids` (…): (…, width)."""
-        return self.weights[self.rows_of(ids)]
+        return self.weights.take(self.rows_of(ids), axis=0)
 
     def apply(self, changes: Changes) -> None:
         """Gives rows to their owners and numbers to the rows. Who had one of these rows, or gets another one, has the old one no more."""

@@ -48,7 +48,7 @@ class ServedCandidates(nn.Module):
         self.beside_bias = nn.Parameter(torch.cat([gate_bias, ranker.prior + ranker.position.weight[0]]).detach()[:, None])
         self.second, self.second_bias = (nn.Parameter(of.detach().transpose(1, 2).contiguous()) for of in (experts.second, experts.bias))
         watch = ranker.watch_time
-        self.tell = nn.Parameter(torch.cat([ranker.head, watch.score.weight]).detach())  # (heads + k, hidden / 2)
+        self.head, self.watch = nn.Parameter(ranker.head.detach()), nn.Parameter(watch.score.weight.detach().repeat(1, self.experts))
         falls = torch.ones(len(watch.thresholds_s), len(watch.thresholds_s)).tril()
         falls[:, 0] = 0
         self.falls, self.watch_bias = nn.Parameter(-falls), nn.Parameter(watch.score.bias.detach()[:, None])
@@ -76,14 +76,14 @@ class ServedCandidates(nn.Module):
             return ((of_candidates @ candidates).unflatten(-1, (rows, -1)) + once).flatten(-2)
 
         first = F.gelu(both(self.first_of_own, self.first_of_shared, self.first_bias)).unflatten(0, (self.experts, -1))  # (e, hidden, n)
-        told = self.tell @ F.gelu(self.second @ first + self.second_bias)  # (e, heads + k, n)
+        second = F.gelu(self.second @ first + self.second_bias)  # (e, hidden / 2, n)
         beside = both(self.beside_of_own, self.beside_of_shared, self.beside_bias)
         gates, wide = beside.split([self.experts * (self.heads + 1), self.heads])
         gates = gates.unflatten(0, (self.experts, -1))  # (e, heads + 1, n)
         gates = torch.exp(gates - gates.amax(0))
         gates = gates / gates.sum(0)
-        logits = (gates[:, : self.heads] * told[:, : self.heads]).sum(0) + wide
-        return logits, self._seconds((gates[:, self.heads :] * told[:, self.heads :]).sum(0))
+        logits = (gates[:, : self.heads] * (self.head @ second)).sum(0) + wide
+        return logits, self._seconds(self.watch @ (gates[:, self.heads :] * second).flatten(0, 1))  # a product sums the experts, too
 
     def _seconds(self, score: Tensor) -> Tensor:
         """As `WatchTime.seconds` of what `WatchTime` makes of scores (k, n): (1, n)."""

@@ -71,7 +71,8 @@ class TowerSession:
         vectors = np.zeros((len(rows), self.width), dtype=np.float32)
         vectors[speaks] = self._ids[rows[speaks]]
         for name, table in self._tables.items():
-            vectors += _mean(table, getattr(traits, name)[rows].reshape(len(rows), -1))
+            numbers = getattr(traits, name)[rows]
+            vectors += _mean(table, numbers if numbers.ndim == 2 else numbers[:, None])
         return vectors + (traits.content[rows] @ self._content).astype(np.float32) if len(self._content) else vectors
 
     def _aligned(self, vectors: Floats) -> Floats:

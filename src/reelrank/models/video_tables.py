@@ -89,9 +89,10 @@ class VideoTables:
         with self.live.held() as tables:
             summed = sum(tables[name].look_up(ids) for name, ids in _ids_of(rows, traits).items())
             places = tables["tag"].rows_of(traits.tags[rows])
-            tagged = (places != UNSEEN)[..., None]
-            tags = (tables["tag"].weights[places] * tagged).sum(axis=-2) / np.maximum(tagged.sum(axis=-2), 1)
-        return np.asarray(summed + tags + traits.content[rows] @ self.content, dtype=np.float32)
+            share = (places != UNSEEN).astype(np.float32)
+            share /= np.maximum(share.sum(axis=-1, keepdims=True), 1)
+            summed = summed + np.einsum("...t,...td->...d", share, tables["tag"].weights.take(places, axis=0))
+        return np.asarray(summed + traits.content[rows] @ self.content if len(self.content) else summed, dtype=np.float32)
 
     def shift(self, users: Keys) -> Floats:
         """What was learned to be added to the logits of the candidates of users (n,), by `shifts.user_keys`: (n, heads)."""

@@ -1,8 +1,11 @@
-"""Runs the stages in order: sources side by side under a deadline, everything after them one by one."""
+"""Runs the stages in order: sources under a deadline, everything after them one by one."""
 
 import logging
-from collections.abc import Sequence
-from concurrent.futures import Executor, Future, wait
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, wait
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -13,24 +16,58 @@ from reelrank.pipeline.stages import Filter, Hydrator, Placement, Proposal, Quer
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE = 0.2  # of the time for all sources, that one may take before others need not wait for it
+
 
 def gather(query: Query, sources: Sequence[Source], trace: RequestTrace, executor: Executor, deadline_s: float) -> Candidates:
     """Lets every source propose within its quota and unites what they propose; a late or failing one proposes nothing."""
     with trace.stage("sources") as figures:
         wanted = [source for source in sources if query.params.quota.get(source.name, 0) > 0]
-        # each draws from a generator of its own: whoever is first, a seed gives the same proposals
-        chances = query.rng.spawn(len(wanted))
-        asked = {source.name: executor.submit(_propose, replace(query, rng=rng), source) for source, rng in zip(wanted, chances, strict=True)}
-        wait(asked.values(), timeout=deadline_s)
+        round_ = _Round(query, wanted)
+        if wanted:
+            round_.run(executor, deadline_s)
         proposals: dict[str, Proposal] = {}
-        for name, future in asked.items():
-            proposal = _outcome(name, future, trace)
+        for source in wanted:
+            proposal = _outcome(source.name, round_.said, trace)
             if proposal is not None:
-                proposals[name] = proposal
-                figures[name] = len(proposal.rows)
+                proposals[source.name] = proposal
+                figures[source.name] = len(proposal.rows)
         candidates = _unite(proposals)
         figures["out"] = len(candidates)
     return candidates
+
+
+class _Round:
+    """The sources of one request. One thread asks them in turn: they are quick, and handing each to a thread of its own costs more than most of them do.
+
+    Where one of them keeps that thread waiting, another thread goes on with those that were not asked yet.
+    """
+
+    def __init__(self, query: Query, sources: Sequence[Source]) -> None:
+        self.said: dict[str, Proposal | Exception] = {}
+        # each draws from a generator of its own: whoever is first, a seed gives the same proposals
+        self._waiting = deque((source, replace(query, rng=rng)) for source, rng in zip(sources, query.rng.spawn(len(sources)), strict=True))
+
+    def run(self, executor: Executor, deadline_s: float) -> None:
+        """Returns when all have answered, or at the deadline."""
+        deadline, asking = time.monotonic() + deadline_s, [executor.submit(self._ask)]
+        while (left_s := deadline - time.monotonic()) > 0 and wait(asking, timeout=min(left_s, deadline_s * _PATIENCE)).not_done:
+            if self._waiting:
+                asking.append(executor.submit(self._ask))
+        self._waiting.clear()
+        self.said = dict(self.said)  # what comes now is too late
+        for one in asking:
+            one.cancel()
+
+    def _ask(self) -> None:
+        said = self.said
+        while self._waiting:
+            with suppress(IndexError):  # another thread was faster
+                source, query = self._waiting.popleft()
+                try:
+                    said[source.name] = _propose(query, source)
+                except Exception as problem:
+                    said[source.name] = problem
 
 
 def remove(query: Query, filters: Sequence[Filter], candidates: Candidates, trace: RequestTrace, at_least: int = 0) -> Candidates:
@@ -102,17 +139,16 @@ def _propose(query: Query, source: Source) -> Proposal:
     return proposal._replace(rows=proposal.rows[:quota])
 
 
-def _outcome(name: str, future: Future[Proposal], trace: RequestTrace) -> Proposal | None:
-    if not future.done():
-        future.cancel()
+def _outcome(name: str, said: Mapping[str, Proposal | Exception], trace: RequestTrace) -> Proposal | None:
+    found = said.get(name)
+    if found is None:
         trace.degrade(f"source {name} was late")
         return None
-    problem = future.exception()
-    if problem is not None:
-        logger.warning("source %s failed and proposed nothing: %r", name, problem)
+    if isinstance(found, Exception):
+        logger.warning("source %s failed and proposed nothing: %r", name, found)
         trace.degrade(f"source {name} failed")
         return None
-    return future.result()
+    return found
 
 
 def _unite(proposals: dict[str, Proposal]) -> Candidates:

@@ -64,11 +64,8 @@ class KeptHistories:
                 self.grown += 1
             else:
                 self.taken_over += 1
-            if before is None:
-                kept = _Kept(history, weakref.ref(session), updates, now)
-            else:
-                kept = _Kept(history, before.of, before.updates, before.since)
-            self._keep(user_id, kept)
+            seen = (updates, now) if before is None else (before.updates, before.since)
+            self._keep(user_id, _Kept(history, weakref.ref(session), *seen))
         return history
 
     def clear(self) -> None:

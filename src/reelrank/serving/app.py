@@ -48,6 +48,8 @@ def create_app(services: Services) -> Starlette:
     if services.last_runs is not None:
         services.metrics.follow_runs(services.last_runs)
     services.metrics.follow_pages(services.feed.pages)
+    if services.recall is not None:
+        services.metrics.follow_recall(services.recall)
     if services.hot_swap is not None:
         services.metrics.follow_rows(services.hot_swap)
     if services.histories is not None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from reelrank.candidates.recall_watch import RecallWatch
 from reelrank.candidates.trending import TrendingBoard
 from reelrank.domain.clock import Clock
 from reelrank.events.collector import Collector
@@ -77,6 +78,7 @@ class Services:
     models: Sequence[Published[Any]] = ()  # that the feed works with
     train_status: Path | None = None  # the file in which the role train says what it is at
     last_runs: LastRuns | None = None  # what came of the last training of each model
+    recall: RecallWatch | None = None  # looks up what live searches find
     hot_swap: HotSwap[Any] | None = None  # keeps the ranker at what was learned a moment ago
     histories: KeptHistories | None = None  # that the ranker has encoded
     media_root: Path | None = None

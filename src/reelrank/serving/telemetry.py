@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as MetricsCollector
 
+from reelrank.candidates.recall_watch import RecallWatch
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.ranking.page_cache import PageCache
@@ -82,6 +83,10 @@ class Metrics:
     def follow_models(self, models: Sequence[Published[Any]]) -> None:
         """Asks these which version is in use, whenever the metrics are read."""
         self.registry.register(_Asked(lambda: _in_use(models)))
+
+    def follow_recall(self, recall: RecallWatch) -> None:
+        """Asks this how much of the nearest live searches find, whenever the metrics are read."""
+        self.registry.register(_Asked(lambda: _found(recall)))
 
     def follow(self, log: EventLog, store: OnlineStore, columns: VideoColumns, collector: Collector) -> None:
         """Asks these for their figures whenever the metrics are read."""
@@ -205,3 +210,14 @@ def _in_use(models: Sequence[Published[Any]]) -> Iterator[Metric]:
             info.add_metric([published.name, live.name], live.manifest.made_at)
         refused.add_metric([published.name], published.refused)
     yield from (info, refused)
+
+
+def _found(watch: RecallWatch) -> Iterator[Metric]:
+    recall = GaugeMetricFamily("reelrank_search_recall", "Share of the hundred nearest that a source's last sampled searches found", labels=["source"])
+    looked_up = CounterMetricFamily("reelrank_search_recall_looked_up", "Searches that were compared with an exact one", labels=["source"])
+    left_out = CounterMetricFamily("reelrank_search_recall_left_out", "Sampled searches that were not, because too many waited", labels=["source"])
+    for source, one in watch.told().items():
+        recall.add_metric([source], one.lately)
+        looked_up.add_metric([source], one.looked_up)
+        left_out.add_metric([source], one.left_out)
+    yield from (recall, looked_up, left_out)
