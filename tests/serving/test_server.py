@@ -1,5 +1,6 @@
 """Starting and stopping the server."""
 
+import signal
 import socket
 import threading
 import time
@@ -56,6 +57,23 @@ def test_requests_under_way_are_finished_before_the_server_ends() -> None:
     client.join(10)
     thread.join(10)
     assert answers == [b"finished"]
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_server_that_is_told_to_end_answers_for_a_while_longer_unless_it_is_told_twice(signals: int) -> None:
+    there, told = threading.Event(), threading.Event()
+    app = Starlette(routes=[Route("/", lambda _request: PlainTextResponse("still here"))])
+    server = Server(app, port=0, ready=lambda _url: there.set(), drain_s=60.0 if signals == 2 else 0.6, drain=told.set)
+    thread = threading.Thread(target=server.serve_until_stopped)
+    thread.start()
+    assert there.wait(10)
+    server.handle_exit(signal.SIGTERM, None)
+    assert told.is_set()
+    assert urllib3.request("GET", server.url, retries=False).data == b"still here"
+    if signals == 2:
+        server.handle_exit(signal.SIGTERM, None)
+    thread.join(20)
     assert not thread.is_alive()
 
 
