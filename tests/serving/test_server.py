@@ -1,5 +1,6 @@
 """Starting and stopping the server."""
 
+import asyncio
 import signal
 import socket
 import threading
@@ -14,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from reelrank.serving.admission import Connections
-from reelrank.serving.server import PortTaken, Server, listen
+from reelrank.serving.server import PortTaken, Server, _OnePiece, listen
 from serving.running_service import Service, running, watch, with_videos, within
 
 
@@ -75,6 +76,36 @@ def test_a_server_that_is_told_to_end_answers_for_a_while_longer_unless_it_is_to
         server.handle_exit(signal.SIGTERM, None)
     thread.join(20)
     assert not thread.is_alive()
+
+
+class _Wire:
+    """Notes each write, as each is a call of the kernel that a kill may come before."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.written.append(b"closed")
+
+
+def test_an_answer_is_written_in_one_piece_and_a_head_without_more_does_not_wait() -> None:
+    wire = _Wire()
+
+    async def answer() -> None:
+        piece = _OnePiece(wire, asyncio.get_running_loop())  # pyright: ignore[reportArgumentType]
+        piece.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        piece.write(b"body")
+        piece.write(b"more")
+        piece.write(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+        await asyncio.sleep(0.01)
+        piece.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        piece.close()
+
+    asyncio.run(answer())
+    assert wire.written == [b"HTTP/1.1 200 OK\r\n\r\nbody", b"more", b"HTTP/1.1 304 Not Modified\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"closed"]
 
 
 def connected(service: Service) -> socket.socket:

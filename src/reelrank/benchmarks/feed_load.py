@@ -14,7 +14,6 @@ from urllib.parse import quote, urlsplit
 import httptools
 import msgspec
 import numpy as np
-import uvloop
 
 from reelrank.benchmarks.made_log import Visits, made_videos
 from reelrank.domain.event import Served
@@ -208,7 +207,7 @@ def _bodies(asked: Asked, rng: np.random.Generator) -> list[bytes]:
 def main() -> None:
     """The generator's process."""
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
-    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(_Load(asked).run())))
+    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(_Load(asked).run())))
 
 
 if __name__ == "__main__":

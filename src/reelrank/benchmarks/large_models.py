@@ -1,8 +1,13 @@
-"""Models of a large app, of the published shapes: what they say is made up, what it costs to ask them is not."""
+"""Models of a large app, of the published shapes: what they say is made up, what it costs to ask them is not. Towers over many videos are learned."""
+
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from reelrank.benchmarks.trained_towers import Resampling, train_towers
 from reelrank.candidates.graph_neighbours import GRAPH
 from reelrank.candidates.nearest import TWO_TOWER
 from reelrank.domain.arrays import Floats
@@ -23,12 +28,12 @@ from reelrank.wiring import Reelrank
 _EXAMPLES = 20_000
 _READERS = 300  # users whose histories decide which ids have rows
 _TOWER_WINDOW = 50
-_BEFORE = 0.3  # how loud what a user watched before is, beside the last video
+_TOWER_USERS, _TOWER_EPOCHS = 4_000, 4  # of the training
 _OWN = 0.3  # spread of what only one video has, beside what its kind has
 
 
 def publish_models(system: Reelrank, seed: int = 0, settings: RankerSettings | None = None) -> None:
-    """Publishes a ranker, two towers and graph vectors over the whole catalogue, none of which has learned anything."""
+    """Publishes a ranker, two towers and graph vectors over the whole catalogue."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     columns, now = system.columns, system.clock.now()
@@ -37,8 +42,8 @@ def publish_models(system: Reelrank, seed: int = 0, settings: RankerSettings | N
     traits = Traits.of(columns)
     ranker = train_ranker.begin(TrainingSet(_examples(tokens, now, rng), tokens, traits, np.array(user_ids)), settings or RankerSettings())
     system.artifacts.publish(RANKER, now, lambda folder: export(ranker, {}, folder))
-    towers = _towers(traits)
-    system.artifacts.publish(TWO_TOWER, now, lambda folder: export_towers(towers, _TOWER_WINDOW, folder))
+    large = len(traits) > system.settings.index.vectors.exact_up_to
+    system.artifacts.publish(TWO_TOWER, now, lambda folder: _write_learned(folder, len(traits), seed) if large else _write_untrained(folder, traits))
     graph = _graph(columns, rng)
     system.artifacts.publish(GRAPH, now, graph.write)
 
@@ -62,17 +67,24 @@ def _examples(tokens: Tokens, now: float, rng: np.random.Generator) -> Examples:
     )
 
 
-def _towers(traits: Traits) -> TwoTower:
-    """Towers in which videos of a kind lie near each other and users near what they watched last, as learned ones have them."""
+def _write_untrained(folder: Path, traits: Traits) -> None:
+    """Towers that have learned nothing: where every vector is compared, it makes no difference how they lie."""
     features = VideoFeatures(traits.author, traits.sound, traits.tags, traits.content)
-    towers = TwoTower(features, TwoTowerConfig())
-    towers.video_tower.describe(features, np.ones(len(traits), dtype=np.bool_))
-    with torch.no_grad():
-        towers.video_tower.ids.weight.mul_(_OWN)
-        for name, weight in towers.user_tower.encoder.named_parameters():
-            if "join" in name or "mix" in name:
-                weight.mul_(_BEFORE)
-    return towers.eval()
+    export_towers(TwoTower(features, TwoTowerConfig()).eval(), _TOWER_WINDOW, folder)
+
+
+def _write_learned(folder: Path, videos: int, seed: int) -> None:
+    """The user tower of a training, and as many videos as wanted that lie as the learned ones do: how they lie decides what a search costs."""
+    with tempfile.TemporaryDirectory(prefix="reelrank-towers-") as elsewhere:
+        learned = train_towers(Path(elsewhere), _TOWER_USERS, _TOWER_EPOCHS, seed)
+        for name in ("user_tower.onnx", "two_tower.json"):
+            shutil.copyfile(Path(elsewhere) / name, folder / name)
+        loud = float(np.linalg.norm(np.load(Path(elsewhere) / "ids.npy"), axis=1).mean())
+    vectors = Resampling.of(learned.video_vectors).more(learned.video_vectors, videos, np.random.default_rng(seed))
+    vectors *= np.float32(loud / float(np.linalg.norm(vectors[:_EXAMPLES], axis=1).mean()))  # as rows lie in the table: what is searched is scaled by itself
+    np.save(folder / "ids.npy", vectors)
+    np.save(folder / "known.npy", np.ones(videos, dtype=np.bool_))
+    np.save(folder / "content.npy", np.zeros((0, vectors.shape[1]), dtype=np.float32))
 
 
 def _graph(columns: VideoColumns, rng: np.random.Generator) -> GraphVectors:

@@ -44,7 +44,7 @@ def haproxy_config(bind: Address, replicas: Sequence[Replica], serving: ServingC
         bind=_address(*bind),
         connections=serving.max_connections * len(replicas),
         of_each=serving.max_connections,
-        always_feeds=ALWAYS_FEEDS * serving.feed_threads,
+        always_feeds=(ALWAYS_FEEDS - 1) * serving.feed_threads,  # and room for what was under way where a replica was killed
         always_batches=ALWAYS_BATCHES,
         connect_ms=_CONNECT_MS,
         stats=stats,
