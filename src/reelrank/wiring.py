@@ -203,7 +203,7 @@ class Reelrank:
 
     @cached_property
     def trending(self) -> TrendingBoard:
-        return TrendingBoard(self.reader, self.columns, self.clock)
+        return TrendingBoard(self.reader, self.columns, self.clock, remembered=Path(self.settings.data_dir) / "trends.npz")
 
     @cached_property
     def ranker(self) -> "Published[RankerSession]":

@@ -282,3 +282,25 @@ def test_tags_and_sounds_trend_everywhere_and_at_a_place(app: SmallApp) -> None:
     assert board.tags(9, "Atlantis") == board.sounds(9) == board.sounds(9, "Oslo") == []
     assert board.tags(1)[0].velocity > board.tags(9)[2].velocity > 1
     assert [one.row for one in board.videos(9, "Oslo")] == [app.columns.rows["cat"]]
+
+
+def test_a_board_that_starts_again_looks_first_at_what_was_strong(two_circles: SmallApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for person in range(30):
+        two_circles.watches(f"person {person}", "dog 4")
+    strong = two_circles.columns.rows["dog 4"]
+    monkeypatch.setattr(tracked, "_AT_A_TIME", 1)
+    monkeypatch.setattr(tracked, "_FIRST", 1)
+
+    def started(remembered: Path) -> TrendingBoard:
+        board = TrendingBoard(two_circles.reader, two_circles.columns, two_circles.clock, remembered=remembered)
+        board.refresh()
+        return board
+
+    before = started(tmp_path / "trends")
+    assert strong not in before.everywhere()  # as it is not among the first that are read
+    for _ in range(40):
+        two_circles.clock.advance_to(two_circles.clock.now() + 6)
+        before.refresh()
+    assert started(tmp_path / "trends").everywhere()[0] == before.everywhere()[0] == strong
+    (tmp_path / "trends").write_bytes(b"not an archive")
+    assert strong not in started(tmp_path / "trends").everywhere()

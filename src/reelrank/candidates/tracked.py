@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from reelrank.candidates.rows import strongest
 from reelrank.domain.arrays import Rows
+from reelrank.domain.user import no_rows
 from reelrank.features import velocity, windows
 from reelrank.features.reader import FeatureReader
 from reelrank.features.velocity import Paces
@@ -19,7 +20,7 @@ Values = NDArray[np.float64]
 _WORTH = {Counter.LONG_VIEWS: 1.0, Counter.LIKES: 3.0, Counter.SHARES: 4.0, Counter.COMMENTS: 2.0, Counter.FOLLOWS: 4.0, Counter.HIDES: -4.0}
 HOURS = {"7d": 168.0, "1d": 24.0, "1h": 1.0, "5min": 1 / 12}  # longest first: each is the prior of the next
 _AT_A_TIME = 2_048  # an unpacked record of counters takes 1.7 kB: requests that run beside this wait for a few milliseconds at most
-_FIRST = 65_536  # records per refresh while they are read for the first time
+_FIRST = 4_096  # records per refresh while they are read for the first time: so few that requests beside it are hardly slower
 _AGAIN, _LIVELY = 8_192, 2_000  # at most so many per refresh whose time is up: the longest outdated, the strongest of the last hour and of the last day each
 _LIVELY_WINDOWS = [list(HOURS).index("1h"), list(HOURS).index("1d")]
 
@@ -90,23 +91,29 @@ class Tracked:
     """Reads at a refresh what was touched since the last one and what time has changed; the first refreshes read everything, a stretch each.
 
     Where time has changed too much at once, the strong and the longest outdated go first. What nobody touches only falls, so what is
-    read late is ranked too high by a little and never too low. Of more than `most` keys the weakest go.
+    read late is ranked too high by a little and never too low. Of more than `most` keys the weakest go. `first` are read at the first refresh.
     """
 
-    def __init__(self, reader: FeatureReader, kind: Kind, most: int) -> None:
+    def __init__(self, reader: FeatureReader, kind: Kind, most: int, first: Rows | None = None) -> None:
         self._reader = reader
         self._kind = kind
         self._most = most
+        self._first = no_rows() if first is None else first
         self._next = 0  # key that the stretch begins with
         self.filled = False  # everything was read at least once
         self.seen = Seen.nothing()
+
+    def strongest(self, count: int) -> Rows:
+        """The keys that drew the most in the longest window."""
+        return self.seen.keys[strongest(self.seen.drawn[:, 0], count)]
 
     def begin_again(self) -> None:
         """Reads everything as if for the first time: too much was missed, or time went back."""
         self.filled, self._next = False, 0
 
     def refresh(self, now: float, touched: Rows) -> None:
-        wanted = np.union1d(touched, self._outdated(now))
+        wanted = np.union1d(np.union1d(touched, self._first), self._outdated(now))
+        self._first = no_rows()
         pieces = [self._read(wanted[at : at + _AT_A_TIME], now) for at in range(0, len(wanted), _AT_A_TIME)]
         seen = self.seen.renewed(_together(pieces, now))
         if not self.filled:

@@ -1,7 +1,11 @@
 """Trending: what many engage with right now, everywhere, at a place, and under a tag."""
 
+import logging
+import os
 import threading
+from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -16,11 +20,14 @@ from reelrank.features.velocity import now_and_lately, ratio
 from reelrank.pipeline.stages import Proposal, Query
 from reelrank.storage.counter_store import Kind
 
+logger = logging.getLogger(__name__)
+
 _PRIOR = 10.0  # engagement that a window needs to be believed as much as the longer one
 _VELOCITY = 0.25  # power of now / lately: what doubles its pace gains a fifth
 _KEPT, _KEPT_AT_PLACE, _KEPT_PER_TAG = 1_000, 300, 100
 _TAGGED = 20_000  # best videos that the lists by tag are made from
-_TRACKED = {Kind.VIDEO: 2_000_000, Kind.TAG: 200_000, Kind.SOUND: 500_000, Kind.PLACE_VIDEO: 500_000}  # how many of each at most
+_TRACKED = {Kind.VIDEO: 200_000, Kind.TAG: 100_000, Kind.SOUND: 100_000, Kind.PLACE_VIDEO: 200_000}  # how many of each at most
+_REMEMBERED, _REMEMBERED_EVERY_S = 20_000, 60.0  # of each kind
 _TAGS = 6  # of a user
 _HALF_LIFE_WATCHES = 50
 
@@ -74,9 +81,13 @@ class _ByTag(NamedTuple):
 
 
 class TrendingBoard:
-    """The rankings that the trending sources share, made anew at most once per `refresh_s`. Safe to read while it refreshes."""
+    """The rankings that the trending sources share, made anew at most once per `refresh_s`. Safe to read while it refreshes.
 
-    def __init__(self, reader: FeatureReader, columns: VideoColumns, clock: Clock, refresh_s: float = 5.0) -> None:
+    Reading all counters for the first time takes minutes where there are a million of them, a little at a refresh. What is strong goes
+    into the file `remembered` now and then, and is read first by who starts again.
+    """
+
+    def __init__(self, reader: FeatureReader, columns: VideoColumns, clock: Clock, refresh_s: float = 5.0, remembered: Path | None = None) -> None:
         self._reader = reader
         self._columns = columns
         self._clock = clock
@@ -84,7 +95,9 @@ class TrendingBoard:
         self._lock = threading.Lock()
         self._made_at = -np.inf
         self._touched = -1
-        self._tracked = {kind: Tracked(reader, kind, most) for kind, most in _TRACKED.items()}
+        self._remembered, self._remembered_at = remembered, clock.now()
+        first = _read_keys(remembered)
+        self._tracked = {kind: Tracked(reader, kind, most, first.get(kind.name)) for kind, most in _TRACKED.items()}
         self._everywhere = _rank(Seen.nothing(), 0)
         self._by_tag = _ByTag(no_rows(), no_rows())
         self._at_places: dict[tuple[str, int], _Ranked] = {}  # what was asked for since the board was made
@@ -104,6 +117,16 @@ class TrendingBoard:
                 self._by_tag = _by_tag(self._columns.tag_rows, best.rows)
                 self._at_places = {}
                 self._touched, self._made_at = upto, now  # at last: what fails on the way is looked at again
+                self._remember(now)
+
+    def _remember(self, now: float) -> None:
+        if self._remembered is None or abs(now - self._remembered_at) < _REMEMBERED_EVERY_S:
+            return
+        self._remembered_at = now
+        written = self._remembered.with_name(f"{self._remembered.name}.{os.getpid()}")
+        with written.open("wb") as file:
+            np.savez(file, **{kind.name: tracked.strongest(_REMEMBERED) for kind, tracked in self._tracked.items()})
+        written.replace(self._remembered)
 
     def everywhere(self) -> Rows:
         """Videos, best first."""
@@ -151,6 +174,18 @@ class TrendingBoard:
                 videos = videos.summed(self._columns.sound_row[videos.keys, None])
             answers[what, place_row] = _rank(videos, _KEPT_AT_PLACE)
         return answers[what, place_row]
+
+
+def _read_keys(path: Path | None) -> dict[str, Rows]:
+    """What was remembered; nothing where there is no such file, or it is damaged: then everything is read from the beginning."""
+    if path is None or not path.exists():
+        return {}
+    try:
+        with np.load(path) as stored:
+            return {kind.name: stored[kind.name].astype(np.int64) for kind in _TRACKED}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        logger.warning("what was strong before can't be read from %s, and is found again little by little", path)
+        return {}
 
 
 def _rank(seen: Seen, count: int) -> _Ranked:
