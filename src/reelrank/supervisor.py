@@ -145,14 +145,15 @@ class Supervisor:
         """Starts every role and returns when the feed answers. Raises RoleFailed if it does not, or if somebody else holds its port."""
         self._refuse_taken_ports()  # else whoever answers there would pass for our feed
         try:
+            if PROXY in self.names:
+                find_haproxy()  # before anything runs
             for name in self.names:
                 self._roles[name] = self._started(name)
-        except (OSError, ValueError) as problem:
+        except ProxyMissing as problem:
+            raise RoleFailed(str(problem)) from None
+        except OSError as problem:
             self.stop()
             raise _unwritable(self.settings.data_dir, problem) from None
-        except ProxyMissing as problem:
-            self.stop()
-            raise RoleFailed(str(problem)) from None
         self._tending.start()
         if self.replicas:
             self._wait_ready(ready_within_s)
@@ -338,7 +339,7 @@ def _url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _unwritable(folder: str | Path, problem: Exception) -> RoleFailed:
+def _unwritable(folder: str | Path, problem: OSError) -> RoleFailed:
     return RoleFailed(f"can't start in the data folder {folder}: {problem}; choose one that can be written to")
 
 

@@ -1,5 +1,7 @@
 """Starting and stopping the server."""
 
+import asyncio
+import signal
 import socket
 import threading
 import time
@@ -13,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from reelrank.serving.admission import Connections
-from reelrank.serving.server import PortTaken, Server, listen
+from reelrank.serving.server import PortTaken, Server, _OnePiece, listen
 from serving.running_service import Service, running, watch, with_videos, within
 
 
@@ -57,6 +59,53 @@ def test_requests_under_way_are_finished_before_the_server_ends() -> None:
     thread.join(10)
     assert answers == [b"finished"]
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_server_that_is_told_to_end_answers_for_a_while_longer_unless_it_is_told_twice(signals: int) -> None:
+    there, told = threading.Event(), threading.Event()
+    app = Starlette(routes=[Route("/", lambda _request: PlainTextResponse("still here"))])
+    server = Server(app, port=0, ready=lambda _url: there.set(), drain_s=60.0 if signals == 2 else 0.6, drain=told.set)
+    thread = threading.Thread(target=server.serve_until_stopped)
+    thread.start()
+    assert there.wait(10)
+    server.handle_exit(signal.SIGTERM, None)
+    assert told.is_set()
+    assert urllib3.request("GET", server.url, retries=False).data == b"still here"
+    if signals == 2:
+        server.handle_exit(signal.SIGTERM, None)
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+class _Wire:
+    """Notes each write, as each is a call of the kernel that a kill may come before."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.written.append(b"closed")
+
+
+def test_an_answer_is_written_in_one_piece_and_a_head_without_more_does_not_wait() -> None:
+    wire = _Wire()
+
+    async def answer() -> None:
+        piece = _OnePiece(wire, asyncio.get_running_loop())  # pyright: ignore[reportArgumentType]
+        piece.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        piece.write(b"body")
+        piece.write(b"more")
+        piece.write(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+        await asyncio.sleep(0.01)
+        piece.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        piece.close()
+
+    asyncio.run(answer())
+    assert wire.written == [b"HTTP/1.1 200 OK\r\n\r\nbody", b"more", b"HTTP/1.1 304 Not Modified\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"closed"]
 
 
 def connected(service: Service) -> socket.socket:

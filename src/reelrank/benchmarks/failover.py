@@ -40,6 +40,14 @@ class _Window(NamedTuple):
     ended: float
 
 
+class _Capacity(NamedTuple):
+    """What the replicas can do, in requests a second."""
+
+    saturated_per_s: float  # answered when each connection asks again at once
+    per_s: float  # sustained, as far as p99_ms says so
+    p99_ms: float | None
+
+
 def measure(
     kills: int = 5, rate: float | None = None, videos: int = 2_000, users: int = 500, connections: int = 64, quiet_s: float = 5.0, seed: int = 0,
     on_progress: Callable[[int], None] = lambda _: None,
@@ -49,8 +57,8 @@ def measure(
     with scratch_system(settings, roles=_ROLES) as system:
         world = _prepare(system, videos, users, seed)
         browsers = Browsers(system.supervisor.url, [person.user_id for person in world.people], connections, seed)
-        saturated, capacity = (None, None) if rate else _capacity(system, browsers, seed, world, quiet_s)
-        rate = rate or LOAD * (capacity or 0.0)
+        capacity = None if rate else _capacity(system, browsers, seed, world, quiet_s)
+        rate = rate or LOAD * (capacity.per_s if capacity else 0.0)
         own = CpuShare(os.getpid())
         with browsers.at_work(rate / 2):
             began = time.perf_counter()
@@ -97,8 +105,7 @@ def measure(
         },
         "failures": dict(browsers.failures),
         "away_s": [round(window.ended - window.began, 1) for window in events],
-        "saturated_per_s": saturated,
-        "capacity_per_s": capacity,
+        "capacity": capacity and capacity._asdict(),
         "rate_per_s": round(rate, 1),
         "generator_cpu": generator_cpu,
         "seconds": round(ended - began, 1),
@@ -122,11 +129,8 @@ def _prepare(system: Scratch, videos: int, users: int, seed: int) -> World:
     return world
 
 
-def _capacity(system: Scratch, browsers: Browsers, seed: int, world: World, seconds: float) -> tuple[float, float]:
-    """Requests a second that are answered when each connection asks again at once, and the part of them that can be sustained at a p99 of `SUSTAINED_MS`.
-
-    What is asked for counts with the rest: it was served.
-    """
+def _capacity(system: Scratch, browsers: Browsers, seed: int, world: World, seconds: float) -> _Capacity:
+    """What is asked for counts with the rest: it was served."""
     eager = Browsers(system.supervisor.url, [person.user_id for person in world.people], _AT_A_TIME, seed)
     with eager.at_work():
         time.sleep(min(2.0, seconds))
@@ -135,7 +139,7 @@ def _capacity(system: Scratch, browsers: Browsers, seed: int, world: World, seco
         time.sleep(seconds)
         done = sum(not one.failure for one in eager.requests[warm:]) / (time.perf_counter() - began)
     browsers.answered |= eager.answered
-    part = _TRIED[-1]
+    part, p99 = _TRIED[-1], None
     for part in _TRIED:  # the last one stands if none is sustained
         before = len(browsers.requests)
         with browsers.at_work(part * done / 2):
@@ -145,7 +149,7 @@ def _capacity(system: Scratch, browsers: Browsers, seed: int, world: World, seco
         if p99 is not None and p99 <= SUSTAINED_MS and not any(one.failure for one in tried):
             break
     browsers.failures.clear()
-    return round(done, 1), round(part * done, 1)
+    return _Capacity(round(done, 1), round(part * done, 1), p99)
 
 
 def _kill(system: Scratch, name: str) -> _Window:

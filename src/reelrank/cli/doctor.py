@@ -40,6 +40,8 @@ def doctor(config: Path | None, as_json: bool) -> None:
         ("disk", shutil.disk_usage(home).free > 2 << 30, f"{shutil.disk_usage(home).free >> 30} GiB free", "less than 2 GiB are free; give data_dir more room"),
     ]
     findings += _servers(settings)
+    if settings.roles.serve > 1:
+        findings.append(_proxy())
     extras = [
         ("feed", is_ready(url), url, f"nothing answers at {url}; `reelrank up` starts it"),
         ("chromium", bool(shutil.which("chromium")), shutil.which("chromium") or "", "tests of the page skip; scripts/install-chromium gets it"),
@@ -60,6 +62,16 @@ def doctor(config: Path | None, as_json: bool) -> None:
                 click.echo(f"  {mark} {name:<18} {found if good else advice}")
     if missing:
         sys.exit(1)
+
+
+def _proxy() -> Finding:
+    """What stands in front of several replicas."""
+    from reelrank.serving.haproxy import ProxyMissing, find_haproxy
+
+    try:
+        return ("haproxy", True, find_haproxy(), "")
+    except ProxyMissing as problem:
+        return ("haproxy", False, "", str(problem))
 
 
 def _servers(settings: "Settings") -> list[Finding]:

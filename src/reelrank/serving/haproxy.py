@@ -37,17 +37,14 @@ def find_haproxy() -> str:
 
 
 def haproxy_config(bind: Address, replicas: Sequence[Replica], serving: ServingConfig, stats_socket: Path | None = None) -> str:
-    """The whole configuration. It has no secrets: keys are looked at by the replicas.
-
-    Raises ValueError for a path that HAProxy can't be told.
-    """
-    stats = "" if stats_socket is None else f"\n    stats socket {_path(stats_socket)} mode 600 level operator"
+    """The whole configuration. It has no secrets: keys are looked at by the replicas. `stats_socket` is as `stats_socket_in` gives it."""
+    stats = "" if stats_socket is None else f"\n    stats socket {stats_socket} mode 600 level operator"
     servers = [f"    server {one.name} {_address(one.host, one.port)}" for one in replicas]
     return _CONFIG.format(
         bind=_address(*bind),
         connections=serving.max_connections * len(replicas),
         of_each=serving.max_connections,
-        always_feeds=ALWAYS_FEEDS * serving.feed_threads,
+        always_feeds=(ALWAYS_FEEDS - 1) * serving.feed_threads,  # and room for what was under way where a replica was killed
         always_batches=ALWAYS_BATCHES,
         connect_ms=_CONNECT_MS,
         stats=stats,
@@ -65,12 +62,6 @@ def stats_socket_in(folder: Path) -> Path | None:
     """Where HAProxy can be asked how it is; None where the path would be too long for a socket, or has characters that it can't be told."""
     path = folder.absolute() / "haproxy.sock"
     return path if len(str(path)) <= _LONGEST_SOCKET and not _QUOTED.search(str(path)) else None
-
-
-def _path(path: Path) -> str:
-    if _QUOTED.search(str(path)):
-        raise ValueError(f"{str(path)!r} has characters that HAProxy's configuration can't have in a path; choose another one")
-    return str(path)
 
 
 def _address(host: str, port: int) -> str:

@@ -45,6 +45,40 @@ class _Config(uvicorn.Config):
         self.of_connections = connections
 
 
+class _OnePiece:
+    """A transport that writes the head of an answer together with what follows at once.
+
+    A process that is killed between the two would have sent a half answer, which nobody can take back or ask another replica for.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+            self._transport.write(data)
+        elif data.startswith(b"HTTP/1."):
+            self._head = data
+            self._loop.call_soon(self._flush)  # what follows may take its time
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class _Guarded(HttpToolsProtocol):
     """HTTP/1.1 over one connection of so many, that gives up on what never ends.
 
@@ -59,7 +93,7 @@ class _Guarded(HttpToolsProtocol):
     _untaken_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(_OnePiece(transport, self.loop))  # pyright: ignore[reportArgumentType]
         bounds = self._bounds
         if bounds.open >= bounds.at_most:
             bounds.refused += 1

@@ -30,7 +30,7 @@ from reelrank.storage.published import Published
 from reelrank.storage.rule_store import RuleStore
 
 ALWAYS_BATCHES = 8  # may wait however slow the disk is at the moment: they are written together
-ALWAYS_FEEDS = 2  # per thread
+ALWAYS_FEEDS = 3  # per thread
 
 
 class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
