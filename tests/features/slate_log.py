@@ -26,6 +26,7 @@ class SlateLog(NamedTuple):
 
     def close(self) -> None:
         self.log.close()
+        self.columns.close()
         self.catalog.close()
 
 

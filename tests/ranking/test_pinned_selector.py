@@ -12,7 +12,7 @@ from reelrank.features.columns import VideoColumns
 from reelrank.features.rule_book import RuleBook
 from reelrank.pipeline.stages import Query
 from reelrank.ranking.pinned_selector import PinnedSelector
-from reelrank.ranking.selectors import CappedSelector
+from reelrank.ranking.selectors import SlateSelector
 
 MakeQuery = Callable[..., Query]
 FREE = {"exploration": 0.0, "cap_author": 9, "cap_sound": 9, "cap_tag": 9}
@@ -27,7 +27,7 @@ def pinned(columns: VideoColumns) -> Callable[..., PinnedSelector]:
             for number, (video, position) in enumerate(positions.items())
         ]
         book.hold(1, rules)
-        return PinnedSelector(CappedSelector(columns), book)
+        return PinnedSelector(SlateSelector(columns), book)
 
     return make
 

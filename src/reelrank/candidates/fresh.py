@@ -42,6 +42,7 @@ class FreshSource:
         self._reader = reader
         self._clock = clock
         self._lock = threading.Lock()
+        self._known_bars: tuple[_Pool, object, tuple[float, ...]] | None = None  # replaced whole
         self._pool = _pool_of(0, no_rows(), np.empty((0, COUNTERS), dtype=np.int64))
         self.refresh()
 
@@ -83,13 +84,20 @@ class FreshSource:
         chance = query.rng.random(len(unknown))  # among equals, so that not everybody is shown the same one
         waiting = rows[unknown[np.lexsort((chance, impressions[unknown]))[:quota]]]
         tier = np.searchsorted(query.params.exploration_edges, impressions, side="right") - 1  # -1 for those that wait
-        earned = np.flatnonzero((tier >= 0) & (rates >= np.array([*_bars(pool, query.params), np.inf])[tier]))
+        earned = np.flatnonzero((tier >= 0) & (rates >= np.array([*self._bars_of(pool, query.params), np.inf])[tier]))
         promoted = rows[earned[np.argsort(-rates[earned], kind="stable")[:quota]]]
         return Proposal(interleaved([rows[:quota], waiting, promoted])[:quota])
 
     def bars(self, params: FeedParams) -> tuple[float, ...]:
         """For each traffic pool the long view rate that a new video has to reach to enter it: a quantile of those that have had as much before."""
-        return _bars(self._pool, params)
+        return self._bars_of(self._pool, params)
+
+    def _bars_of(self, pool: _Pool, params: FeedParams) -> tuple[float, ...]:
+        """Worked out once for a pool and what experiments make of it: a request asks several times."""
+        known, wanted = self._known_bars, (params.exploration_edges, params.exploration_promotion)
+        if known is None or known[0] is not pool or known[1] != wanted:
+            self._known_bars = known = (pool, wanted, _bars(pool, params))
+        return known[2]
 
 
 def _pool_of(count: int, rows: Rows, counted: Windowed) -> _Pool:
