@@ -9,7 +9,6 @@ from reelrank.benchmarks.local_kafka import kafka_home
 from reelrank.benchmarks.local_postgresql import LocalPostgresql
 from reelrank.benchmarks.local_redis import LocalRedis
 from reelrank.benchmarks.local_server import ServerMissing
-from reelrank.serving.haproxy import ProxyMissing, find_haproxy
 
 
 @pytest.fixture
@@ -20,13 +19,4 @@ def servers(tmp_path: Path) -> None:
         LocalRedis(tmp_path / "redis")
         LocalPostgresql(tmp_path / "postgresql")
     except ServerMissing as problem:
-        pytest.fail(str(problem)) if os.environ.get("CI") == "true" else pytest.skip(str(problem))
-
-
-@pytest.fixture
-def proxy() -> None:
-    """HAProxy is installed; else tests skip, and fail where they must not."""
-    try:
-        find_haproxy()
-    except ProxyMissing as problem:
         pytest.fail(str(problem)) if os.environ.get("CI") == "true" else pytest.skip(str(problem))

@@ -8,7 +8,7 @@ from reelrank.benchmarks.feed_latency import measure
 
 
 @pytest.mark.parametrize("caches", ["on", "off"])
-def test_every_request_is_answered_by_the_ranker_and_every_stage_has_its_milliseconds(proxy: None, caches: str, tmp_path: Path) -> None:
+def test_every_request_is_answered_by_the_ranker_and_every_stage_has_its_milliseconds(haproxy: str, caches: str, tmp_path: Path) -> None:
     numbers = measure(videos=300, users=30, rate=15.0, seconds=2.0, caches=caches, events_per_s=200.0, folder=tmp_path)
     assert numbers["errors_by_kind"] == numbers["degraded_parts"] == {}
     assert numbers["requests"] == 30

@@ -64,6 +64,7 @@ def test_histories_after_a_reset_are_the_same_in_whatever_order_everything_comes
             else:
                 signal = {Like: 1, Share: 2, Hide: 4}[kind]
                 changes.signals.append(sequences.signal_entry(at, signal, row, on=True))
+                changes.seen += [row] if kind is Hide else []
             stored = changes.applied_to(stored, 256)
         return sequences.EMPTY if stored is None else sequences.decode_record(stored)
 

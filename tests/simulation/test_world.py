@@ -84,6 +84,7 @@ def test_no_field_of_a_video_carries_its_hidden_vector_or_quality():
     world = World.from_seed(7, users=10)
     assert set(Video.__struct_fields__) == {
         "video_id", "author_id", "duration_s", "uploaded_at", "caption", "tags", "sound_id", "effects", "language", "place", "renditions",
+        "regions", "not_in", "min_age",
     }  # fmt: skip
     hidden = np.column_stack([world.latents, world.quality])
     for name in ("duration_s", "uploaded_at"):

@@ -165,12 +165,6 @@ def since(entries: Iterable[bytes], reset_ms: int) -> list[bytes]:
     return [entry for entry in entries if entry[:6] > until]
 
 
-def hidden_until(signals: Iterable[bytes], reset_ms: int) -> list[int]:
-    """The videos that signals up to a reset hide: they are kept as seen, which they were."""
-    until = reset_ms.to_bytes(6, "big")
-    return [int.from_bytes(entry[6:10], "big") for entry in signals if entry[:6] <= until and entry[10] == Signal.HIDE and entry[11]]
-
-
 def reset(record: UserRecord, reset_ms: int) -> UserRecord:
     """A record without what happened until a reset: tastes and history begin anew; what was seen, followed, blocked and wished stays.
 
@@ -185,7 +179,6 @@ def reset(record: UserRecord, reset_ms: int) -> UserRecord:
         watches=pack_entries(b"".join(watches), _WATCHES),
         long_views=pack_entries(b"".join(long_views), _LONG_VIEWS),
         signals=pack_entries(left, _SIGNALS),
-        seen=merge_seen(record.seen, hidden_until(signals, reset_ms)),
         counts=_counted(b"".join(watches + long_views), left),
         base=(0, 0),
         reset_ms=reset_ms,

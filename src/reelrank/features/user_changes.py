@@ -53,7 +53,6 @@ class UserChanges:
 
     def _forget(self, reset_ms: int) -> None:
         """Leaves out what came late: it happened before a reset."""
-        self.seen += sequences.hidden_until(self.signals, reset_ms)
         self.watches = sequences.since(self.watches, reset_ms)
         self.signals = sequences.since(self.signals, reset_ms)
         self.counts = [one for one in self.counts if sequences.milliseconds(one[0]) > reset_ms]

@@ -249,6 +249,8 @@ class _Batch:
         row = self._row(event.video_id)
         changes = self._changes(event, occurred_at)
         changes.signals.append(sequences.signal_entry(occurred_at, signal, row, on))
+        if signal is Signal.HIDE:
+            changes.seen.append(row)  # for good, whatever is forgotten of the rest
         if isinstance(event, Hide) and event.whole_author:
             changes.authors.append(sequences.signal_entry(occurred_at, Signal.BLOCK, int(self._columns.author_row[row]), on=True))
         self._count(event, changes, row, occurred_at, ((counter, 1 if on else -1),), self._surface(event))
