@@ -78,7 +78,9 @@ def test_who_is_unknown_gets_only_what_everybody_may_see_everywhere(app: SmallAp
 
 
 def test_more_and_less_of_a_topic_lift_and_lower_it_and_why_can_say_so(app: SmallApp) -> None:
-    app.system.feed.params = app.system.feed.params.__class__(cap_tag=40, cap_author=40, cap_sound=40)
+    app.system.feed.params = app.system.feed.params.__class__(  # by the score alone
+        cap_tag=40, cap_author=40, cap_sound=40, visit_cap_tag=40, visit_cap_author=40, visit_cap_sound=40, diversity=0.0
+    )
     says(app, Topic, topic="chess", wish="more")
     says(app, Topic, topic="surf", wish="less")
     tags = [app.system.columns.videos[place.row].tags[0] for place in slate_of(app).places]

@@ -40,13 +40,8 @@ _SEEN_S = 1.5  # until HAProxy has noticed that a replica is back
 
 
 # A replica has one core: threads of its own that wait for each other, and pages that are given back and faulted in again, only cost time.
-_SERVING = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "1073741824",
-}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_SERVING = {**_ONE_THREAD, "MALLOC_ARENA_MAX": "2", **dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 30))}
 
 
 class RoleFailed(Exception):

@@ -41,7 +41,7 @@ from reelrank.feed import Feed
 from reelrank.ranking.ranker_scorer import RANKER, RankerScorer, published_ranker
 from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.served_log import ServedLog
-from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
+from reelrank.serving.auth import Authenticator, MediaSigner
 from reelrank.serving.hot_swap import HotSwap
 from reelrank.serving.services import Services
 from reelrank.serving.telemetry import Metrics
@@ -319,7 +319,7 @@ class Reelrank:
     @cached_property
     def services(self) -> Services:
         serving, metrics = self.settings.serving, Metrics()
-        guarded = is_guarded(self.settings)
+        guarded = serving.guarded
         return Services(
             clock=self.clock,
             log=self.log,
@@ -355,11 +355,6 @@ class Reelrank:
         if scheme != "file":
             raise ConfigError(f"no {what} for {scheme!r}; known: {known}")
         return Path(self.settings.data_dir) / path
-
-
-def is_guarded(settings: Settings) -> bool:
-    """Whether the service asks for keys."""
-    return settings.serving.auth == "on" or (settings.serving.auth == "auto" and not is_loopback(settings.serving.host))
 
 
 def open_reelrank(settings: Settings, clock: Clock | None = None) -> Reelrank:

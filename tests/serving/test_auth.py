@@ -17,7 +17,7 @@ from reelrank.config import ConfigError, Settings
 from reelrank.serving.auth import is_loopback
 from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.storage.event_log import StorageError
-from reelrank.wiring import is_guarded, open_reelrank
+from reelrank.wiring import open_reelrank
 from serving.running_service import Service, published, running, watch, within
 
 ALL = {
@@ -244,7 +244,7 @@ def test_many_requests_with_an_unknown_key_do_not_add_up(service: Service) -> No
     ],
 )
 def test_keys_are_asked_for_where_others_can_reach_the_service(host: str, auth: str, guarded: bool) -> None:
-    assert is_guarded(msgspec.convert({"serving": {"host": host, "auth": auth}}, Settings)) is guarded
+    assert msgspec.convert({"serving": {"host": host, "auth": auth}}, Settings).serving.guarded is guarded
     assert is_loopback(host) is (host.startswith("127.") or host in {"::1", "localhost"})
 
 

@@ -148,9 +148,9 @@ def _what(demo: bool, data: str | None) -> tuple[str, Path]:
 def _key_of_our_own(settings: "Settings") -> Iterator[str | None]:
     """The secret of a key to bring data in with, where keys are asked for; it ends with us, or when we are started again."""
     from reelrank.storage.keys import KeyProblem
-    from reelrank.wiring import is_guarded, open_reelrank
+    from reelrank.wiring import open_reelrank
 
-    if not is_guarded(settings):
+    if not settings.serving.guarded:
         yield None
         return
     system = open_reelrank(settings)

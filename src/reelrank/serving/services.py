@@ -19,7 +19,7 @@ from reelrank.features.reader import FeatureReader
 from reelrank.feed import Feed
 from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.serving.admission import Connections, Door
-from reelrank.serving.auth import Authenticator, MediaSigner
+from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
 from reelrank.serving.hot_swap import HotSwap
 from reelrank.serving.telemetry import Metrics
 from reelrank.storage.catalog import Catalog
@@ -57,6 +57,11 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     refresh_s: Annotated[float, Meta(gt=0)] = 0.25  # how often the catalogue is looked at for changes
     shutdown_s: Annotated[float, Meta(ge=0)] = 5.0  # how long running requests may take to end
     drain_s: Annotated[float, Meta(ge=0)] = 2.0  # how long everything is still answered after SIGTERM, while /-/ready says no
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the service asks for keys."""
+        return self.auth == "on" or (self.auth == "auto" and not is_loopback(self.host))
 
 
 def _nothing(_count: int) -> Sequence[int]:
