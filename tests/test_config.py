@@ -16,6 +16,16 @@ def test_the_environment_wins_over_the_file(tmp_path: Path):
     assert (settings.data_dir, settings.serving.port, settings.params.exploration, settings.params.cap_author) == ("somewhere", 9100, 0.2, 3)
 
 
+def test_sources_that_the_quotas_do_not_name_keep_theirs_and_what_is_no_source_is_named(tmp_path: Path):
+    file = tmp_path / "reelrank.toml"
+    file.write_text("[params.quota]\nfresh = 7\ntrending = 0\n")
+    quota = load(file, {"REELRANK_PARAMS__QUOTA__FOLLOWING": "9"}).params.quota
+    assert quota == Settings().params.quota | {"fresh": 7, "trending": 0, "following": 9}
+    file.write_text("[params.quota]\nfresch = 7\n")
+    with pytest.raises(ConfigError, match=r"params.quota names fresch, which is no source; known: nearest, .*pinned, rest"):
+        load(file, {})
+
+
 def test_a_setting_that_does_not_exist_is_named(tmp_path: Path):
     file = tmp_path / "reelrank.toml"
     file.write_text("[serving]\nprot = 9000\n")

@@ -7,7 +7,8 @@ import pytest
 from conftest import NOW
 from reelrank.domain.event import Block, Context, Hide, Like, Profile, Reset, Served, Topic, Unblock, VideoPublished
 from reelrank.domain.rule import RuleDraft
-from reelrank.feed import FeedRequest, Slate
+from reelrank.feed import FeedRequest
+from reelrank.ranking.answered_slate import Slate
 from reelrank.wiring import Reelrank
 from small_feed import SmallApp, in_log, numbers
 

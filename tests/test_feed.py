@@ -3,18 +3,15 @@
 from collections import Counter
 from collections.abc import Callable
 
-import msgspec
 import numpy as np
 import pytest
 
 from conftest import NOW
 from reelrank.domain.clock import ManualClock
-from reelrank.domain.event import Context, Event, Follow, Hide, Like, Served, ServedVideo, Skip, VideoPublished, VideoRemoved, Watch
+from reelrank.domain.event import Event, Follow, Hide, Like, Served, ServedVideo, Skip, VideoPublished, VideoRemoved, Watch
 from reelrank.events.validation import Batch, Decoded
 from reelrank.features.definitions import FEATURES
-from reelrank.feed import Feed, FeedRequest, Slate
-from reelrank.ranking.answered import Answered
-from reelrank.ranking.page_cache import PageCache
+from reelrank.feed import Feed, FeedRequest
 from reelrank.simulation.past import past_events
 from reelrank.simulation.world import World
 from reelrank.wiring import Reelrank
@@ -33,6 +30,13 @@ def tag_of(video_id: str) -> str:
 def test_somebody_new_gets_a_full_slate_of_different_videos(app: SmallApp):
     slate = app.feed_of("nobody")
     assert len(slate) == len(set(slate)) == 10
+
+
+def test_before_anything_is_published_it_warms_up_and_answers_with_nothing(open_system: Callable[..., Reelrank]):
+    feed = open_system(ManualClock(NOW)).feed
+    feed.warm_up(NOW)
+    slate = feed.recommend(FeedRequest(user_id="u"), NOW)
+    assert (slate.places, slate.empty_because, slate.degraded) == ([], {}, [])
 
 
 def test_the_same_state_and_seed_give_the_same_slate(app: SmallApp):
@@ -89,6 +93,23 @@ def test_after_a_few_slates_the_feed_leans_towards_what_is_watched_and_away_from
 def test_a_watched_video_never_comes_back(app: SmallApp):
     app.watches("u", *range(20))
     assert not {f"v{row}" for row in range(20)} & set(app.feed_of("u", 20))
+
+
+def test_what_no_source_proposes_is_found_when_less_than_a_slate_is_left_and_then_there_is_nothing_with_the_reason(app: SmallApp):
+    app.system.feed.sources = []
+    assert set(app.feed_of("u", 50)) == {f"v{row}" for row in range(40)}
+    app.watches("u", *range(30), watched_s=1.0)
+    app.tell(Hide(event_id="h", user_id="u", video_id="v0", whole_author=True), VideoRemoved(event_id="r", video_id="v39"))
+    left = app.feed_of("u", 10)
+    assert set(left) == {f"v{row}" for row in range(30, 39) if app.video(row).author_id != app.video(0).author_id}
+    app.watches("u", *(int(video_id[1:]) for video_id in left), watched_s=1.0)
+    app.system.feed.refresh()
+    slate = app.system.feed.recommend(FeedRequest(user_id="u"), app.clock.now())
+    assert slate.places == []
+    assert slate.empty_because is not None
+    assert sum(slate.empty_because.values()) == 39
+    assert slate.empty_because == {"was on this user's screen before": 30 + len(left), "by a blocked author": 9 - len(left)}
+    assert app.system.feed.recommend(FeedRequest(user_id="somebody else", count=5), app.clock.now()).empty_because is None
 
 
 def test_a_hidden_author_never_comes_back(app: SmallApp):
@@ -163,109 +184,3 @@ def test_a_failing_source_is_left_out_and_the_answer_says_so(app: SmallApp):
     slate = feed.recommend(FeedRequest(user_id="u"), NOW)
     assert slate.degraded == ["source fresh failed"]
     assert slate.places
-
-
-def next_slate(app: SmallApp, user_id: str, after_s: float = 1.0, **wish: object) -> Slate:
-    app.clock.advance_to(app.clock.now() + after_s)
-    return app.system.feed.recommend(FeedRequest(**{"user_id": user_id, "count": 5, "exploration": False, **wish}), app.clock.now())
-
-
-def shown(app: SmallApp, slate: Slate) -> list[str]:
-    return [app.system.columns.videos[place.row].video_id for place in slate.places]
-
-
-def test_the_next_page_comes_from_what_was_ranked_and_not_served(app: SmallApp):
-    app.watches("u", 1, 5)
-    first, second, third = (next_slate(app, "u") for _ in range(3))
-    assert [slate.kept for slate in (first, second, third)] == [False, True, True]
-    assert len({*shown(app, first), *shown(app, second), *shown(app, third)}) == 15
-    assert (second.models, second.ranked_by) == (first.models, first.ranked_by)
-    assert np.mean([place.score for place in first.places]) > np.mean([place.score for place in third.places])
-    app.system.feed.flush()
-    scored_at = [(event.occurred_at, event.scored_at) for event in in_log(app.system) if isinstance(event, Served)]
-    assert scored_at == [(first.now, None), (second.now, first.now), (third.now, first.now)]
-
-
-@pytest.mark.parametrize(
-    "deed",
-    [
-        lambda video, seen: Like(video_id=video, **seen),
-        lambda video, seen: Watch(video_id=video, watched_s=10.0, **seen),  # for long
-        lambda video, seen: Hide(video_id=video, whole_author=True, **seen),
-        lambda _, seen: Follow(author_id="cats-1", **seen),
-    ],
-    ids=["like", "long view", "hide", "follow"],
-)
-def test_what_a_user_means_makes_the_next_page_new(app: SmallApp, deed: Callable[..., Event]):
-    video_id = shown(app, next_slate(app, "u"))[0]
-    app.tell(deed(video_id, {"event_id": "e", "user_id": "u", "occurred_at": app.clock.now()}))
-    assert not next_slate(app, "u").kept
-
-
-def test_skips_are_forgiven_until_they_are_many(app: SmallApp):
-    slates = []
-    for _ in range(2):
-        slates.append(next_slate(app, "u"))
-        for video_id in shown(app, slates[-1])[:3]:
-            app.tell(Skip(event_id=f"s-{video_id}", user_id="u", video_id=video_id, watched_s=0.5, occurred_at=app.clock.now()))
-    assert [slate.kept for slate in (*slates, next_slate(app, "u"))] == [False, True, False]
-
-
-def test_a_page_is_for_the_same_wish_and_not_for_long(app: SmallApp):
-    next_slate(app, "u")
-    assert not next_slate(app, "u", context=Context(surface="search")).kept
-    assert not next_slate(app, "u", context=Context(surface="search"), exploration=True).kept
-    assert next_slate(app, "u", context=Context(surface="search", bandwidth_kbps=9), exploration=True).kept  # of the one before
-    assert not next_slate(app, "u", after_s=31.0, context=Context(surface="search"), exploration=True).kept
-    assert not next_slate(app, "somebody else").kept
-
-
-def test_a_kept_page_shows_nothing_that_was_seen_or_taken_down_since(app: SmallApp):
-    first = next_slate(app, "u")
-    waiting = app.system.feed.pages.latest("u")
-    assert waiting is not None
-    seen, removed = (app.system.columns.videos[row].video_id for row in waiting.candidates.rows[:2].tolist())
-    app.tell(Skip(event_id="s", user_id="u", video_id=seen, watched_s=0.5, occurred_at=app.clock.now()), VideoRemoved(event_id="r", video_id=removed))
-    second = next_slate(app, "u")
-    assert second.kept
-    assert not {seen, removed, *shown(app, first)} & set(shown(app, second))
-
-
-def test_a_newly_published_model_makes_the_next_page_new(app: SmallApp):
-    for user in range(8):
-        app.watches(f"u{user}", user, user + 4, user + 8)
-    app.system.index_builder.build()
-    app.system.feed.refresh()
-    assert next_slate(app, "u1").models and next_slate(app, "u1").kept
-    app.watches("u9", 1, 2)
-    app.system.index_builder.build()
-    app.system.feed.refresh()
-    assert not next_slate(app, "u1").kept
-
-
-def test_when_everything_fails_a_user_gets_what_was_ranked_before(app: SmallApp):
-    first = next_slate(app, "u")
-    recovered = app.system.feed.recover(FeedRequest(user_id="u", count=5), app.clock.now() + 3_600.0)
-    assert recovered is not None and recovered.kept
-    assert recovered.degraded == ["the feed failed and shows what was ranked before"]
-    assert not set(shown(app, recovered)) & set(shown(app, first))
-    assert app.system.feed.recover(FeedRequest(user_id="nobody", count=5), app.clock.now()) is None
-
-
-def test_a_request_that_is_asked_again_has_the_same_slate_in_another_replica(open_system: Callable[..., Reelrank]):
-    app = SmallApp(open_system)
-    feed, asked, now = app.system.feed, FeedRequest(user_id="u", count=5, asked_as="this"), app.clock.now()
-    feed.refresh()
-    first = feed.recommend(asked, now)
-    assert feed.recommend(asked, now) is first
-    feed.flush()
-    app.system.stream.catch_up()
-    feed._answered, feed.pages = Answered(), PageCache(0)  # as one that has answered nothing
-    again = feed.recommend(asked, now)
-    assert (again.request_id, again.places) == (first.request_id, first.places)
-    other = feed.recommend(msgspec.structs.replace(asked, asked_as="that"), now + 0.001)
-    assert {place.row for place in other.places}.isdisjoint(place.row for place in first.places)
-    feed.flush()
-    app.system.stream.catch_up()
-    assert len(app.system.reader.user("u").served_rows) == 10  # it was recorded twice, and counts once
-    assert len([event for event in in_log(app.system) if isinstance(event, Served) and event.request_id == first.request_id]) == 2

@@ -145,6 +145,19 @@ def test_of_two_replicas_one_may_be_killed_while_everybody_is_answered_and_hapro
     assert gone(supervisor.pid("haproxy"))
 
 
+def test_a_restart_of_replicas_that_do_not_come_back_is_broken_off_when_all_is_to_stop(tmp_path: Path, free_port: int):
+    stopping, waits = threading.Event(), threading.Event()
+
+    def restart(_ended: threading.Event) -> None:
+        Supervisor(settings(tmp_path, free_port), ["serve"]).restart_replicas(60.0, stopping)
+        waits.set()
+
+    with SideBySide({"restart": restart}):
+        assert not waits.wait(0.2)
+        stopping.set()
+        assert waits.wait(5.0)
+
+
 def test_a_replica_of_somebody_else_is_not_taken_for_ours(tmp_path: Path, haproxy: str):
     port = free_ports_in_a_row(3)
     with socket.create_server(("127.0.0.1", port + 2)), pytest.raises(RoleFailed, match=f"can't listen on 127.0.0.1:{port + 2}"):

@@ -91,9 +91,18 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
             _put(tree, name[len(PREFIX) :].lower().split("__"), value)
     try:
-        return msgspec.convert(tree, Settings, strict=False)
+        settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as problem:
         raise ConfigError(f"{path or 'the environment'}: {problem}; docs/reference/config.md lists every setting") from None
+    return msgspec.structs.replace(settings, params=_with_all_quotas(settings.params))
+
+
+def _with_all_quotas(params: FeedParams) -> FeedParams:
+    """What a configuration says of some sources does not switch off the others."""
+    known = FeedParams().quota
+    if unknown := params.quota.keys() - known.keys():
+        raise ConfigError(f"params.quota names {', '.join(sorted(unknown))}, which is no source; known: {', '.join(known)}")
+    return msgspec.structs.replace(params, quota=known | params.quota)
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

@@ -4,15 +4,15 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 from msgspec.structs import replace
 
-from reelrank.domain.arrays import Rows
+from reelrank.candidates.rest import RestSource
+from reelrank.domain.arrays import Rows, among
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.event import NOT_PERSONAL, Context, Rerun, Served, ServedVideo
 from reelrank.domain.params import FeedParams, fingerprint
@@ -23,8 +23,9 @@ from reelrank.features.rule_book import RuleBook
 from reelrank.pipeline import runner
 from reelrank.pipeline.packed_candidates import pack
 from reelrank.pipeline.request_trace import RequestTrace
-from reelrank.pipeline.stages import Placement, Query, Source
+from reelrank.pipeline.stages import Followed, Placement, Query, Refreshable, Source
 from reelrank.ranking.answered import Answered
+from reelrank.ranking.answered_slate import Slate, SlatePlace
 from reelrank.ranking.exploration import Bars
 from reelrank.ranking.filters import (
     BlockedFilter,
@@ -73,51 +74,10 @@ class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     personalized: bool = True  # False: nothing of the user counts but what they must or want not to be shown
     asked_as: str = ""  # the request's own id: a repeat as of the same moment gets the slate of the same name, which counts once
 
-
-@dataclass(frozen=True, slots=True)
-class SlatePlace:
-    """One place of a slate."""
-
-    row: int
-    position: int
-    score: float
-    sources: tuple[str, ...]
-    reason: str
-    propensity: float
-    liked: bool
-    following: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Slate:
-    """The answer: which videos, in which order, and what had to be left out on the way."""
-
-    request_id: str
-    user_id: str
-    partition: int  # of the log, that this user's events go to
-    offset: int  # how far that is folded into what the feed knew of the user
-    now: float
-    degraded: list[str]
-    ranked_by: str
-    kept: bool  # whether it was ranked for an earlier request of this user
-    models: dict[str, str]  # artifact -> the version that proposed or ranked
-    places: list[SlatePlace]
-    stages: dict[str, dict[str, float]]
-
-
-class Refreshable(Protocol):
-    """Something that reads new artifacts or trends when it is told to."""
-
-    def refresh(self) -> None: ...
-
-
-class Followed(Protocol):
-    """An artifact, and the version of it that is in use."""
-
     @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
+    def wish(self) -> str:
+        """A short name of what is asked for. The bandwidth is none of it: it may be another one when somebody asks again."""
+        return fingerprint(replace(self, user_id="", asked_as="", context=replace(self.context, bandwidth_kbps=None)))
 
 
 class Feed:
@@ -157,8 +117,10 @@ class Feed:
         self._answered: Answered[Slate] = Answered()
         self._executor = ThreadPoolExecutor(self._config.source_threads, thread_name_prefix="source")
         self.rules = rules or RuleBook(None, columns)
-        self._for_everybody = [RemovedFilter(columns), EligibleFilter(columns), RuleFilter(self.rules, columns)]
-        self._filters = [*self._for_everybody, SeenFilter(), BlockedFilter(columns), StaleFilter(columns)]
+        seen, removed, eligible, ruled = SeenFilter(), RemovedFilter(columns), EligibleFilter(columns), RuleFilter(self.rules, columns)
+        others = [BlockedFilter(columns), StaleFilter(columns)]
+        self._filters = [removed, eligible, ruled, seen, *others]
+        self._rest = RestSource(columns, [seen, removed, eligible, ruled, *others])
         self._preferences = [ServedLatelyFilter(), RepeatedFilter(columns)]  # as long as they leave a full slate
         self._hydrators = [FeatureHydrator(reader, columns), CoWatchHydrator(co_watch)]
         self._light_scorer, self._value_scorer = QualityTasteScorer(), ValueScorer()
@@ -169,12 +131,12 @@ class Feed:
 
     def recommend(self, request: FeedRequest, now: float) -> Slate:
         """The next slate of a user at the moment `now` (UTC seconds), recorded to the log as served; of a request that is repeated the same one."""
-        request_id = self.name_slate(request.user_id, now, request.asked_as)
+        request_id = self.name_slate(request, now)
         slate = self._answered.get(request_id) if request.asked_as else None
         if slate is None:
             slate = self._next(request_id, request, now)
             if request.asked_as:
-                self._answered.keep(request_id, slate)
+                self._answered.keep(request_id, slate, now)
         return slate
 
     def _next(self, request_id: str, request: FeedRequest, now: float) -> Slate:
@@ -185,27 +147,41 @@ class Feed:
             user = self._user(request.user_id, trace)
             user = user if request.personalized else user.unknown()
         query = self.query(request, user, now, seed)
-        page = self.pages.good(query, {model.name: model.version for model in self._models}, self.rules.number) if request.seed is None else None
-        left = None if page is None else self._left_of(page, query, trace)
-        return self._slate(request_id, query, left or self._of_now(query, seed, trace), seed, trace)
+        if request.seed is not None:
+            return self._slate(request_id, query, self._of_now(query, seed, trace), seed, trace)
+        page = self.pages.good(query, {model.name: model.version for model in self._models}, self.rules.number)
+        try:
+            left = None if page is None else self._left_of(page, query, trace)
+            self.pages.count(found=left is not None)
+            return self._slate(request_id, query, left or self._of_now(query, seed, trace), seed, trace)
+        except Exception:
+            if page is not None:  # for `recover`
+                self.pages.give_back(page)
+            raise
 
     def recover(self, request: FeedRequest, now: float) -> Slate | None:
-        """What was ranked for a user before, however long ago that is: for when `recommend` fails. None where nothing waits."""
-        page = self.pages.latest(request.user_id)
+        """What was ranked for a user before, however long ago that is: for when `recommend` fails. None where nothing waits that may be shown now."""
+        page = self.pages.take(request.user_id)
         if page is None:
             return None
         trace, seed = RequestTrace(), secrets.randbits(63)
         trace.degrade("the feed failed and shows what was ranked before")
-        rng = np.random.default_rng(seed)
-        query = Query(user=page.user, now=now, count=request.count, params=page.params, rng=rng, context=page.context, personalized=page.personalized)
-        left = self._left_of(page, query, trace)
-        return None if left is None else self._slate(self.name_slate(request.user_id, now, request.asked_as), query, left, seed, trace)
+        try:
+            user = self._reader.user(request.user_id)
+        except StorageError:
+            user = page.user  # what was served to them since has left the page
+        query = self.query(request, user if request.personalized else user.unknown(), now, seed)
+        left = self._left_of(page, query, trace) if page.personalized == request.personalized else None
+        if left is None:
+            self.pages.give_back(page)
+            return None
+        return self._slate(self.name_slate(request, now), query, left, seed, trace)
 
     def query(self, request: FeedRequest, user: User, now: float, seed: int) -> Query:
-        """A request as the stages see it; what they draw, they draw from `seed`."""
+        """A request as the stages see it; what they draw, they draw from `seed`. One with a name may be a repeat: what was served at `now` is its own."""
         params = self.params if request.exploration else msgspec.structs.replace(self.params, exploration=0.0)
         return Query(
-            user=user,
+            user=user.before_slate(now) if request.asked_as else user,
             now=now,
             count=request.count,
             params=params,
@@ -215,10 +191,14 @@ class Feed:
             personalized=request.personalized,
         )
 
-    def for_anybody(self, rows: Rows, now: float) -> Rows:
-        """Those of `rows` that may be shown to somebody of whom nothing is known."""
-        query, anybody = self.query(FeedRequest(user_id=""), User(""), now, 0), Candidates(rows=rows, sources=np.zeros(len(rows), dtype=np.uint32))
-        return runner.remove(query, self._for_everybody, anybody, RequestTrace()).rows
+    def allowed(self, request: FeedRequest, rows: Rows, now: float) -> Rows:
+        """Those of `rows` that may be shown to who asks; of whom nothing can be read, they are somebody of whom nothing is known."""
+        try:
+            user = self._reader.user(request.user_id)
+        except Exception:  # this is what is shown when nothing else works
+            user = User(request.user_id)
+        unranked = Candidates(rows=rows, sources=np.zeros(len(rows), dtype=np.uint32))
+        return runner.remove(self.query(request, user, now, 0), self._filters, unranked, RequestTrace()).rows
 
     def ranked(self, query: Query, candidates: Candidates, trace: RequestTrace, filtered: bool = False) -> Candidates:
         """What may be shown of what was proposed, with features, predictions and scores. What was `filtered` before is only scored."""
@@ -251,8 +231,13 @@ class Feed:
             rows=rows,
         )
         proposed = runner.gather(query, self.sources, trace, self._executor, self._config.sources_deadline_s)
+        left = runner.remove(query, self._filters, proposed, trace)
+        if len(left) < query.count:
+            proposed = runner.fill_up(query, self._rest, proposed, trace)
+            left = runner.remove(query, self._filters, proposed, trace)
+        left = runner.remove(query, self._preferences, left, trace, at_least=query.count)
         rerun = replace(rerun, sources=proposed.source_names, candidates=pack(proposed))
-        return Page(self.ranked(query, proposed, trace), query.user, query.context, query.params, query.now, rerun, query.personalized)
+        return Page(self.ranked(query, left, trace, filtered=True), query.user, query.context, query.params, query.now, rerun, query.personalized)
 
     def _left_of(self, page: Page, query: Query, trace: RequestTrace) -> Page | None:
         """What is left of a page, and may still be shown; None where that is no full slate."""
@@ -263,13 +248,12 @@ class Feed:
         """Chooses and records; what is left waits for the next request."""
         user, candidates = query.user, page.candidates
         chosen, placement = self.chosen(query, candidates, trace)
-        if not trace.degraded or page.scored_at != query.now:
-            left = np.ones(len(candidates), dtype=np.bool_)
-            left[placement.places] = False
-            rest = candidates.keep(left)
-            self.pages.keep(
-                page._replace(candidates=rest, rerun=replace(page.rerun, candidates=b"")), spared=self.selector.explorable(query, rest, query.count)
-            )  # fmt: skip
+        if trace.degraded and page.scored_at == query.now:
+            self.pages.leave_out(user.user_id, chosen.rows)
+        elif self.pages.takes(page.params):
+            rest = candidates.keep(~np.isin(candidates.rows, chosen.rows))
+            page_left = page._replace(candidates=rest, rerun=replace(page.rerun, candidates=b""))
+            self.pages.keep(page_left, spared=self.selector.explorable(query, rest, query.count))
         if self.served_log.away:  # then nothing that happens reaches this feed either
             trace.degrade("the event log is away")
         if len(chosen):
@@ -287,6 +271,7 @@ class Feed:
             candidates.models,
             self._places(user, chosen, placement),
             trace.stages,
+            None if len(chosen) else self._rest.why_nothing(query),
         )
 
     @property
@@ -298,9 +283,10 @@ class Feed:
         """What has the last word on the order of slates that are made now."""
         return RANKER if self._ranker is not None and self._ranker.live else self._light_scorer.name
 
-    def name_slate(self, user_id: str, now: float, asked_as: str = "") -> str:
-        """A request id for something that is shown to a user; the same one for what they ask for as the same again."""
-        return new_request_id(user_id, now, self._partitions, self._secret, asked_as)
+    def name_slate(self, request: FeedRequest, now: float) -> str:
+        """A request id for what is shown to who asks; the same one wherever they ask for the same again, as the same."""
+        asked_as = f"{request.asked_as}\n{request.wish}" if request.asked_as else ""
+        return new_request_id(request.user_id, now, self._partitions, self._secret, asked_as)
 
     def score_shown(self, slates: Sequence[Served], moments: Sequence[float]) -> list[Served]:
         """Slates that another policy chose, with features, predictions and offsets as this feed reads them at `moments` (UTC seconds)."""
@@ -317,6 +303,7 @@ class Feed:
     def warm_up(self, now: float) -> None:
         """Reads what there is and makes a slate that nobody sees: the first person who asks does not wait for what is done once."""
         self._columns.refresh()
+        self._reader.read_ahead()
         self.refresh()
         trace = RequestTrace()
         query = self.query(FeedRequest(user_id="warm-up"), self._user("warm-up", trace), now, seed=0)
@@ -357,7 +344,7 @@ class Feed:
             request_id=request_id,
             user_id=query.user.user_id,
             occurred_at=query.now,
-            context=page.context,
+            context=replace(page.context, region=query.context.region),
             policy=POLICY if query.personalized else NOT_PERSONAL,
             videos=as_scored(videos, chosen),
             offsets=chosen.offsets,
@@ -370,7 +357,7 @@ class Feed:
         )
 
     def _places(self, user: User, chosen: Candidates, placement: Placement) -> list[SlatePlace]:
-        liked, following = np.isin(chosen.rows, user.liked), np.isin(self._columns.author_row[chosen.rows], user.followed)
+        liked, following = among(chosen.rows, user.liked), among(self._columns.author_row[chosen.rows], user.followed)
         assert chosen.score is not None
         return [
             SlatePlace(

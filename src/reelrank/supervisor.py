@@ -38,10 +38,9 @@ _GRACE_S = 10.0  # to finish what is under way when asked to stop
 _PR_SET_PDEATHSIG = 1
 _SEEN_S = 1.5  # until HAProxy has noticed that a replica is back
 
-
 # A replica has one core: threads of its own that wait for each other, and pages that are given back and faulted in again, only cost time.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-_SERVING = {**_ONE_THREAD, "MALLOC_ARENA_MAX": "2", **dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 30))}
+SERVING = {**_ONE_THREAD, "MALLOC_ARENA_MAX": "2", **dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 30))}
 
 
 class RoleFailed(Exception):
@@ -61,7 +60,7 @@ class _Role:
         self.restarts = 0
         self._command = command
         self.log_file = Path(settings.data_dir) / "logs" / f"{name}.log"
-        lean = _SERVING if name.partition("-")[0] == "serve" else {}
+        lean = SERVING if name.partition("-")[0] == "serve" else {}
         self._environment = {**lean, **os.environ, **as_environment(settings), "REELRANK_SUPERVISED": str(os.getpid())}
         self._pause_s = _FIRST_PAUSE_S
         self._start_at = 0.0
@@ -166,23 +165,24 @@ class Supervisor:
         """Kills a role with SIGKILL, as a crash would; it comes back."""
         self._roles[role].process.kill()
 
-    def restart_replicas(self, ready_within_s: float = 180.0) -> None:
+    def restart_replicas(self, ready_within_s: float = 180.0, stopping: threading.Event | None = None) -> None:
         """Ends the replicas and starts them again, one after the other, each once the one before is ready: somebody always answers.
 
-        Raises RoleFailed when one does not come back; the others are left as they are.
+        Breaks off where it is when `stopping` is set. Raises RoleFailed when one does not come back; the others are left as they are.
         """
+        stopping = stopping or threading.Event()
         patience_s = self.settings.serving.drain_s + self.settings.serving.shutdown_s + _GRACE_S
         for replica in self.replicas:
-            self._wait_all_ready(replica, ready_within_s)
-            if self._stopping.wait(_SEEN_S):
+            self._wait_all_ready(replica, ready_within_s, stopping)
+            if stopping.wait(_SEEN_S) or self._stopping.is_set():
                 return
             role = self._roles[replica.name]
             before, began = role.process, time.monotonic()
             before.terminate()
-            while role.process is before and not self._stopping.wait(0.02):
+            while role.process is before and not (stopping.wait(0.02) or self._stopping.is_set()):
                 if time.monotonic() - began > patience_s and before.poll() is None:
                     before.kill()
-            self._wait_all_ready(replica, ready_within_s)
+            self._wait_all_ready(replica, ready_within_s, stopping)
 
     def restarts(self, role: str) -> int:
         """How often a role had to be started again."""
@@ -207,10 +207,10 @@ class Supervisor:
                 role.process.kill()
                 role.process.wait()
 
-    def _wait_all_ready(self, about: Replica, within_s: float) -> None:
+    def _wait_all_ready(self, about: Replica, within_s: float, stopping: threading.Event) -> None:
         """Returns once every replica is ready, or everything ends."""
         deadline = time.monotonic() + within_s
-        while not (self._stopping.is_set() or all(map(is_ready, self.replica_urls))):
+        while not (stopping.is_set() or self._stopping.is_set() or all(map(is_ready, self.replica_urls))):
             if time.monotonic() > deadline:
                 last = self.last_lines(about.name)
                 raise RoleFailed(f"while {about.name} was restarted not every replica was ready for {within_s:.0f} s; the end of its log:\n{last}")

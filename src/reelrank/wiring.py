@@ -16,14 +16,14 @@ from reelrank.candidates.build_vectors import VectorBuilder
 from reelrank.candidates.co_watched import ITEM_TO_ITEM, CoWatchedSource, CoWatches, item_to_item
 from reelrank.candidates.eligible import Eligible
 from reelrank.candidates.following import FollowingSource
-from reelrank.candidates.fresh import FreshSource
 from reelrank.candidates.graph_neighbours import GRAPH, Graph, GraphNeighboursSource, graph_vectors
 from reelrank.candidates.nearest import TWO_TOWER, NearestSource, Towers, two_tower
 from reelrank.candidates.pinned import PinnedSource
 from reelrank.candidates.recall_watch import RecallWatch
 from reelrank.candidates.similar_content import SimilarContentSource
 from reelrank.candidates.similar_users import SIMILAR_USERS, Engagements, SimilarUsersSource, similar_users
-from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource
+from reelrank.candidates.trending import TrendingPlaceSource, TrendingSource, TrendingTagSource
+from reelrank.candidates.upkeep import Upkeep
 from reelrank.config import ConfigError, Settings, StorageConfig
 from reelrank.domain.clock import Clock, ShiftedClock, SystemClock
 from reelrank.events.collector import Collector
@@ -76,6 +76,7 @@ class Reelrank:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
+        self._shares = clock is None  # with other processes of this machine what depends on the time
         self.clock: Clock = clock or (ShiftedClock(settings.clock_shift_s) if settings.clock_shift_s else SystemClock())
         self._open = ExitStack()
 
@@ -215,8 +216,10 @@ class Reelrank:
         return watch
 
     @cached_property
-    def trending(self) -> TrendingBoard:
-        return TrendingBoard(self.reader, self.columns, self.clock, remembered=Path(self.settings.data_dir) / "trends.npz")
+    def upkeep(self) -> Upkeep:
+        upkeep = Upkeep(self.reader, self.columns, self.clock, Path(self.settings.data_dir) / "made" if self._shares else None)
+        self._open.callback(upkeep.close)
+        return upkeep
 
     @cached_property
     def ranker(self) -> "Published[RankerSession]":
@@ -271,13 +274,8 @@ class Reelrank:
         return [self.ranker, self.two_tower, self.graph, self.item_to_item, self.similar_users]
 
     @cached_property
-    def fresh(self) -> FreshSource:
-        """What is new in the catalogue, and how well it does."""
-        return FreshSource(self.columns, self.reader, self.clock)
-
-    @cached_property
     def feed(self) -> Feed:
-        board = self.trending
+        board, fresh = self.upkeep.board, self.upkeep.fresh
         co_watched, similar = CoWatchedSource(self.item_to_item), SimilarUsersSource(self.similar_users)
         nearest = NearestSource(self.two_tower, self.columns, self.eligible, self.recall)
         neighbours = GraphNeighboursSource(self.graph, self.eligible, self.recall)
@@ -297,7 +295,7 @@ class Reelrank:
                 TrendingSource(board),
                 TrendingPlaceSource(board),
                 TrendingTagSource(board, self.columns),
-                self.fresh,
+                fresh,
                 PinnedSource(self.rule_book),
             ],
             co_watch=co_watched,
@@ -307,9 +305,9 @@ class Reelrank:
             params=self.settings.params,
             config=self.settings.feed,
             ranker=ranker,
-            refreshables=[board, self.eligible, nearest, neighbours, alike, co_watched, similar, following, self.fresh, ranker],
+            refreshables=[board, self.eligible, nearest, neighbours, alike, co_watched, similar, following, fresh, ranker],
             models=self.models,
-            new_videos=self.fresh,
+            new_videos=fresh,
             rules=self.rule_book,
             learned=lambda: self.hot_swap.offset,
         )
@@ -329,7 +327,7 @@ class Reelrank:
             reader=self.reader,
             collector=self.collector,
             feed=self.feed,
-            trending=self.trending,
+            trending=self.upkeep.board,
             rules=self.rules,
             models=self.models,
             train_status=self.train_folder / "status.json",
@@ -343,7 +341,7 @@ class Reelrank:
             metrics=metrics,
             authenticator=Authenticator(self.keys, self.clock, metrics) if guarded else None,
             media_signer=MediaSigner(self._secret_for("media"), self.clock) if guarded else None,
-            fallback_rows=lambda count: self.feed.for_anybody(self.trending.everywhere(), self.clock.now())[:count].tolist(),
+            fallback_rows=lambda asked: self.feed.allowed(asked, self.upkeep.board.everywhere(), self.clock.now())[: asked.count].tolist(),
         )
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ def test_nothing_counts_twice_and_nothing_acknowledged_is_lost_when_a_replica_is
     assert (numbers["kills"], steps) == (1, [1, 1])
     assert numbers["requests"] > numbers["rolling"]["requests"] > 0
     assert (numbers["failed"], numbers["failures"], numbers["rolling"]["failed"]) == (0, {}, 0)
+    assert numbers["rolling"]["slates_by_it"] > 0
     assert (numbers["served_twice"], numbers["events_lost"]) == (0, 0)
     assert 0 < numbers["p50_ms"] <= numbers["p99_ms"]
     assert numbers["quiet"]["p50_ms"] > 0

@@ -27,7 +27,8 @@ from reelrank.events.validation import Batch, Decoded
 from reelrank.features.definitions import COLUMN
 from reelrank.features.served_slates import Chosen
 from reelrank.features.skew import CO_WATCH_GONE
-from reelrank.feed import FeedRequest, Slate
+from reelrank.feed import FeedRequest
+from reelrank.ranking.answered_slate import Slate
 from reelrank.simulation.client import FeedClient
 from reelrank.simulation.kuairand import DataError, KuaiRand
 from reelrank.simulation.past import past_events

@@ -1,16 +1,24 @@
 """A slate made again: the same while everything is on record, and told apart by what is not."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
+import numpy as np
 import pytest
 
 from conftest import _Quiet
+from ranking.small_ranker import SETTINGS, write_ranker
 from reelrank.benchmarks.slate_rerun import Explained, NotExplained, explain
 from reelrank.candidates.co_watched import ITEM_TO_ITEM
 from reelrank.domain.event import Block, Topic, VideoRemoved
 from reelrank.domain.rule import RuleDraft
-from reelrank.feed import FeedRequest, Slate
+from reelrank.feed import FeedRequest
+from reelrank.models.id_tables import Changes
+from reelrank.models.row_updates import ROWS_FROM, RowUpdate, encode_updates
+from reelrank.ranking.answered_slate import Slate
+from reelrank.ranking.ranker_scorer import RANKER
+from reelrank.storage.event_log import MODEL_ROWS, Record
 from reelrank.wiring import Reelrank
 from small_feed import SmallApp, numbers
 
@@ -123,3 +131,65 @@ def test_what_somebody_says_and_a_new_rule_throw_away_what_waited(app: SmallApp)
     assert (slate.kept, app.system.columns.videos[slate.places[0].row].video_id) == (False, "v38")
     app.clock.advance_to(app.clock.now() + 2)
     assert not served(app, personalized=False).kept
+
+
+def with_ranker(app: SmallApp) -> str:
+    """The version of a ranker that is live, and learns."""
+    about: dict[str, str | int | float] = {ROWS_FROM: app.system.log.end(MODEL_ROWS, 0)}
+    version = app.system.artifacts.publish(RANKER, app.clock.now(), partial(write_ranker, spread=0.2), about).manifest.version
+    learns(app, version, 0, 0.5)
+    return version
+
+
+def learns(app: SmallApp, version: str, sequence: int, value: float, videos: Sequence[int] = range(40)) -> None:
+    """The rows of videos take on values, each others, and whoever serves takes them over."""
+    keys = np.array(videos)
+    changes = Changes(1 + keys, keys, value * np.outer(1 + keys, np.cos(np.arange(SETTINGS.width))).astype(np.float32) / 40)
+    records = encode_updates(RowUpdate(version, sequence, app.clock.now(), {"video": changes}))
+    app.system.log.append(MODEL_ROWS, [Record("", record, 0) for record in records])
+    while app.system.hot_swap.step():
+        pass
+
+
+def test_a_slate_of_a_ranker_that_learns_comes_out_the_same_with_the_rows_of_then(app: SmallApp) -> None:
+    first = with_ranker(app)
+    app.clock.advance_to(app.clock.now() + 60.0)
+    slates = [served(app)]
+    for number in range(1, 4):
+        app.clock.advance_to(app.clock.now() + 60.0)
+        learns(app, first, number, float(number))
+        slates.append(served(app))
+    second = with_ranker(app)
+    app.clock.advance_to(app.clock.now() + 60.0)
+    slates.append(served(app))
+    assert [slate.models[RANKER] for slate in slates] == [first] * 4 + [second]
+    assert len({tuple(place.score for place in slate.places) for slate in slates}) == 5
+    life_goes_on(app)
+    for slate in slates:
+        found = again(app, slate)
+        assert (found.differences, found.missing) == ((), ())
+        assert [place.score for place in found.again] == pytest.approx([place.score for place in slate.places], abs=1e-6)
+
+
+def test_a_history_that_was_kept_from_before_rows_were_learned_is_told(app: SmallApp) -> None:
+    app.clock.advance_to(app.clock.now() + 60.0)
+    version = with_ranker(app)
+    served(app)
+    assert len(app.system.histories) == 1
+    app.clock.advance_to(app.clock.now() + 1.0)
+    learns(app, version, 1, 50.0, videos=(1, 5, 2))  # which ana has watched
+    slate = served(app, exploration=False)  # another wish than before: it is ranked again, with the history as it was kept
+    found = again(app, slate)
+    assert not found.same
+    assert found.missing == (
+        f"ranker {version} learned rows in the 30 s before, 2 times: the history it had kept of this user may be of older ones",
+    )  # fmt: skip
+
+
+def test_rows_that_are_not_kept_any_more_are_told(app: SmallApp) -> None:
+    version = with_ranker(app)
+    learns(app, version, 1, 1.0)
+    app.clock.advance_to(app.clock.now() + 60.0)
+    slate = served(app)
+    app.system.log.forget(MODEL_ROWS, 0, 1)
+    assert again(app, slate).missing == (f"rows that ranker {version} had learned by then are not kept any more: the slate is made without them",)

@@ -76,6 +76,34 @@ def test_a_process_that_begins_serves_the_last_towers_that_have_an_index(deploym
     assert another.version == first
 
 
+def test_a_version_that_is_rolled_back_to_still_has_its_index_however_often_others_were_built(deployment: Deployment):
+    first = deployment.train()
+    deployment.build()
+    second = deployment.train()
+    deployment.build()
+    for _ in range(4):
+        deployment.app.publish(*[f"w{deployment.app.columns.count + row}" for row in range(40)])
+        assert "of two_tower_index" in deployment.build()
+    assert deployment.towers.version == second and not deployment.builder.lacks
+    deployment.app.artifacts.roll_back(TWO_TOWER)
+    assert not deployment.builder.lacks
+    deployment.source.refresh()
+    assert deployment.towers.version == first
+
+
+def test_what_waits_for_its_index_is_told_once_and_the_builder_knows(deployment: Deployment, caplog: pytest.LogCaptureFixture):
+    assert not deployment.builder.lacks
+    version = deployment.train()
+    for _ in range(3):
+        deployment.source.refresh()
+    assert [record.message.partition(";")[0] for record in caplog.records if version in record.message] == [
+        f"{deployment.app.artifacts.root / TWO_TOWER / version} waits for its index, which `reelrank index` builds"
+    ]
+    assert (deployment.towers.waiting, deployment.builder.lacks) == (version, True)
+    deployment.build()
+    assert (deployment.towers.waiting, deployment.builder.lacks) == ("", False)
+
+
 def test_a_video_is_found_as_soon_as_the_columns_have_it_and_without_a_rebuild(deployment: Deployment):
     deployment.train()
     deployment.build()

@@ -116,3 +116,20 @@ def test_a_model_swapped_in_the_middle_of_requests_is_seen_whole_or_not_at_all(t
     assert answers <= allowed
     assert len(answers) > 1
     assert len(two_circles.artifacts.versions(ITEM_TO_ITEM)) <= two_circles.artifacts.keep
+
+
+def test_a_request_ends_with_the_version_it_began_with(two_circles: SmallApp, source: CoWatchedSource) -> None:
+    two_circles.watches("newcomer", "cat 0")
+    query, rows = two_circles.query("newcomer"), np.arange(two_circles.columns.count)
+    proposal = source.propose(query, 20)
+    known, spoke = source.strength(query.user, rows, proposal.models)
+    assert spoke == proposal.models
+    assert spoke.keys() == {ITEM_TO_ITEM}
+    two_circles.watches("cat person 0", *DOGS)
+    IndexBuilder(two_circles.store, two_circles.reader, two_circles.artifacts, two_circles.clock, CONFIG).build()
+    source.refresh()
+    still, said = source.strength(query.user, rows, proposal.models)
+    assert (still.tolist(), said) == (known.tolist(), spoke)
+    newer, now = source.strength(query.user, rows)
+    assert now != spoke
+    assert newer.tolist() != known.tolist()

@@ -1,8 +1,13 @@
 """Tests of the fresh source."""
 
+import numpy as np
+import pytest
+
 from candidates.small_app import DAY, HOUR, SmallApp
+from reelrank.candidates import fresh
 from reelrank.candidates.fresh import FreshSource
 from reelrank.domain.params import FeedParams
+from reelrank.storage import counter_store
 
 
 def test_the_newest_comes_first_and_what_nobody_saw_second(app: SmallApp) -> None:
@@ -73,3 +78,22 @@ def test_after_its_first_impressions_a_video_is_proposed_as_long_as_it_beats_its
     first, second = source.bars(FeedParams())
     assert 0.4 < first < 0.6  # half-way between one and nothing
     assert second == 0.0  # nobody has had as many
+
+
+def test_a_pool_that_was_kept_is_to_the_bit_what_one_is_that_is_made_from_everything(app: SmallApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh, "_POOL", 5)
+    monkeypatch.setattr(counter_store, "_TOUCHED_KEPT", 12)  # sometimes too much happens
+    rng = np.random.default_rng(0)
+    kept = FreshSource(app.columns, app.reader, app.clock)
+    for step in range(40):
+        app.publish(f"video {step}", age_s=float(rng.integers(0, 31)) * DAY)
+        app.proposed(kept, "me")  # takes in what is new
+        for video in rng.integers(0, step + 1, rng.integers(0, 9)):
+            app.watches(f"person {step}", f"video {video}")
+        if step % 4 == 3:
+            app.remove(f"video {rng.integers(0, step + 1)}")
+        app.clock.advance_to(app.clock.now() + 8 * HOUR)
+        kept.refresh()
+        made = FreshSource(app.columns, app.reader, app.clock)
+        assert kept._pool.rows.tolist() == made._pool.rows.tolist()
+        np.testing.assert_array_equal(kept._pool.counted, made._pool.counted)

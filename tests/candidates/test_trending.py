@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from candidates.conftest import DOGS
 from candidates.small_app import DAY, HOUR, START, SmallApp
 from features.counted import added
+from reelrank.candidates import board as board_file
 from reelrank.candidates import tracked
+from reelrank.candidates.board import trend
 from reelrank.candidates.tracked import engagement
-from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource, favourite_tags, trend
+from reelrank.candidates.trending import TrendingBoard, TrendingPlaceSource, TrendingSource, TrendingTagSource, favourite_tags
 from reelrank.domain.clock import ShiftedClock
 from reelrank.domain.event import Context, Like, Skip, Watch
 from reelrank.features import windows
@@ -284,23 +286,15 @@ def test_tags_and_sounds_trend_everywhere_and_at_a_place(app: SmallApp) -> None:
     assert [one.row for one in board.videos(9, "Oslo")] == [app.columns.rows["cat"]]
 
 
-def test_a_board_that_starts_again_looks_first_at_what_was_strong(two_circles: SmallApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for person in range(30):
-        two_circles.watches(f"person {person}", "dog 4")
-    strong = two_circles.columns.rows["dog 4"]
-    monkeypatch.setattr(tracked, "_AT_A_TIME", 1)
-    monkeypatch.setattr(tracked, "_FIRST", 1)
-
-    def started(remembered: Path) -> TrendingBoard:
-        board = TrendingBoard(two_circles.reader, two_circles.columns, two_circles.clock, remembered=remembered)
+def test_where_there_is_no_room_for_all_the_strongest_are_kept(two_circles: SmallApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, video in enumerate(["dog 4", "cat 0", "cat 5"]):  # one is read early, one late, one in between
+        for person in range(30 - place):
+            two_circles.watches(f"person {place} {person}", video)
+    whole = board_of(two_circles).everywhere()[:3].tolist()
+    monkeypatch.setattr(board_file, "_TRACKED", dict.fromkeys(board_file._TRACKED, 3))
+    monkeypatch.setattr(tracked, "_AT_A_TIME", 2)
+    monkeypatch.setattr(tracked, "_FIRST", 2)
+    board = board_of(two_circles)
+    for _ in range(20):
         board.refresh()
-        return board
-
-    before = started(tmp_path / "trends")
-    assert strong not in before.everywhere()  # as it is not among the first that are read
-    for _ in range(40):
-        two_circles.clock.advance_to(two_circles.clock.now() + 6)
-        before.refresh()
-    assert started(tmp_path / "trends").everywhere()[0] == before.everywhere()[0] == strong
-    (tmp_path / "trends").write_bytes(b"not an archive")
-    assert strong not in started(tmp_path / "trends").everywhere()
+    assert board.everywhere().tolist() == whole == two_circles.columns.rows_of(["dog 4", "cat 0", "cat 5"]).tolist()

@@ -22,6 +22,7 @@ from reelrank.films.film import render
 from reelrank.models.ranker_inputs import RankerSettings
 from reelrank.simulation.client import FeedClient
 from reelrank.storage.last_runs import LastRun
+from reelrank.supervisor import held_by
 from reelrank.training.online_config import OnlineConfig, TrainConfig
 from reelrank.training.publish import GateConfig
 from reelrank.wiring import open_reelrank
@@ -103,6 +104,21 @@ def trained_again_and_again(folder: Path) -> Settings:
     gate, online = GateConfig(min_users=1_000), OnlineConfig(publish_every_s=1e9)
     train = TrainConfig(ranker=ranker, min_examples=100, days=1e5, ranker_every_s=1.0, two_tower_every_s=0, graph_every_s=0, gate=gate, online=online)
     return Settings(data_dir=str(folder), storage=StorageConfig(partitions=2), train=train, attribution=AttributionConfig(window_s=60, remember_s=300))
+
+
+def test_who_asks_for_new_replicas_while_everything_starts_ends_nothing(tmp_path: Path, free_port: int):
+    process = subprocess.Popen(
+        [*COMMAND, "--roles", "serve", "--data-dir", str(tmp_path / "data"), "--port", str(free_port)], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while held_by(tmp_path / "data") != process.pid:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGUSR1)
+    time.sleep(0.1)  # of two signals that wait the kernel may hand over either first
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 0, told
 
 
 def test_data_that_is_not_there_is_said_before_anything_starts(tmp_path: Path):

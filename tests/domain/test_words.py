@@ -21,6 +21,7 @@ from reelrank.domain.words import WORDS_WIDE, WordSearch, signature, terms
         ("猫", "我爱猫猫", True),  # no spaces between words
         ("爱猫", "我爱猫猫", True),
         ("猫爱", "我爱猫猫", False),
+        ("ﾈｺ", "かわいいネコ", True),  # a narrow form of such a script
     ],
 )
 def test_a_word_is_found_as_a_whole_and_a_phrase_where_it_stands_together(word: str, text: str, found: bool) -> None:

@@ -37,6 +37,5 @@ def test_tags_that_are_all_the_same_say_nothing() -> None:
     assert slate.tag_entropy(np.array([[-1, -1]])) == 0.0
 
 
-def test_who_leaves_sees_less_of_what_stands_further_down() -> None:
+def test_what_is_to_be_expected_of_a_slate_is_what_its_places_are_watched() -> None:
     assert slate.expected_watch_s(np.array([8.0, 4.0])) == 12.0
-    assert slate.expected_watch_s(np.array([8.0, 4.0]), stays=0.5) == 10.0

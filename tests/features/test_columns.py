@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -11,14 +12,16 @@ from features.folded_world import NOW, VIDEOS, World
 from reelrank.domain.video import Video
 from reelrank.features.columns import MAX_PLACES, MAX_SURFACES, VideoColumns
 from reelrank.storage.catalog import CatalogRow
+from reelrank.storage.event_log import StorageError
 
 
 def test_columns_hold_what_the_catalogue_says(world: World) -> None:
     columns = world.columns
     assert columns.count == 5
-    assert columns.videos[:5] == VIDEOS
+    assert [columns.videos[row] for row in range(5)] == VIDEOS
     assert dict(columns.rows) == {video.video_id: row for row, video in enumerate(VIDEOS)}
     assert columns.author_row[:5].tolist() == [0, 1, 0, 1, 0]
+    assert [columns.author_ids[author] for author in (0, 1)] == [VIDEOS[0].author_id, VIDEOS[1].author_id]
     assert columns.sound_row[:5].tolist() == [0, 0, 0, -1, -1]
     assert columns.place_row[:5].tolist() == [-1, 0, -1, -1, -1]
     assert columns.duration_s[:5].tolist() == [10.0, 11.0, 12.0, 13.0, 14.0]
@@ -88,6 +91,16 @@ def test_places_that_clients_make_up_do_not_fill_the_catalogue(world: World) -> 
     assert len(world.columns.places) == MAX_PLACES
     world.columns.name_places(["one more"])
     assert "one more" not in world.columns.places
+
+
+def test_where_two_processes_have_named_too_many_places_at_once_no_more_are_named(world: World, tmp_path: Path) -> None:
+    elsewhere = VideoColumns(world.catalog, tmp_path / "elsewhere")
+    elsewhere.name_places(f"nowhere {number}" for number in range(MAX_PLACES))
+    world.columns.name_places(["here", "there"])
+    world.columns.refresh()
+    known = len(world.columns.places)
+    world.columns.name_places(f"somewhere {number}" for number in range(10))
+    assert known == len(world.columns.places) > MAX_PLACES
 
 
 def test_a_surface_keeps_the_number_it_was_given_first(world: World, tmp_path: Path) -> None:
@@ -164,6 +177,21 @@ def test_rows_of_a_process_that_died_while_it_wrote_are_written_again(world: Wor
     assert world.columns.count == 305
     assert [world.columns.row_of(f"theirs {number}") for number in range(300)] == list(range(5, 305))
     assert world.columns.uploaded_at[5:305].tolist() == [7.0] * 300
+
+
+def test_what_a_row_points_to_has_its_name_before_the_row_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = world.columns
+
+    def no_room() -> None:
+        raise StorageError("no room on the disk")
+
+    monkeypatch.setattr(columns._shared, "_map", SimpleNamespace(flush=no_room))  # between the arrays and the head
+    world.catalog.publish([msgspec.structs.replace(VIDEOS[3], regions=("PT",))])
+    with pytest.raises(StorageError):
+        columns.refresh()
+    assert columns.regions[int(columns.region_key[3])] == (("PT",), ())
+    monkeypatch.undo()
+    assert (columns.refresh(), columns.videos[3].regions) == (1, ("PT",))
 
 
 def test_columns_of_another_catalogue_are_refused(world: World, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from features.folded_world import NOW, World
 from reelrank.domain.event import Block, Event, Follow, Hide, Impression, Like, Profile, Reset, Share, Skip, Topic, Unblock, Watch
-from reelrank.domain.user import Bounds
+from reelrank.domain.user import Bounds, Signal, Wish
 from reelrank.features import sequences
-from reelrank.features.controls import KEEP_WISHES, bounds_entry, decode_bounds, merge_wishes
+from reelrank.features.controls import KEEP_WISHES, bounds_entry, decode_bounds, merge_wishes, wished
 from reelrank.features.user_changes import UserChanges
 
 WISHES = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3), st.sampled_from(["a", "b", "c"]), st.integers(-1, 1)), max_size=20)
@@ -33,6 +33,19 @@ def test_the_newest_word_on_a_name_stands_in_whatever_order_it_comes(wishes: lis
 def test_of_very_many_names_the_newest_are_kept() -> None:
     kept = merge_wishes((), [(at, 1, f"word {at}", 1) for at in range(KEEP_WISHES + 5)])
     assert (len(kept), kept[0][2]) == (KEEP_WISHES, "word 5")
+
+
+def test_however_many_topics_somebody_names_what_they_blocked_stays_blocked() -> None:
+    kept = merge_wishes((), [(0, Wish.WORD, "crypto", 1), (0, Wish.SOUND, "s-1", 1)])
+    kept = merge_wishes(kept, [(1 + at, Wish.TOPIC, f"topic {at}", 1) for at in range(KEEP_WISHES + 5)])
+    assert (list(wished(kept, Wish.WORD)), list(wished(kept, Wish.SOUND)), len(wished(kept, Wish.TOPIC))) == (["crypto"], ["s-1"], KEEP_WISHES)
+
+
+def test_however_many_authors_somebody_follows_whom_they_blocked_stays_blocked() -> None:
+    kept = sequences.merge_authors(b"", [sequences.signal_entry(NOW, Signal.BLOCK, 7, True)])
+    follows = [sequences.signal_entry(NOW + 1 + at, Signal.FOLLOW, at, True) for at in range(sequences.KEEP_AUTHORS + 5)]
+    user = sequences.decode_user("u", sequences.encode_record(sequences.UserRecord(authors=sequences.merge_authors(kept, follows))))
+    assert (user.blocked.tolist(), len(user.followed)) == ([7], sequences.KEEP_AUTHORS)
 
 
 def test_a_profile_is_kept_normalised_and_the_newest_holds_whole() -> None:

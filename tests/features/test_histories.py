@@ -62,6 +62,7 @@ def test_equal_content_has_equal_bytes_whatever_was_packed_before_and_by_which_t
 
 @settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 6_000))
+@example(4_999, 6_000)  # as many words
 def test_broken_bytes_are_refused_and_can_not_ask_for_more_memory_than_they_are_worth(length: int, cut: int) -> None:
     stored = pack_words(made(3, 5_000, 4))
     broken = (stored[:1] + length.to_bytes(4, "little") + stored[5:])[: max(cut, 5)]

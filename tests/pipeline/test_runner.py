@@ -97,6 +97,19 @@ def test_what_several_sources_propose_is_united_and_marked(executor: ThreadPoolE
     assert candidates.rows.dtype == np.int64
 
 
+def test_one_more_source_fills_up_what_the_others_proposed_and_is_missed_by_nobody_if_it_fails(executor: ThreadPoolExecutor) -> None:
+    trace = RequestTrace()
+    few = gathered([Proposes("first", 5, 2)], executor, trace)
+    asked = query(more=2, broken=2)
+    more = runner.fill_up(asked, Proposes("more", 2, 1, 9), few, trace)
+    assert (more.rows.tolist(), [more.sources_of(place) for place in range(len(more))]) == ([1, 2, 5], [("more",), ("first",), ("first",)])
+    assert (trace.stages["sources"]["more"], trace.stages["sources"]["out"]) == (2, 3)
+    assert runner.fill_up(asked, Proposes("switched off", 1), few, trace) is few
+    assert trace.degraded == []
+    assert runner.fill_up(asked, Fails("broken"), few, trace) is few
+    assert trace.degraded == ["source broken failed"]
+
+
 def test_no_source_gets_more_than_its_quota(executor: ThreadPoolExecutor) -> None:
     greedy, unasked = Proposes("greedy", 4, 3, 2, 1), Proposes("unasked", 8)
     candidates = gathered([greedy, unasked], executor, RequestTrace(), greedy=2, unasked=0)

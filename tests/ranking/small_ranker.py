@@ -14,12 +14,16 @@ from training import bare
 SETTINGS = RankerSettings(width=8, attention_heads=2, window=16, strong=4, experts=2, hidden=8, thresholds=8)
 
 
-def write_ranker(folder: Path, seed: int = 0, videos: int = 40, examples: int = 400) -> None:
-    """Writes the artifact of an untrained network into `folder`."""
+def write_ranker(folder: Path, seed: int = 0, videos: int = 40, examples: int = 400, spread: float = 0.0) -> None:
+    """Writes the artifact of an untrained network into `folder`; with a `spread` of its weights also what begins with 0 has a say, as the history does."""
     import torch
 
     torch.manual_seed(seed)
-    export(train_ranker.begin(_examples(np.random.default_rng(seed), videos, examples), SETTINGS), {}, folder)
+    begun = train_ranker.begin(_examples(np.random.default_rng(seed), videos, examples), SETTINGS)
+    with torch.no_grad():
+        for weights in begun.ranker.parameters():
+            weights += spread * torch.randn_like(weights)
+    export(begun, {}, folder)
 
 
 def _examples(rng: np.random.Generator, videos: int, examples: int) -> TrainingSet:

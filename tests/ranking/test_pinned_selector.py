@@ -63,3 +63,16 @@ def test_a_pinned_place_has_no_chance_in_it(pinned: Callable[..., PinnedSelector
     placement = pinned(v5=0).select(query(count=2, **FREE), candidates([0, 5], [2.0, 1.0]))
     assert placement.reasons[0] == "pinned by rule r-v5"
     assert np.allclose(placement.propensities, 1.0)
+
+
+def test_pins_count_towards_the_caps_of_what_is_chosen_beside_them(pinned: Callable[..., PinnedSelector], query: MakeQuery) -> None:
+    capped = FREE | {"cap_author": 2}
+    assert slate(pinned(v0=0), query(count=5, **capped)) == [0, 1, 2, 3, 4]  # 0 and 3 are by one author
+    assert slate(pinned(v0=0, v3=1), query(count=4, **FREE | {"cap_author": 1})) == [0, 3, 1, 2]
+    assert slate(pinned(v3=3), query(count=3 + 1, **FREE | {"cap_author": 1})) == [1, 2, 0, 3]  # beyond the caps only when nothing else is left
+
+
+def test_what_is_chosen_beside_pins_is_unlike_them(columns: VideoColumns, pinned: Callable[..., PinnedSelector], query: MakeQuery) -> None:
+    given = candidates([0, 6, 1], [1.0, 3.0, 2.9])  # 0 and 6 share author and tag
+    placement = pinned(v0=0).select(query(count=2, **FREE | {"diversity": 2.0}), given)
+    assert given.rows[placement.places].tolist() == [0, 1]

@@ -16,7 +16,8 @@ from reelrank.candidates.nearest import TWO_TOWER
 from reelrank.domain.candidate import HEADS, WATCH_S
 from reelrank.domain.event import Served, ServedVideo
 from reelrank.domain.params import FeedParams
-from reelrank.feed import FeedRequest, Slate
+from reelrank.feed import FeedRequest
+from reelrank.ranking.answered_slate import Slate
 from reelrank.ranking.ranker_scorer import RANKER
 from reelrank.training.export_two_tower import export
 from small_feed import SmallApp, in_log

@@ -14,6 +14,7 @@ import urllib3
 from reelrank.benchmarks.local_postgresql import LocalPostgresql
 from reelrank.benchmarks.local_server import ServerMissing
 from reelrank.config import ConfigError, Settings
+from reelrank.feed import FeedRequest
 from reelrank.serving.auth import is_loopback
 from reelrank.simulation.client import FeedClient, FeedError
 from reelrank.storage.event_log import StorageError
@@ -262,7 +263,7 @@ def test_replicas_vouch_for_each_others_slates_and_a_configured_secret_goes_befo
     def names_and_vouches(**serving: Any) -> tuple[str, Any]:
         system = open_reelrank(msgspec.convert({"data_dir": str(tmp_path), "serving": serving}, Settings))
         try:
-            return system.feed.name_slate("ana", 1_750_000_000.0), system.collector._slates.vouches
+            return system.feed.name_slate(FeedRequest(user_id="ana"), 1_750_000_000.0), system.collector._slates.vouches
         finally:
             system.close()
 

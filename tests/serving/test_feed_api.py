@@ -65,7 +65,7 @@ def test_when_the_feed_fails_the_answer_is_what_is_popular_and_says_so(service: 
         raise RuntimeError("no reader today")
 
     monkeypatch.setattr(service.system.feed, "recommend", fails)
-    monkeypatch.setattr(service.system.services, "fallback_rows", lambda count: [2, 0][:count])
+    monkeypatch.setattr(service.system.services, "fallback_rows", lambda asked: [2, 0][: asked.count])
     answer = service.get("/v1/feed?user_id=ana&count=5")
     assert answer.status == 200
     assert answer.json()["degraded"] == ["the feed failed and shows what is popular"]

@@ -30,6 +30,14 @@ def test_a_part_that_is_away_is_named_while_feeds_are_still_answered(service: Se
     assert service.get("/-/ready").json()["away"] == []
 
 
+def test_a_model_that_waits_for_its_index_is_named(service: Service) -> None:
+    towers = service.system.two_tower
+    towers._ready = lambda _: False
+    version = service.system.artifacts.publish(towers.name, 1.0, lambda folder: None).manifest.version
+    towers.refresh()
+    assert service.get("/-/ready").json()["away"] == [f"two_tower {version} waits for its index, which `reelrank index` builds"]
+
+
 def test_without_its_counters_a_machine_is_not_ready(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service.system.counters, "read", fails_as("disk"))
     answer = service.get("/-/ready")

@@ -195,6 +195,18 @@ def test_a_feed_that_fails_says_so_and_can_be_tried_again(arrive: Callable[..., 
     viewer.errors.clear()  # the browser itself speaks of the 503
 
 
+def test_a_feed_without_a_video_says_why(arrive: Callable[..., Viewer]) -> None:
+    viewer = arrive(viewport=PHONE)
+    nothing = {"request_id": "r", "degraded": [], "models": {}, "videos": [], "empty_because": {"was on this user's screen before": 40, "hidden by a rule": 4}}
+    viewer.page.route("**/v1/feed?*", lambda route: route.fulfill(json=nothing))
+    viewer.page.goto(f"{viewer.url}/?user={viewer.user}")
+    viewer.sees(".state-detail")
+    assert "40 × was on this user's screen before, 4 × hidden by a rule" in viewer.page.locator(".state").inner_text()
+    viewer.page.unroute("**/v1/feed?*")
+    viewer.page.get_by_role("button", name="Look again").click()
+    until(lambda: viewer.place() == 1, "the first video is on screen")
+
+
 def test_a_shared_link_opens_its_video_first(arrive: Callable[..., Viewer]) -> None:
     shared = arrive().comes().feeds[0]["videos"][3]["video_id"]
     viewer = arrive().comes(f"&video={shared}")

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import urllib3
 
+from reelrank.storage.event_log import StorageError
 from serving.running_service import Service, within
 
 HIDE = {"action": "hide", "target": "video", "name": "v-2"}
@@ -43,6 +44,17 @@ def test_a_rule_that_another_process_makes_is_followed_within_a_second(service: 
     service.system.rules.add(RuleDraft(action="mute", target="tag", name="cats", region="PT"), "another", began)
     within(lambda: not shown(service, f"u{time.monotonic_ns()}", "&region=pt"), 1.0)
     assert shown(service, "elsewhere", "&region=US") == {"v-1", "v-2", "v-3"}
+
+
+def test_who_makes_a_rule_is_told_so_even_if_this_process_cant_follow_it_yet(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise StorageError("the database is away")
+
+    monkeypatch.setattr(service.system.feed.rules, "refresh", away)
+    assert asked(service, "POST", "/v1/rules", HIDE).status == 201
+    monkeypatch.undo()
+    within(lambda: shown(service, f"u{time.monotonic_ns()}") == {"v-1", "v-3"}, 2.0)
+    assert len(service.get("/v1/rules").json()["rules"]) == 1
 
 
 @pytest.mark.parametrize(

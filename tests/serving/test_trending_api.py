@@ -28,6 +28,36 @@ def test_what_many_watch_trends_everywhere_and_at_their_place(service: Service) 
     within(lambda: "v-8" not in names(service, ""))
 
 
+def test_what_rules_take_away_does_not_trend(service: Service) -> None:
+    for number, (video, tag, region) in enumerate([("v-8", "dogs", {}), ("v-9", "birds", {}), ("v-10", "fish", {"not_in": ["PT"]})]):
+        service.post([published(video, tags=[tag], sound_id=f"s-{video}", **region)])
+        service.post([watch(f"{video} {viewer}", video, f"u{viewer}", watched_s=10) for viewer in range(20 - 5 * number)])
+    service.system.stream.catch_up()
+    within(lambda: names(service, "region=ES")[:3] == ["v-8", "v-9", "v-10"])
+    assert names(service, "region=PT")[:2] == ["v-8", "v-9"]
+    assert "v-10" not in names(service, "region=PT") + names(service, "")
+
+    def rule(**draft: str) -> str:
+        made = service.http.request("POST", f"{service.server.url}/v1/rules", json=draft)
+        assert made.status == 201, made.data
+        return made.json()["rule_id"]
+
+    rule(action="hide", target="video", name="v-8", region="PT")
+    assert names(service, "region=PT")[0] == "v-9"
+    assert names(service, "")[0] == "v-8"
+    muted = rule(action="mute", target="tag", name="birds")
+    assert names(service, "")[:1] == ["v-8"]
+    assert "v-9" not in names(service, "")
+    assert names(service, "kind=tags&count=2") == ["dogs", "fish"]
+    rule(action="mute", target="sound", name="s-v-8")
+    assert names(service, "kind=sounds&count=1") == ["s-v-9"]
+    assert "v-8" not in names(service, "")
+    rule(action="expire", target="video", name="v-10")
+    assert "v-10" not in names(service, "region=ES")
+    service.http.request("DELETE", f"{service.server.url}/v1/rules/{muted}")
+    assert names(service, "")[0] == "v-9"
+
+
 def test_where_nothing_happened_nothing_trends(service: Service) -> None:
     answer = service.get("/v1/trending?kind=sounds&place=&count=").json()
     assert (answer["kind"], answer["place"], answer["trending"]) == ("sounds", "", [])
@@ -44,6 +74,7 @@ def test_where_nothing_happened_nothing_trends(service: Service) -> None:
         "count=ten",
         "count=1&count=2",
         "limit=5",
+        "region=Lisbon",
         "place=%00",
         "place=%ff",
         f"place={'x' * 65}",

@@ -163,3 +163,11 @@ def test_a_scan_can_be_cut_short_and_goes_on_behind_its_last_key(store: CounterS
     found, records = store.scan(Kind.VIDEO, at_most=2)
     assert (found.tolist(), len(records)) == ([1, 3], 2)
     assert store.scan(Kind.VIDEO, 4)[0].tolist() == [5]
+
+
+def test_what_is_read_ahead_is_the_whole_file_unless_it_would_fill_the_memory(store: CounterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.commit(NOWHERE, at(1), {Kind.VIDEO: (keys(7), [b"seven"])})
+    assert store.read_ahead() == (tmp_path / "counters" / "data.mdb").stat().st_size > 0
+    assert store.read({Kind.VIDEO: keys(7)}).records == {Kind.VIDEO: [b"seven"]}
+    monkeypatch.setattr(counter_store, "_READ_AHEAD", 0.0)
+    assert store.read_ahead() == 0

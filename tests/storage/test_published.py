@@ -104,8 +104,10 @@ def test_a_version_that_is_not_ready_waits_and_the_last_one_that_is_serves(tmp_p
     versions = [artifacts.publish("greeting", float(at), partial(write, f"hello {at}")).manifest.version for at in (1, 2, 3)]
     published = Published(artifacts, "greeting", text, ready=lambda artifact: artifact.manifest.version in ready)
     assert not published.refresh() and published.live is None
+    assert published.waiting == versions[2]
     ready.add(versions[1])
     assert published.refresh() and published.value == "hello 2"
     assert not published.refresh()
     ready.add(versions[2])
     assert published.refresh() and published.value == "hello 3"
+    assert published.waiting == ""

@@ -14,6 +14,7 @@ from reelrank.benchmarks.local_server import free_ports_in_a_row
 from reelrank.benchmarks.percentiles import spread
 from reelrank.benchmarks.processes import CpuShare
 from reelrank.benchmarks.scratch import Scratch, scratch_system
+from reelrank.candidates.co_watched import ITEM_TO_ITEM
 from reelrank.config import Settings
 from reelrank.domain.event import Served, decode_accepted
 from reelrank.simulation.past import past_events
@@ -68,7 +69,8 @@ def measure(
                 events.append(_kill(system, _REPLICAS[number % len(_REPLICAS)]))
                 on_progress(1)
                 time.sleep(quiet_s)
-            system.inside.index_builder.build()  # what the restarted ones find is new
+            system.inside.index_builder.build()
+            published = system.inside.artifacts.current(ITEM_TO_ITEM)  # what the restarted ones find is new
             rolling = _Window(time.perf_counter(), 0.0)
             system.supervisor.restart_replicas()
             rolling = rolling._replace(ended=time.perf_counter())
@@ -102,6 +104,8 @@ def measure(
             "failed": sum(bool(one.failure) for one in in_rolling),
             "p99_ms": spread([one.took_ms for one in in_rolling if not one.failure])["p99"],
             "seconds": round(rolling.ended - rolling.began, 1),
+            "new_model": "" if published is None else published.manifest.version,
+            "slates_by_it": 0 if published is None else log.models[published.manifest.version],
         },
         "failures": dict(browsers.failures),
         "away_s": [round(window.ended - window.began, 1) for window in events],
@@ -170,14 +174,15 @@ def _due_in(requests: Sequence[Request], windows: Sequence[_Window]) -> list[Req
 
 
 class _Log(NamedTuple):
-    """What the log holds: how often each slate was recorded, and which other events."""
+    """What the log holds: how often each slate was recorded, of how many a version of the item-to-item model spoke, and which other events there are."""
 
     slates: Counter[str]
+    models: Counter[str]
     events: set[str]
 
 
 def _read(log: EventLog) -> _Log:
-    found = _Log(Counter(), set())
+    found = _Log(Counter(), Counter(), set())
     for partition in range(log.partitions):
         offset = 0
         while records := log.read(EVENTS, partition, offset, 5_000):
@@ -185,6 +190,7 @@ def _read(log: EventLog) -> _Log:
             for event in (decode_accepted(record.value).event for record in records):
                 if isinstance(event, Served):
                     found.slates[event.request_id] += 1
+                    found.models[event.models.get(ITEM_TO_ITEM, "")] += 1
                 else:
                     found.events.add(event.event_id)
     return found

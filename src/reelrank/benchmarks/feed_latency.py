@@ -1,5 +1,6 @@
 """A feed under load: HAProxy, replicas and the published ranker over a large world, latency from when each request was due, and where the time goes."""
 
+import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -43,8 +44,8 @@ def measure(
 
     `folder` keeps the world for the next time. With `caches` off nothing is kept of a user between two requests.
     """
-    with _world(folder, videos, users, seed, on_progress) as (home, world):
-        settings = _settings(world, home, caches, replicas)
+    with world_in(folder, videos, users, seed, on_progress) as (home, world):
+        settings = serving_settings(world, home, caches, replicas)
         names = [f"serve-{number}" if number > 1 else "serve" for number in range(1, replicas + 1)]
         began = time.perf_counter()
         with running(settings, ("stream", *names)) as supervisor:
@@ -60,6 +61,7 @@ def measure(
             after = _Figures.of(supervisor)
             folded = _folded(supervisor)
             pids = [supervisor.pid(name) for name in supervisor.names]
+            gc.collect()  # what this process still maps of the world would make the others' share of it smaller
             peak_mib = round(sum(map(proportional_mib, pids)), 1)
             on_progress(round(rate * seconds))
     return {
@@ -84,7 +86,8 @@ def measure(
 
 
 @contextmanager
-def _world(folder: Path | None, videos: int, users: int, seed: int, on_progress: OnProgress) -> Iterator[tuple[Path, LargeWorld]]:
+def world_in(folder: Path | None, videos: int, users: int, seed: int, on_progress: OnProgress) -> Iterator[tuple[Path, LargeWorld]]:
+    """A world and where it lies: in `folder`, or as long as the block takes."""
     if folder is not None:
         yield folder, open_world(folder, videos, users, seed, on_progress)
         return
@@ -92,7 +95,8 @@ def _world(folder: Path | None, videos: int, users: int, seed: int, on_progress:
         yield Path(made), open_world(Path(made), videos, users, seed, on_progress)
 
 
-def _settings(world: LargeWorld, home: Path, caches: Caches, replicas: int) -> Settings:
+def serving_settings(world: LargeWorld, home: Path, caches: Caches, replicas: int) -> Settings:
+    """The settings that a world is served with, on ports that are free."""
     settings = world.settings(home)
     serving = msgspec.structs.replace(settings.serving, host="127.0.0.1", port=free_port(), replica_port=free_ports_in_a_row(replicas))
     settings = msgspec.structs.replace(settings, serving=serving)

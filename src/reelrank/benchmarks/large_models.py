@@ -1,8 +1,8 @@
 """Models of a large app, of the published shapes: what they say is made up, what it costs to ask them is not. Towers over many videos are learned."""
 
 import shutil
-import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ import torch
 from reelrank.benchmarks.trained_towers import Resampling, train_towers
 from reelrank.candidates.graph_neighbours import GRAPH
 from reelrank.candidates.nearest import TWO_TOWER
-from reelrank.domain.arrays import Floats
+from reelrank.domain.arrays import Floats, Rows
 from reelrank.domain.candidate import HEADS
 from reelrank.features.columns import VideoColumns
 from reelrank.features.definitions import WIDTH
@@ -32,8 +32,33 @@ _TOWER_USERS, _TOWER_EPOCHS = 4_000, 4  # of the training
 _OWN = 0.3  # spread of what only one video has, beside what its kind has
 
 
-def publish_models(system: Reelrank, seed: int = 0, settings: RankerSettings | None = None) -> None:
-    """Publishes a ranker, two towers and graph vectors over the whole catalogue."""
+class LearnedTowers(NamedTuple):
+    """Towers over many videos: the user tower of a training, and videos that lie as the learned ones do, for how they lie decides what a search costs."""
+
+    folder: Path  # the artifact
+    beside: Rows  # (videos,) which learned video each lies beside; the first ones are these themselves
+    watched: list[Rows]  # of each learned user, which learned videos
+
+
+def learn_towers(folder: Path, videos: int, seed: int) -> LearnedTowers:
+    """Trains towers and writes them into the empty `folder`, over as many `videos` as wanted."""
+    learned = train_towers(folder, _TOWER_USERS, _TOWER_EPOCHS, seed)
+    rng = np.random.default_rng(seed)
+    own = min(len(learned.video_vectors), videos)
+    beside = np.concatenate([np.arange(own), rng.integers(0, own, videos - own)])
+    loud = float(np.linalg.norm(np.load(folder / "ids.npy"), axis=1).mean())
+    for table in folder.glob("*.npy"):
+        table.unlink()  # what they add lies in the vectors already
+    vectors = np.concatenate([learned.video_vectors[:own], Resampling.of(learned.video_vectors).beside(learned.video_vectors, beside[own:], rng)])
+    vectors *= np.float32(loud / float(np.linalg.norm(vectors[:_EXAMPLES], axis=1).mean()))  # as rows lie in the table: what is searched is scaled by itself
+    np.save(folder / "ids.npy", vectors)
+    np.save(folder / "known.npy", np.ones(videos, dtype=np.bool_))
+    np.save(folder / "content.npy", np.zeros((0, vectors.shape[1]), dtype=np.float32))
+    return LearnedTowers(folder, beside, learned.watched)
+
+
+def publish_models(system: Reelrank, seed: int = 0, settings: RankerSettings | None = None, towers: LearnedTowers | None = None) -> None:
+    """Publishes a ranker, two towers and graph vectors over the whole catalogue; towers that learned nothing where there are none."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     columns, now = system.columns, system.clock.now()
@@ -42,8 +67,7 @@ def publish_models(system: Reelrank, seed: int = 0, settings: RankerSettings | N
     traits = Traits.of(columns)
     ranker = train_ranker.begin(TrainingSet(_examples(tokens, now, rng), tokens, traits, np.array(user_ids)), settings or RankerSettings())
     system.artifacts.publish(RANKER, now, lambda folder: export(ranker, {}, folder))
-    large = len(traits) > system.settings.index.vectors.exact_up_to
-    system.artifacts.publish(TWO_TOWER, now, lambda folder: _write_learned(folder, len(traits), seed) if large else _write_untrained(folder, traits))
+    system.artifacts.publish(TWO_TOWER, now, lambda folder: _write_untrained(folder, traits) if towers is None else _copy(towers.folder, folder))
     graph = _graph(columns, rng)
     system.artifacts.publish(GRAPH, now, graph.write)
 
@@ -73,18 +97,8 @@ def _write_untrained(folder: Path, traits: Traits) -> None:
     export_towers(TwoTower(features, TwoTowerConfig()).eval(), _TOWER_WINDOW, folder)
 
 
-def _write_learned(folder: Path, videos: int, seed: int) -> None:
-    """The user tower of a training, and as many videos as wanted that lie as the learned ones do: how they lie decides what a search costs."""
-    with tempfile.TemporaryDirectory(prefix="reelrank-towers-") as elsewhere:
-        learned = train_towers(Path(elsewhere), _TOWER_USERS, _TOWER_EPOCHS, seed)
-        for name in ("user_tower.onnx", "two_tower.json"):
-            shutil.copyfile(Path(elsewhere) / name, folder / name)
-        loud = float(np.linalg.norm(np.load(Path(elsewhere) / "ids.npy"), axis=1).mean())
-    vectors = Resampling.of(learned.video_vectors).more(learned.video_vectors, videos, np.random.default_rng(seed))
-    vectors *= np.float32(loud / float(np.linalg.norm(vectors[:_EXAMPLES], axis=1).mean()))  # as rows lie in the table: what is searched is scaled by itself
-    np.save(folder / "ids.npy", vectors)
-    np.save(folder / "known.npy", np.ones(videos, dtype=np.bool_))
-    np.save(folder / "content.npy", np.zeros((0, vectors.shape[1]), dtype=np.float32))
+def _copy(towers: Path, folder: Path) -> None:
+    shutil.copytree(towers, folder, dirs_exist_ok=True)
 
 
 def _graph(columns: VideoColumns, rng: np.random.Generator) -> GraphVectors:

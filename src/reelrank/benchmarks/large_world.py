@@ -1,15 +1,17 @@
 """A large app as long use leaves it: a million videos, full histories, counters and models, written straight into the stores."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from reelrank.benchmarks.large_models import publish_models
+from reelrank.benchmarks.large_models import LearnedTowers, learn_towers, publish_models
 from reelrank.benchmarks.made_log import PLACES, Visits, as_records, made_videos, publish, shares
 from reelrank.config import Settings
 from reelrank.domain.event import Event
@@ -25,6 +27,8 @@ _VISITS = (26, 80)  # of a folded user: ten watches each, so that every history 
 _DAYS = 30.0
 _DAY_S = 86_400.0
 _AT_ONCE = 2_000
+_WATCHES = 10  # in a visit, at most
+_ENOUGH = 30  # watches of a learned user whose like is to be made
 _BLOCK = 50_000
 _PER_ROW = (Kind.VIDEO, Kind.AUTHOR, Kind.SOUND)
 _INDEXED_USERS = 20_000  # of all: what item-to-item is learned from
@@ -90,16 +94,20 @@ def _make(system: Reelrank, world: LargeWorld, on_progress: OnProgress) -> dict[
     done("catalogue", world.videos)
     system.columns.refresh()
     done("columns", world.videos)
-    for events in _past(videos, min(MODELS, world.users), world.made_at, rng):
-        system.log.append(EVENTS, list(as_records(events, world.made_at)))
-        system.stream.catch_up()
-    done("fold", 0)
-    _name_many(system.store, [record for _, record in sorted(system.store.scan_users())], world.users)
-    done("users", world.users)
-    _count_all(system, rng)
-    done("counters", world.videos)
-    publish_models(system, world.seed)
-    done("models", 0)
+    with TemporaryDirectory(prefix="reelrank-towers-") as folder:
+        towers = learn_towers(Path(folder), len(videos), world.seed) if len(videos) > system.settings.index.vectors.exact_up_to else None
+        done("towers", 0)
+        picked = _Anything(len(videos), rng) if towers is None else _Likely(towers, rng)
+        for events in _past(videos, min(MODELS, world.users), world.made_at, picked, rng):
+            system.log.append(EVENTS, list(as_records(events, world.made_at)))
+            system.stream.catch_up()
+        done("fold", 0)
+        _name_many(system.store, [record for _, record in sorted(system.store.scan_users())], world.users)
+        done("users", world.users)
+        _count_all(system, rng)
+        done("counters", world.videos)
+        publish_models(system, world.seed, towers=towers)
+        done("models", 0)
     index = system.index_builder.build()
     done("item to item", 0)
     vectors = system.vector_builder.build()
@@ -107,16 +115,53 @@ def _make(system: Reelrank, world: LargeWorld, on_progress: OnProgress) -> dict[
     return {"seconds": seconds, "index": index, "vectors": vectors}
 
 
-def _past(videos: list[Video], users: int, now: float, rng: np.random.Generator) -> Iterator[list[Event]]:
-    """What the folded users did, a share of the days at a time; what they watch follows Zipf's law."""
-    visits, seen = Visits(rng), np.cumsum(shares(len(videos)))
+class _Anything:
+    """What users watch by Zipf's law alone."""
+
+    def __init__(self, videos: int, rng: np.random.Generator) -> None:
+        self._seen, self._rng = np.cumsum(shares(videos)), rng
+
+    def rows(self, user: int, number: int) -> list[int]:
+        """What somebody watches in a visit."""
+        return np.unique(np.searchsorted(self._seen, self._rng.random(_WATCHES))).tolist()
+
+
+class _Likely:
+    """What users watch who are like those that the towers have learned from: what one of them watched, or a video that lies beside it.
+
+    By Zipf's law over all rows, of which the learned ones are the first. To histories without sense the towers give
+    vectors that lie near nothing, which no search finds its way from.
+    """
+
+    def __init__(self, towers: LearnedTowers, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._watched = [towers.watched[place] for place in rng.permutation(len(towers.watched)) if len(towers.watched[place]) >= _ENOUGH]
+        self._videos, self._learned = len(towers.beside), int(towers.beside.max()) + 1
+        self._names = np.sort(towers.beside * self._videos + np.arange(self._videos))  # by the learned video, then by the row
+
+    def rows(self, user: int, number: int) -> list[int]:
+        """What somebody watches in a visit: further along what their like has watched, and from the beginning again after its end."""
+        watched = self._watched[user % len(self._watched)]
+        learned = watched[np.arange(number * _WATCHES, (number + 1) * _WATCHES) % len(watched)]
+        ranks = np.floor(self._videos ** self._rng.random(len(learned))).astype(np.int64)  # by Zipf's law: 1 … all
+        wanted = np.where(ranks <= self._learned, learned, ranks)
+        last = np.searchsorted(self._names, (learned + 1) * self._videos) - 1
+        found = self._names[np.minimum(np.searchsorted(self._names, learned * self._videos + wanted), last)] % self._videos
+        return list(dict.fromkeys(found.tolist()))
+
+
+def _past(videos: list[Video], users: int, now: float, picked: _Anything | _Likely, rng: np.random.Generator) -> Iterator[list[Event]]:
+    """What the folded users did, a share of the days at a time."""
+    visits = Visits(rng)
     many = rng.integers(*_VISITS, size=users)
-    turns = sorted((float(at), user, number) for user, count in enumerate(many.tolist()) for number, at in enumerate(rng.uniform(0, _DAYS * _DAY_S, count)))
+    turns = sorted((float(at), user) for user, count in enumerate(many.tolist()) for at in rng.uniform(0, _DAYS * _DAY_S, count))
+    made = Counter[int]()
     for start in range(0, len(turns), _AT_ONCE):
         events: list[Event] = []
-        for at, user, number in turns[start : start + _AT_ONCE]:
-            rows = np.unique(np.searchsorted(seen, rng.random(10)))
-            events += visits.made(_name(user), user, f"r{user}-{number}", [videos[row] for row in rows.tolist()], now - _DAYS * _DAY_S + at)
+        for at, user in turns[start : start + _AT_ONCE]:
+            shown = [videos[row] for row in picked.rows(user, made[user])]
+            events += visits.made(_name(user), user, f"r{user}-{made[user]}", shown, now - _DAYS * _DAY_S + at)
+            made[user] += 1
         yield events
 
 

@@ -18,6 +18,8 @@ from reelrank.features.reader import FeatureReader
 from reelrank.features.rule_book import RuleBook
 from reelrank.features.served_slates import Slate, Spool, beyond
 from reelrank.feed import Feed, FeedRequest
+from reelrank.models.row_updates import ROWS_FROM, decode_update
+from reelrank.pipeline import runner
 from reelrank.pipeline.packed_candidates import unpack
 from reelrank.pipeline.request_trace import RequestTrace
 from reelrank.ranking.page_cache import Page
@@ -25,13 +27,15 @@ from reelrank.ranking.ranker_scorer import RANKER, RankerScorer, load_ranker
 from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.ranking.scorers import parts
 from reelrank.ranking.served_log import ServedLog, parse_request_id
-from reelrank.serving.hot_swap import HotSwap
+from reelrank.serving.hot_swap import PARTITION, HotSwap
 from reelrank.serving.why_api import find_served
 from reelrank.simulation.demo import Progress
-from reelrank.storage.event_log import EVENTS, EventLog
+from reelrank.storage.event_log import EVENTS, MODEL_ROWS, EventLog
 from reelrank.storage.published import Published
 from reelrank.wiring import Reelrank, scratch_stores
 
+_UPDATES_AT_ONCE = 200
+_RANKED_WITHIN_S = 1.0  # of its moment, a slate is
 _SAME = 1e-4  # in scores: a network that scores another number of candidates at once sums in another order
 
 
@@ -120,6 +124,8 @@ def explain(system: Reelrank, request_id: str, progress: Progress, scratch: str 
                 remade = feed.recorded(request_id, query, page, chosen, placement, trace)
     was, again = _places(served, params), _places(remade, params)
     differences = _differences(was, again)
+    if differences:
+        gone += _learned_meanwhile(system, served, scored_at)
     missing = (*gone, *_changed_since(system, rerun))
     proposed = {name: int(count) for name, count in served.trace.get("sources", {}).items() if name not in {"ms", "in", "out"}}
     return Explained(
@@ -158,6 +164,9 @@ def _feed_of_then(system: Reelrank, served: Served, rerun: Rerun, reader: Featur
     if RANKER in served.models:
         published = version(RANKER, load_ranker)
         if published.live is not None:
+            begin = int(published.live.manifest.about.get(ROWS_FROM, 0))
+            if begin < min(system.log.begin(MODEL_ROWS, PARTITION), rerun.rows):
+                gone.append(f"rows that {RANKER} {published.version} had learned by then are not kept any more: the slate is made without them")
             rows = HotSwap(published, system.log)
             while rows.step(until=rerun.rows):
                 pass
@@ -166,6 +175,25 @@ def _feed_of_then(system: Reelrank, served: Served, rerun: Rerun, reader: Featur
     book.hold(rerun.rules, system.rules.as_of(rerun.rules))
     params = system.settings.params
     return Feed(reader, system.columns, [], co_watched, nowhere, system.log.partitions, b"", params, ranker=ranker, rules=book), gone
+
+
+def _learned_meanwhile(system: Reelrank, served: Served, scored_at: float) -> list[str]:
+    """What can't be made again to the bit: a ranker whose rows were being learned while it served.
+
+    The offset up to which rows count is read before the request ranks, and a history that is kept may have been encoded with rows that are older than that.
+    """
+    name, log = served.models.get(RANKER, ""), system.log
+    artifact = system.artifacts.version(RANKER, name) if name else None
+    if artifact is None:
+        return []
+    since, count = scored_at - system.settings.feed.kept_histories_stale_s, 0
+    offset = max(int(artifact.manifest.about.get(ROWS_FROM, 0)), log.begin(MODEL_ROWS, PARTITION))
+    while records := log.read(MODEL_ROWS, PARTITION, offset, _UPDATES_AT_ONCE):
+        offset = records[-1].offset + 1
+        updates = (decode_update(record.value) for record in records)
+        count += sum(update.base == name and since <= update.learned_until <= scored_at + _RANKED_WITHIN_S for update in updates)
+    told = f"{RANKER} {name} learned rows in the {scored_at - since:.0f} s before, {count} times: the history it had kept of this user may be of older ones"
+    return [told] if count else []
 
 
 def _places(served: Served, params: FeedParams) -> tuple[Place, ...]:
@@ -201,4 +229,4 @@ def _changed_since(system: Reelrank, rerun: Rerun) -> list[str]:
 
 
 def _removed(stages: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
-    return {what.removeprefix("removed: "): int(count) for stage in stages.values() for what, count in stage.items() if what.startswith("removed: ")}
+    return {what.removeprefix(runner.REMOVED): int(count) for stage in stages.values() for what, count in stage.items() if what.startswith(runner.REMOVED)}

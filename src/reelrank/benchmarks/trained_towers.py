@@ -42,6 +42,7 @@ class TrainedTowers(NamedTuple):
     videos: list[Video]
     video_vectors: Floats  # (m, d)
     user_vectors: Floats  # (u, d) one for each user who watched something
+    watched: list[Rows]  # (u) which videos each of them watched, in order
     recall_at_100: float  # of what users watched long after the moment that it was learned up to
     seconds: float
 
@@ -64,7 +65,10 @@ def train_towers(folder: Path, users: int, epochs: int, seed: int, on_progress: 
     export(towers, training.window, folder)
     watched = np.flatnonzero(np.diff(tokens.start))
     who = user_vectors(towers, tokens, watched, tokens.start[watched + 1], training.window)
-    return TrainedTowers(folder, source, videos, video_vectors(towers), who, recall, time.perf_counter() - began)
+    took_s = time.perf_counter() - began
+    return TrainedTowers(
+        folder, source, videos, video_vectors(towers), who, [tokens.video[slice(*tokens.start[user : user + 2])] for user in watched], recall, took_s
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,14 @@ class Resampling:
 
     def more(self, of: Floats, count: int, rng: np.random.Generator, on_progress: Callable[[int], None] = lambda _: None) -> Floats:
         """So many vectors (count, d), each drawn from `of` (m, d) with replacement and pushed."""
+        return self.beside(of, rng.integers(0, len(of), count), rng, on_progress)
+
+    def beside(self, of: Floats, which: Rows, rng: np.random.Generator, on_progress: Callable[[int], None] = lambda _: None) -> Floats:
+        """A vector for each of `which` (n,), places in `of` (m, d), pushed away from it: (n, d)."""
         around = self._surroundings(of)
-        made = np.empty((count, of.shape[1]), dtype=np.float32)
-        for start in range(0, count, _AT_A_TIME):
-            drawn = rng.integers(0, len(of), min(_AT_A_TIME, count - start))
+        made = np.empty((len(which), of.shape[1]), dtype=np.float32)
+        for start in range(0, len(which), _AT_A_TIME):
+            drawn = which[start : start + _AT_A_TIME]
             near = self.learned[around[drawn]]  # (b, _AROUND, d)
             near -= near.mean(axis=1, keepdims=True)
             push = np.einsum("bk,bkd->bd", rng.standard_normal((len(drawn), near.shape[1]), dtype=np.float32), near)

@@ -48,8 +48,17 @@ class VectorBuilder:
         done = [self._build(TWO_TOWER, self._of_towers), self._build(GRAPH, self._of_graph)]
         return f"vectors: {'; '.join(filter(None, done)) or 'nothing to build'}"
 
+    @property
+    def lacks(self) -> bool:
+        """Whether something that is published can't go live before its index is built."""
+        live = ((self._indexes(name), self._artifacts.current(name)) for name in (TWO_TOWER, GRAPH))
+        return any(model is not None and not indexes.ready(model) for indexes, model in live)
+
+    def _indexes(self, name: str) -> FrozenIndexes:
+        return FrozenIndexes(self._artifacts, name, self._columns, self._config.exact_up_to)
+
     def _build(self, name: str, parts_of: Callable[[Path], _Parts]) -> str:
-        indexes = FrozenIndexes(self._artifacts, name, self._columns, self._config.exact_up_to)
+        indexes = self._indexes(name)
         model = self._artifacts.current(name)
         if model is None or not indexes.needed:
             return ""
@@ -59,10 +68,10 @@ class VectorBuilder:
             return ""
         self._artifacts.verify(model)
         parts = parts_of(model.folder)
-        return "" if parts.count <= known else self._publish(indexes.name, model.manifest.version, parts)
+        return "" if parts.count <= known else self._publish(indexes, model.manifest.version, parts)
 
-    def _publish(self, name: str, version: str, parts: _Parts) -> str:
-        began = time.perf_counter()
+    def _publish(self, indexes: FrozenIndexes, version: str, parts: _Parts) -> str:
+        name, began = indexes.name, time.perf_counter()
         about: dict[str, str | int | float] = {MODEL: version}  # told in full once it is built: the manifest is written afterwards
 
         def write(folder: Path) -> None:
@@ -70,7 +79,7 @@ class VectorBuilder:
             about.update({VIDEOS: made.vectors, "cells": made.cells, "visited": made.visited, "recall": round(made.recall, 4)})
             about["seconds"] = round(time.perf_counter() - began, 1)
 
-        self._artifacts.publish(name, self._clock.now(), write, about)
+        self._artifacts.publish(name, self._clock.now(), write, about, needed=indexes.of_those_kept())
         return f"{about[VIDEOS]} of {name}, {about['visited']} of {about['cells']} cells for a recall of {about['recall']}, in {about['seconds']} s"
 
     def _probes(self, parts: _Parts) -> Floats:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import msgspec
@@ -38,18 +38,23 @@ class FrozenIndexes:
     """The frozen parts that were built for the versions of one model, as artifacts beside it."""
 
     def __init__(self, artifacts: ArtifactStore, model: str, columns: VideoColumns, exact_up_to: int) -> None:
+        self.model = model
         self.name = f"{model}_index"
         self._artifacts = artifacts
         self._columns = columns
         self._exact_up_to = exact_up_to
 
     def of(self, version: str) -> Artifact | None:
-        """The newest one of a version of the model."""
+        """The newest one of a version of the model, of those that have no row which these columns have yet to learn of."""
         for made in reversed(self._artifacts.versions(self.name)):
             artifact = self._artifacts.version(self.name, made)
-            if artifact is not None and artifact.manifest.about.get(MODEL) == version:
+            if artifact is not None and artifact.manifest.about.get(MODEL) == version and int(artifact.manifest.about[VIDEOS]) <= self._columns.count:
                 return artifact
         return None
+
+    def of_those_kept(self) -> list[str]:
+        """The newest one of each version of the model that is kept: what a roll back goes to has its index."""
+        return [found.manifest.version for version in self._artifacts.versions(self.model) if (found := self.of(version)) is not None]
 
     def load(self, artifact: Artifact) -> FrozenVectors:
         """Raises StorageError if it is not what was published."""
@@ -62,7 +67,7 @@ class FrozenIndexes:
         return self._columns.count > self._exact_up_to
 
     def ready(self, model: Artifact) -> bool:
-        """Whether a version of the model can be searched: the two go live together."""
+        """Whether a version of the model can be searched: it goes live together with its index, which the role index builds."""
         return not self.needed or self.of(model.manifest.version) is not None
 
 
@@ -79,35 +84,45 @@ class FollowedIndex:
         self._looked_at = 0  # rows below this were added, or have no vector
         artifact = indexes.of(version)
         self._built = "" if artifact is None else artifact.manifest.version  # the version of the frozen part, or of one that can't be read
-        self.index = VectorIndex(width, None if artifact is None else indexes.load(artifact))  # replaced whole
-        self._add(self.index, self.index.frozen)
+        self._take(VectorIndex(width, None if artifact is None else indexes.load(artifact)))
 
     def follow(self) -> None:
         """Takes over a newer frozen part, and adds what was published since; one that can't be read leaves what there was."""
         with self._lock:
             artifact = self._indexes.of(self._version)
             if artifact is not None and artifact.manifest.version != self._built:
-                self._built = artifact.manifest.version
                 try:
                     index = VectorIndex(self.index.width, self._indexes.load(artifact))
                 except Exception as problem:  # whatever damaged files do to their reader
                     logger.error("%s can't be loaded and the one before it stays in use: %r", artifact.folder, problem)
                 else:
-                    self._add(index, index.frozen)
-                    self.index = index
-            self._add(self.index, self._looked_at)
+                    self._take(index)
+                self._built = artifact.manifest.version  # only now: what the model could not do this time is tried again
+            self._catch_up()
 
     def newest(self) -> VectorIndex:
         """The index, with what was published a moment ago, unless that is a lot or somebody is at it."""
         if 0 < self._columns.count - self._looked_at <= _IN_A_REQUEST and self._lock.acquire(blocking=False):
             try:
-                self._add(self.index, self._looked_at)
+                self._catch_up()
             finally:
                 self._lock.release()
         return self.index
 
-    def _add(self, index: VectorIndex, first: int) -> None:
+    def _take(self, index: VectorIndex) -> None:
+        """Puts a new index, brought up to the newest videos, in the place of the one before."""
         count = self._columns.count
+        for _, vectors in self._batches(index.frozen, count):
+            index.add(vectors)
+        self.index, self._looked_at = index, count  # the index is replaced whole
+
+    def _catch_up(self) -> None:
+        for looked_at, vectors in self._batches(self._looked_at, self._columns.count):
+            self.index.add(vectors)
+            self._looked_at = looked_at  # batch by batch: what was added before one fails must not be added again
+
+    def _batches(self, first: int, count: int) -> Iterator[tuple[int, Floats]]:
+        """The vectors of the rows from `first` to `count`, and up to which row they are."""
         for start in range(first, count, _AT_A_TIME):
-            index.add(self._vectors_of(np.arange(start, min(start + _AT_A_TIME, count))))
-        self._looked_at = count
+            end = min(start + _AT_A_TIME, count)
+            yield end, self._vectors_of(np.arange(start, end))

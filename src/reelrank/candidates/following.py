@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reelrank.candidates.rows import unseen
-from reelrank.domain.arrays import Rows
+from reelrank.domain.arrays import Rows, among
 from reelrank.domain.user import no_rows
 from reelrank.features.columns import VideoColumns
 from reelrank.pipeline.stages import Proposal, Query
@@ -53,7 +53,7 @@ class FollowingSource:
         known = followed[followed < len(index.indptr) - 1]
         ends = index.indptr[known + 1]
         lists = [index.rows[start:end] for start, end in zip(np.maximum(index.indptr[known], ends - _PER_AUTHOR), ends, strict=True)]
-        rows = np.concatenate([*lists, index.newer[np.isin(columns.author_row[index.newer], followed)]])
+        rows = np.concatenate([*lists, index.newer[among(columns.author_row[index.newer], followed)]])
         rows = rows[~columns.removed[rows]]
         rows = rows[unseen(rows, query.user.seen)]
         return Proposal(rows[np.lexsort((rows, -columns.uploaded_at[rows]))][:quota])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reelrank.candidates.rows import interleaved, unseen
+from reelrank.candidates.rows import interleaved, strongest, unseen
 from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.clock import Clock
 from reelrank.domain.params import FeedParams
@@ -16,9 +16,14 @@ from reelrank.features.rates import outcomes
 from reelrank.features.reader import FeatureReader
 from reelrank.features.windows import COUNTERS, Counter, Windowed, totals
 from reelrank.pipeline.stages import Proposal, Query
+from reelrank.storage.counter_store import Kind
+from reelrank.storage.made_once import MadeOnce
+
+POOL_FORM = 1  # of the arrays of a pool; another release may write others
 
 _POOL = 2_000  # newest videos that are looked at
 _FRESH_FOR_S = 30 * 86_400.0
+_HOLDS_S = 3.0  # a pool that another process has made: then somebody else makes it, if nobody does
 _PRIOR = 20.0  # outcomes at the rate of all new videos that come before a video's own
 
 
@@ -37,21 +42,59 @@ class FreshSource:
 
     name = "fresh"
 
-    def __init__(self, columns: VideoColumns, reader: FeatureReader, clock: Clock) -> None:
+    def __init__(self, columns: VideoColumns, reader: FeatureReader, clock: Clock, made: MadeOnce | None = None) -> None:
         self._columns = columns
         self._reader = reader
         self._clock = clock
+        self._made = made
+        self._oldest = -np.inf  # when the oldest of a full pool was uploaded: who is looked for is as new
+        self._touched = -1  # commits of the counters up to this one are known of
+        self._counts = no_rows(), np.empty((0, COUNTERS), dtype=np.int64)  # rows ascending, and what was counted of them by then
         self._lock = threading.Lock()
         self._known_bars: tuple[_Pool, object, tuple[float, ...]] | None = None  # replaced whole
         self._pool = _pool_of(0, no_rows(), np.empty((0, COUNTERS), dtype=np.int64))
         self.refresh()
 
     def refresh(self) -> None:
-        """Looks for new videos, and at how often the ones known were shown; a pass over all videos, so not for a request."""
+        """Looks for new videos, and at how often the ones known were shown; a pass over all videos, so not for a request.
+
+        One process of a machine does for all that have the same `made`; without it this one does for itself.
+        """
         with self._lock:
+            if self._made is not None and not self._made.mine(_HOLDS_S):
+                self._touched = -1
+                self._read(self._made)
+                return
             count = self._columns.count
-            rows = self._newest_of(np.flatnonzero(self._is_fresh(slice(0, count))))
-            self._pool = _pool_of(count, rows, totals(self._reader.video_counters(rows)))
+            rows = self._newest_since(self._oldest, count)
+            if len(rows) < _POOL and self._oldest > -np.inf:  # some of them were taken down
+                rows = self._newest_since(-np.inf, count)
+            self._oldest = float(self._columns.uploaded_at[rows[-1]]) if len(rows) == _POOL else -np.inf
+            self._pool = _pool_of(count, rows, self._counts_of(rows))
+            if self._made is not None:
+                self._made.write({"count": np.asarray(count), "rows": rows, "counted": self._pool.counted.astype(np.int32)})
+
+    def _read(self, made: MadeOnce) -> None:
+        """Takes over what another process has found."""
+        if (arrays := made.news()) is not None:
+            if arrays["count"] > self._columns.count:
+                self._columns.refresh()
+            self._pool = _pool_of(int(arrays["count"]), arrays["rows"], arrays["counted"].astype(np.int64))
+
+    def _counts_of(self, rows: Rows) -> Windowed:
+        """All that was ever counted of `rows` (n,): (n, COUNTERS). Only what was touched since the last time is read again."""
+        upto, touched = self._reader.touched(self._touched)
+        known, counts = self._counts if touched is not None else (no_rows(), np.empty((0, COUNTERS), dtype=np.int64))
+        places = np.searchsorted(known, rows)
+        held = places < len(known)
+        held[held] = known[places[held]] == rows[held]
+        if touched is not None:
+            held &= ~np.isin(rows, touched[Kind.VIDEO])
+        counted = np.empty((len(rows), COUNTERS), dtype=np.int64)
+        counted[held], counted[~held] = counts[places[held]], totals(self._reader.video_counters(rows[~held]))
+        order = np.argsort(rows)
+        self._counts, self._touched = (rows[order], counted[order]), upto
+        return counted
 
     def _take_in(self) -> None:
         """Adds what was published since: nobody has seen it yet."""
@@ -65,7 +108,12 @@ class FreshSource:
             counted[old] = pool.counted[by_row[np.searchsorted(pool.rows, rows[old], sorter=by_row)]]
             self._pool = _pool_of(count, rows, counted)
 
-    def _is_fresh(self, rows: slice) -> NDArray[np.bool_]:
+    def _newest_since(self, uploaded_at: float, count: int) -> Rows:
+        """Of the first `count` videos the newest that are as new as that, the newest first."""
+        rows = np.flatnonzero(self._columns.uploaded_at[:count] >= uploaded_at)
+        return self._newest_of(rows[self._is_fresh(rows)])
+
+    def _is_fresh(self, rows: slice | Rows) -> NDArray[np.bool_]:
         return (self._columns.uploaded_at[rows] > self._clock.now() - _FRESH_FOR_S) & ~self._columns.removed[rows]
 
     def _newest_of(self, rows: Rows) -> Rows:
@@ -82,7 +130,7 @@ class FreshSource:
         rows, impressions, rates = pool.rows[kept], pool.impressions[kept], pool.rates[kept]
         unknown = np.flatnonzero(impressions < query.params.exploration_impressions)
         chance = query.rng.random(len(unknown))  # among equals, so that not everybody is shown the same one
-        waiting = rows[unknown[np.lexsort((chance, impressions[unknown]))[:quota]]]
+        waiting = rows[unknown[strongest(-(impressions[unknown] + chance), quota)]]
         tier = np.searchsorted(query.params.exploration_edges, impressions, side="right") - 1  # -1 for those that wait
         earned = np.flatnonzero((tier >= 0) & (rates >= np.array([*self._bars_of(pool, query.params), np.inf])[tier]))
         promoted = rows[earned[np.argsort(-rates[earned], kind="stable")[:quota]]]

@@ -16,5 +16,5 @@ class PinnedSource:
         self._book = book
 
     def propose(self, query: Query, quota: int) -> Proposal:
-        rows = each_once(self._book.in_force(query.now, query.region).named("pin", "video"))
+        rows = each_once(self._book.in_force(query.now, query.region).pinned)
         return Proposal(rows[unseen(rows, query.user.seen)][:quota])

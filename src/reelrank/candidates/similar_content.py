@@ -41,18 +41,13 @@ class _Lists:
 
     def counts(self, codes: Rows) -> Rows:
         """How many videos each code has: (n,)."""
-        begin, end = self._spans(codes)
-        return end - begin
+        return self.start.take(codes + 1, mode="clip") - self.start.take(codes, mode="clip")
 
     def newest(self, codes: Rows, at_most: Rows) -> tuple[Rows, Rows]:
         """The newest `at_most` (n,) videos of each code, one code after the other, and how many these are: (p,), (n,)."""
-        begin, end = self._spans(codes)
+        begin, end = self.start.take(codes, mode="clip"), self.start.take(codes + 1, mode="clip")
         places, sizes = covered(np.maximum(begin, end - at_most), end)
-        return self.rows[places].astype(np.int64), sizes
-
-    def _spans(self, codes: Rows) -> tuple[Rows, Rows]:
-        last = len(self.start) - 1
-        return self.start[np.minimum(codes, last)], self.start[np.minimum(codes + 1, last)]
+        return self.rows.take(places).astype(np.int64), sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +60,8 @@ class _Known:
     count: int
 
     def rarity(self, codes: Rows) -> Column:
-        """How much sharing a code says: the logarithm of how few have it (n,), 0 for -1."""
-        there = np.maximum(codes, 0)
-        return np.where(codes < 0, 0.0, np.log((self.count + 1) / (self.old.counts(there) + self.new.counts(there) + 1)))
+        """How much sharing a code says: the logarithm of how few have it (n,)."""
+        return np.log((self.count + 1) / (self.old.counts(codes) + self.new.counts(codes) + 1))
 
 
 class SimilarContentSource:
@@ -114,23 +108,22 @@ class SimilarContentSource:
 
     def _profile(self, known: _Known, last: Rows) -> tuple[Rows, Column]:
         """The codes of the last videos, ascending, and how much each of them counts."""
-        codes = self._codes(last)
-        weights = known.rarity(codes) * (_DECAY ** np.arange(len(last)))[:, None]
-        given = codes >= 0
-        return summed(codes[given], weights[given])
+        owner, codes = self._codes(last)
+        return summed(codes, known.rarity(codes) * _DECAY**owner)
 
     def _likeness(self, known: _Known, profile: Rows, weights: Column, rows: Rows) -> Column:
         """The cosine of what is said of videos (n,) with the profile, where a code counts as much as it is rare: (n,), in units of the profile."""
-        codes = self._codes(rows)
+        owner, codes = self._codes(rows)
         places = np.minimum(np.searchsorted(profile, codes), len(profile) - 1)
-        shared = np.where(profile[places] == codes, weights[places], 0.0).sum(axis=1)
-        return shared / np.sqrt(np.maximum(known.rarity(codes).sum(axis=1), 1e-9))
+        shared = np.bincount(owner, weights=np.where(profile[places] == codes, weights[places], 0.0), minlength=len(rows))
+        return shared / np.sqrt(np.maximum(np.bincount(owner, weights=known.rarity(codes), minlength=len(rows)), 1e-9))
 
-    def _codes(self, rows: Rows) -> Rows:
-        """The codes of videos (n, 2 + MAX_TAGS), -1 for none."""
+    def _codes(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Which of the videos (n,) each of their codes belongs to, one video after the other, and the codes: (c,) twice."""
         columns = self._columns
-        named = np.column_stack([columns.author_row[rows], columns.sound_row[rows], columns.tag_rows[rows]])
-        return np.where(named >= 0, named * _KINDS + _KIND, -1)
+        named = np.concatenate([columns.author_row[rows, None], columns.sound_row[rows, None], columns.tag_rows[rows]], axis=1)
+        owner, kind = np.nonzero(named >= 0)
+        return owner, named[owner, kind] * _KINDS + _KIND[kind]
 
     def _pairs(self, first: int, end: int) -> Rows:
         """The (code, row) pairs of the videos in [first, end), each as one number: (p,)."""

@@ -12,12 +12,13 @@ from reelrank.domain.user import no_rows
 from reelrank.features import velocity, windows
 from reelrank.features.reader import FeatureReader
 from reelrank.features.velocity import Paces
-from reelrank.features.windows import COUNTERS, Counter, Counters
+from reelrank.features.windows import Counter, Counters, Windowed
 from reelrank.storage.counter_store import Kind
 
 Values = NDArray[np.float64]
 
 _WORTH = {Counter.LONG_VIEWS: 1.0, Counter.LIKES: 3.0, Counter.SHARES: 4.0, Counter.COMMENTS: 2.0, Counter.FOLLOWS: 4.0, Counter.HIDES: -4.0}
+_COUNTED = slice(min(_WORTH), max(_WORTH) + 1)  # of the counters those that are worth something lie in here
 HOURS = {"7d": 168.0, "1d": 24.0, "1h": 1.0, "5min": 1 / 12}  # longest first: each is the prior of the next
 _AT_A_TIME = 2_048  # an unpacked record of counters takes 1.7 kB: requests that run beside this wait for a few milliseconds at most
 _FIRST = 4_096  # records per refresh while they are read for the first time: so few that requests beside it are hardly slower
@@ -27,10 +28,13 @@ _LIVELY_WINDOWS = [list(HOURS).index("1h"), list(HOURS).index("1d")]
 
 def engagement(state: Counters, now: float) -> Values:
     """What videos (n, WIDTH) drew in each window of `_HOURS`, and ever: (n, windows + 1)."""
-    worth = np.zeros(COUNTERS)
-    worth[list(_WORTH)] = list(_WORTH.values())
-    counted = [windows.window(state, name, now) for name in HOURS] + [windows.totals(state)]
-    return np.stack([np.maximum(counts @ worth, 0.0) for counts in counted], axis=1)
+    counted = [windows.window(state, name, now, _COUNTED) for name in HOURS] + [windows.totals(state)[:, _COUNTED]]
+    return np.stack([_worth(counts) for counts in counted], axis=1)
+
+
+def _worth(counted: Windowed) -> Values:
+    """What counts (n, …) of the counters in `_COUNTED` are worth: (n,), never less than nothing."""
+    return np.maximum(counted @ np.array([_WORTH.get(counter, 0.0) for counter in list(Counter)[_COUNTED]]), 0.0)
 
 
 class Seen(NamedTuple):
@@ -116,11 +120,19 @@ class Tracked:
         self._first = no_rows()
         pieces = [self._read(wanted[at : at + _AT_A_TIME], now) for at in range(0, len(wanted), _AT_A_TIME)]
         seen = self.seen.renewed(_together(pieces, now))
-        if not self.filled:
-            seen = seen.renewed(_together(self._stretch(now), now))
-        if len(seen.keys) > self._most:
-            seen = seen.take(np.sort(strongest(seen.drawn[:, 0], self._most)))
-        self.seen = seen
+        self.seen = self._strong_of(seen)
+
+    def fill(self, now: float) -> None:
+        """Reads the next stretch, until everything was read at least once."""
+        if self.filled:
+            return
+        found = _together(self._stretch(now), now)
+        if len(self.seen.keys) >= self._most:
+            found = found.take(found.drawn[:, 0] > self.seen.drawn[:, 0].min())  # the others would only come and go
+        self.seen = self._strong_of(self.seen.renewed(found))
+
+    def _strong_of(self, seen: Seen) -> Seen:
+        return seen.take(np.sort(strongest(seen.drawn[:, 0], self._most))) if len(seen.keys) > self._most else seen
 
     def _outdated(self, now: float) -> Rows:
         """The keys whose windows do not hold any more."""
@@ -147,7 +159,13 @@ class Tracked:
 
 
 def _seen(keys: Rows, state: Counters, now: float) -> Seen:
-    return Seen(keys, engagement(state, now), velocity.paces(state, np.full(len(keys), now)), windows.steady_until(state, now), now)
+    until = windows.steady_until(state, now)
+    drawn, paces = np.zeros((len(keys), len(HOURS) + 1)), np.zeros((len(keys), 4))
+    drawn[:, -1] = _worth(windows.totals(state)[:, _COUNTED])
+    lively = np.flatnonzero(until < np.inf)  # of the others, which are many, all windows are empty
+    state = state[lively]
+    drawn[lively], paces[lively] = engagement(state, now), velocity.paces(state, np.full(len(lively), now))
+    return Seen(keys, drawn, paces, until, now)
 
 
 def _together(pieces: Sequence[Seen], now: float) -> Seen:

@@ -80,6 +80,77 @@ def feed(
 
 
 @bench.command
+@click.option("--videos", type=click.IntRange(min=30), default=20_000, show_default=True, help="Videos in the catalogue.")
+@click.option("--users", type=click.IntRange(min=10), default=2_000, show_default=True, help="Users with a full history, who ask by Zipf's law.")
+@click.option("--requests", type=click.IntRange(min=1), default=500, show_default=True, help="Slates that are asked for, one after the other.")
+@click.option("--caches", type=click.Choice(["on", "off"]), default="off", show_default=True, help="off: nothing is kept of a user between two requests.")
+@click.option("--count", type=click.IntRange(1, 50), default=10, show_default=True, help="Videos in a slate.")
+@click.option("--world", type=click.Path(path_type=Path, file_okay=False), help="A folder that keeps what is made for the next time.")
+@click.option("--flame", type=click.Path(path_type=Path, dir_okay=False), help="Draw the flame graph into this SVG file.")
+@click.option("--table", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Put the table between its marks in this page.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the world, and chooses who asks.")
+@json_option
+def request(
+    videos: int, users: int, requests: int, caches: "Caches", count: int, world: Path | None, flame: Path | None, table: Path | None, seed: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Where each millisecond of a feed request goes, as numbers, a table and a flame graph."""
+    from reelrank.benchmarks import request_parts
+    from reelrank.benchmarks.flame_graph import flame_graph
+    from reelrank.benchmarks.large_world import steps
+    from reelrank.benchmarks.request_profile import measure
+
+    if table is not None and not request_parts.marked(table):
+        raise click.BadParameter(f"{table} has no lines {request_parts.BEGIN} and {request_parts.END}, between which the table goes", param_hint="--table")
+    with TerminalProgress().task("records and feeds", steps(videos, users) + requests) as on_progress:
+        profile = measure(videos, users, requests, caches, count, seed, world, on_progress)
+    about = f"{profile.numbers['cpu_ms']:.1f} ms of CPU, mean of {requests:,} requests; {videos:,} videos, {users:,} users, caches {caches}"
+    if flame is not None:
+        flame.write_text(flame_graph(profile.ms, f"One feed request: {about}"), encoding="utf-8")
+    if table is not None:
+        request_parts.write_table(table, profile.numbers["part_ms"], about)
+    tell("One feed request", profile.numbers, as_json)
+
+
+@bench.command
+@click.option("--videos", default="10k,100k,1M", show_default=True, metavar="N,N,…", help="Sizes of the catalogue. 5M takes half an hour and 15 GB.")
+@click.option("--users", type=click.IntRange(min=10), default=100_000, show_default=True, help="Users with a full history, at every size the same.")
+@click.option("--rate", type=click.FloatRange(min=1), default=10.0, show_default=True, help="Feeds a second: few, so that none waits for another.")
+@click.option("--seconds", type=click.FloatRange(min=1), default=30.0, show_default=True, help="How long, at each size.")
+@click.option("--replicas", type=click.IntRange(1, 16), default=2, show_default=True, help="Processes that answer, with HAProxy before several.")
+@click.option("--count", type=click.IntRange(1, 50), default=10, show_default=True, help="Videos in a slate.")
+@click.option("--world", type=click.Path(path_type=Path, file_okay=False), help="A folder that keeps what is made for the next time, each size below it.")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the curves into this SVG file.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the worlds, and chooses who asks.")
+@json_option
+def scale(
+    videos: str, users: int, rate: float, seconds: float, replicas: int, count: int, world: Path | None, picture: Path | None, seed: int, as_json: bool
+) -> None:
+    """What ten and a hundred times as many videos cost in latency, CPU and memory."""
+    from reelrank.benchmarks.growth import measure, steps
+    from reelrank.benchmarks.growth_plot import draw
+
+    sizes = [_count(one) for one in videos.split(",")]
+    with TerminalProgress().task("records and feeds", steps(sizes, users, rate, seconds)) as on_progress:
+        numbers = measure(sizes, users, rate, seconds, replicas, count, seed, world, on_progress)
+    if picture is not None:
+        draw(numbers, picture)
+    tell("Feeds of larger and larger catalogues", numbers, as_json)
+
+
+def _count(text: str) -> int:
+    """30, 10k or 1.5M as a number of videos."""
+    number, thousands = text.strip().rstrip("kM"), {"k": 1_000, "M": 1_000_000}.get(text.strip()[-1:], 1)
+    try:
+        count = round(float(number) * thousands)
+    except ValueError:
+        count = 0
+    if count < 30:
+        raise click.BadParameter(f"{text!r} is no number of videos from 30 on; write 10000, 10k or 1M", param_hint="--videos")
+    return count
+
+
+@bench.command
 @click.option("--candidates", type=click.IntRange(min=1), default=500, show_default=True, help="Videos that are scored for one request.")
 @click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="How often, ten scorings in each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the networks and the request.")
@@ -142,6 +213,21 @@ def failover(kills: int, rate: float | None, videos: int, users: int, connection
     with TerminalProgress().task("kills and a restart", kills + 1) as on_progress:
         numbers = measure(kills, rate, videos, users, connections, seed=seed, on_progress=on_progress)
     tell("Replicas killed and restarted under load", numbers, as_json)
+
+
+@bench.command
+@click.option("--requests", type=click.IntRange(min=1), default=10_000, show_default=True, help="Slates that one person asks for.")
+@click.option("--videos", type=click.IntRange(min=30), default=90_000, show_default=True, help="Videos in the catalogue.")
+@click.option("--count", type=click.IntRange(1, 50), default=10, show_default=True, help="Videos in a slate.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the videos.")
+@json_option
+def exhaust(requests: int, videos: int, count: int, seed: int, as_json: bool) -> None:
+    """Whether anything that was seen comes back, until nothing is left."""
+    from reelrank.benchmarks.exhaust import measure
+
+    with TerminalProgress().task("slates", requests) as on_progress:
+        numbers = measure(requests, videos, count, seed, on_progress)
+    tell("One person who watches everything", numbers, as_json)
 
 
 @bench.command

@@ -1,5 +1,6 @@
 """reelrank index: one process that rebuilds what recall reads from what people watched."""
 
+import time
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from reelrank.cli.deployment import role
 from reelrank.cli.options import config_option
 
 _FIRST_EVERY_S = 3.0
+_LOOK_EVERY_S = 1.0
 
 
 @click.command
@@ -22,5 +24,9 @@ def index(config: Path | None, once: bool) -> None:
             click.echo(system.vector_builder.build())
             # soon again as long as too few people have watched anything
             pause_s = every_s if system.artifacts.current("item_to_item") else min(_FIRST_EVERY_S, every_s)
-            if once or stopping.wait(pause_s):
+            until = time.monotonic() + pause_s
+            while not once and not stopping.wait(min(_LOOK_EVERY_S, pause_s)) and time.monotonic() < until:
+                if system.vector_builder.lacks:  # a model that went live, or was rolled back to, waits for this
+                    click.echo(system.vector_builder.build())
+            if once or stopping.is_set():
                 return

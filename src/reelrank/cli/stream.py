@@ -14,7 +14,10 @@ from reelrank.cli.options import config_option
 def stream(only: str | None, config: Path | None) -> None:
     """Fold the event log into the online store and this machine's counters, as it grows.
 
-    Several share the users among them and take over from each other; the counters have one follower on each machine.
+    Several share the users among them and take over from each other; the counters have one follower on each machine. That one also works out
+    what trends and what is new there, for all its processes.
     """
-    with role(config) as (system, stopping):
+    from reelrank.features.side_by_side import SideBySide
+
+    with role(config) as (system, stopping), SideBySide({} if only == "users" else {"upkeep": system.upkeep.follow}):
         system.stream.follow(stopping.is_set, users=only != "counters", counters=only != "users")

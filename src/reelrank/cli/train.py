@@ -68,7 +68,7 @@ def _from_log(system: "Reelrank", data: str, progress: "TerminalProgress") -> "T
     from reelrank.studies.kuairand_examples import examples_of
 
     video_ids = [video.video_id for video in KuaiRand(folder).videos()]
-    if [video.video_id for video in system.columns.videos[: len(video_ids)]] != video_ids:
+    if [system.columns.row_of(video_id) for video_id in video_ids] != list(range(len(video_ids))):
         raise click.ClickException(
             f"the catalogue of this installation does not begin with the videos of {folder}; bring them in with reelrank up --data {data}"
         )

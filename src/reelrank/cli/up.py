@@ -66,6 +66,7 @@ def up(
     settings, beginning = _prepare(configured, kind, path, data_dir, port)
     progress = TerminalProgress()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until all is brought in either ends it at once, in good order
+    restarting = restart_signal()  # before anybody can find this process by its folder: who asks early gets new replicas once all is there
     try:
         with (
             alone_on(data_dir),
@@ -76,7 +77,6 @@ def up(
         ):
             world = _bring_in(kind, path, beginning, settings, client, seed, progress)
             stopping = stop_signal()  # from here on it ends when it is asked to, and says so
-            restarting = restart_signal()
             what = f"The feed is at {supervisor.url}" if settings.roles.serve else f"{', '.join(supervisor.names)} at work"
             progress.console.print(f"\n[bold]{what}[/]   (Ctrl-C ends it; everything stays in {settings.data_dir})\n")
             artifacts = open_reelrank(settings).artifacts
@@ -89,7 +89,7 @@ def up(
             while not stopping.wait(0.2):
                 if restarting.is_set():
                     restarting.clear()
-                    _restart(supervisor, say)
+                    _restart(supervisor, stopping, say)
             progress.console.print("stopping …")
     except KeyboardInterrupt:  # before all was there
         progress.console.print("stopped; what was not finished is done again at the next start")
@@ -97,17 +97,17 @@ def up(
         raise click.ClickException(str(problem)) from None
 
 
-def _restart(supervisor: "Supervisor", say: Callable[[str], None]) -> None:
-    """New processes in place of those that answer, one after the other."""
+def _restart(supervisor: "Supervisor", stopping: threading.Event, say: Callable[[str], None]) -> None:
+    """New processes in place of those that answer, one after the other, unless it is all to stop."""
     from reelrank.supervisor import RoleFailed
 
     say(f"restarting {', '.join(replica.name for replica in supervisor.replicas)} …")
     try:
-        supervisor.restart_replicas()
+        supervisor.restart_replicas(stopping=stopping)
     except RoleFailed as problem:
         say(f"the restart stopped: {problem}")
     else:
-        say("restarted")
+        say("the restart was broken off" if stopping.is_set() else "restarted")
 
 
 def _with_roles(settings: "Settings", roles: str | None) -> "Settings":

@@ -11,9 +11,10 @@ _FEW = 12
 
 
 def among(values: Rows, wanted: Rows) -> NDArray[np.bool_]:
-    """Which of `values` (…) are one of `wanted` (m,): as `np.isin`, and several times as fast where few are wanted."""
+    """Which of `values` (…) are one of `wanted` (m,): as `np.isin`, and several times as fast where few are wanted or asked for."""
     if len(wanted) > _FEW:
-        return np.isin(values, wanted)
+        ordered = np.sort(wanted)
+        return ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
     found = np.zeros(values.shape, dtype=np.bool_)
     for one in wanted.tolist():
         found |= values == one

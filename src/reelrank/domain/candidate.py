@@ -42,7 +42,7 @@ class Candidates:
             source_names=self.source_names,
             offsets=self.offsets,
             models=self.models,
-            features=None if self.features is None else self.features[places],
+            features=None if self.features is None else self.features.T.take(places, axis=1).T,  # as they lie: one feature after the other
             predictions={head: values[places] for head, values in self.predictions.items()},
             lifts={name: values[places] for name, values in self.lifts.items()},
             score=None if self.score is None else self.score[places],

@@ -22,6 +22,7 @@ _QUOTA = {
     "trending_tag": 80,
     "fresh": 80,
     "pinned": 50,
+    "rest": 100,  # only where the others leave less than a slate
 }
 _VALUE = {
     "click": 0.4,
@@ -83,6 +84,6 @@ class FeedParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return (self.exploration_impressions, *sorted(tier for tier in self.exploration_tiers if tier > self.exploration_impressions))
 
 
-def fingerprint(params: FeedParams) -> str:
-    """A short name of exactly these numbers, written next to every slate they made."""
+def fingerprint(params: msgspec.Struct) -> str:
+    """A short name of exactly these values: that of the params is written next to every slate they made."""
     return hashlib.blake2b(msgspec.json.encode(params, order="sorted"), digest_size=6).hexdigest()

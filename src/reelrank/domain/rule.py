@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from reelrank.domain.eligibility import normal_region
 from reelrank.domain.video import Id, Region, UtcSeconds
 
 Action = Literal["boost", "pin", "hide", "expire", "mute"]
@@ -23,6 +22,13 @@ _TARGETS: dict[str, tuple[str, ...]] = {
 
 class RuleProblem(Exception):
     """A rule can't be as it was asked for, or is not there."""
+
+
+class NoSuchRule(RuleProblem):
+    """There is no rule with this id."""
+
+    def __init__(self, rule_id: str) -> None:
+        super().__init__(f"there is no rule {rule_id!r}; `reelrank rules list` shows the rules there are")
 
 
 class RuleDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -53,13 +59,6 @@ class Rule(RuleDraft, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     def holds_at(self, now: float) -> bool:
         """Whether the rule is in force at a moment (UTC seconds)."""
         return (self.begins_at or 0.0) <= now and (self.ends_at is None or now < self.ends_at)
-
-    def holds_in(self, region: str) -> bool:
-        """Whether the rule is in force for somebody in a region (normalised), "" where nobody knows which."""
-        if self.region is None:
-            return True
-        mine = normal_region(self.region)
-        return mine in (region, region.partition("-")[0])
 
 
 def check(draft: RuleDraft) -> None:

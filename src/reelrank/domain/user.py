@@ -1,7 +1,7 @@
 """A user as the feed sees one: what was watched, done, followed, blocked and served lately."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -11,6 +11,7 @@ from pyroaring import BitMap
 from reelrank.domain.arrays import Rows
 
 _YEAR_S = 366 * 86_400.0  # never shorter than a year: nobody counts as older than they are
+_SAME_S = 0.0005  # moments are stored in milliseconds
 
 
 def no_rows() -> Rows:
@@ -130,6 +131,18 @@ class User:
             bounds=self.bounds,
             offset=self.offset,
         )
+
+    def before_slate(self, at: float) -> "User":
+        """The same as if no slate had been served to them at the moment `at` (UTC seconds): who asks for that one again is as they were."""
+        kept = np.abs(self.served_at - at) >= _SAME_S
+        return self if kept.all() else replace(self, served_rows=self.served_rows[kept], served_at=self.served_at[kept])
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that this takes, as far as it grows with what the user did."""
+        columns = (getattr(part, column) for part in (self.watches, self.long_views, self.signals) for column in part.__slots__)
+        own = (*columns, self.followed, self.blocked, self.served_rows, self.served_at, self.counts)
+        return sum(values.nbytes for values in own) + 2 * len(self.seen)  # a set of bits takes at most that
 
     @property
     def newest_row(self) -> int:

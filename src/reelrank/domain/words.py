@@ -26,8 +26,9 @@ Signatures = NDArray[np.uint64]  # (n, WORDS_WIDE)
 
 def terms(text: str) -> list[str]:
     """The words of a text, folded so that case and width make no difference; where words are not divided by spaces, its characters."""
-    found = _TERM.findall(unicodedata.normalize("NFKC", text).casefold())
-    if not _UNSPACED.search(text):
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    found = _TERM.findall(folded)
+    if not _UNSPACED.search(folded):  # as it is compared: half-width katakana are such a script only once they are folded
         return found
     return [part for term in found for part in (term if _UNSPACED.search(term) else (term,))]
 

@@ -48,6 +48,6 @@ def tag_entropy(tag_rows: Rows) -> float:
     return float(-(share * np.log2(share)).sum()) + 0.0
 
 
-def expected_watch_s(watch_s: Floats, stays: float = 1.0) -> float:
-    """The watch time in seconds to be expected of a slate, of places with `watch_s` (k,) each, if after each one a share of `stays` goes on."""
-    return float(watch_s @ stays ** np.arange(len(watch_s)))
+def expected_watch_s(watch_s: Floats) -> float:
+    """The watch time in seconds to be expected of a slate that is watched to its end, of places with `watch_s` (k,) each."""
+    return float(watch_s.sum())

@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -42,8 +42,9 @@ _FIELDS = (
     Field("region_key", "<i8"),
     Field("word_bits", "<u8", WORDS_WIDE),
 )
+_FORM = 2  # of the names below; authors have theirs by row since 2
 # what a name is the name of; rows are big-endian, so that they are in order
-_VIDEO, _ROW, _AUTHOR, _TAG, _SOUND, _TAGGED, _SOUNDING, _REGIONS = b"v", b"r", b"a", b"t", b"s", b"T", b"S", b"g"
+_VIDEO, _ROW, _AUTHOR, _TAG, _SOUND, _AUTHORED, _TAGGED, _SOUNDING, _REGIONS = b"v", b"r", b"A", b"t", b"s", b"a", b"T", b"S", b"g"
 _NUMBER = struct.Struct(">q")
 _KEPT = 65_536  # names that a process remembers: rows are for good
 _encode = msgspec.msgpack.Encoder().encode
@@ -51,7 +52,9 @@ _decode = msgspec.msgpack.Decoder(Video).decode
 
 
 class VideoColumns:
-    """Follows a catalogue, one array a field, by dense video row. `refresh` picks up what changed; readers never see half a change of one video.
+    """Follows a catalogue, one array a field, by dense video row. `refresh` picks up what changed.
+
+    A new video is there whole or not at all. Whoever reads while one is published again may find some of its fields changed and others not yet.
 
     The arrays lie in files in `folder` that all processes of the machine share: whoever is first writes what changed, for all of them.
     They have room beyond `count`; look only at rows below it.
@@ -61,13 +64,14 @@ class VideoColumns:
         """Raises StorageError if `folder` holds the columns of another catalogue."""
         self._catalog = catalog
         self._folder = folder
-        self._shared = SharedColumns(folder, _FIELDS)
+        self._shared = SharedColumns(folder, _FIELDS, _FORM)
         self._last_place = self._last_surface = -1
         self.places: dict[str, int] = {}
         self.surfaces: dict[str, int] = {}  # surface -> its number, 1 to MAX_SURFACES; 0 stands for every other one
         self.rows = _Rows(self._shared, _VIDEO, lambda row: row < self.count)  # video id -> row
-        self.authors = _Rows(self._shared, _AUTHOR)  # author id -> row
+        self.authors = _Rows(self._shared, _AUTHORED)  # author id -> row
         self.videos = _ByRow(self._shared, _ROW, _decode)  # row -> Video
+        self.author_ids = _ByRow(self._shared, _AUTHOR, bytes.decode)  # author row -> id
         self.tags = _ByRow(self._shared, _TAG, bytes.decode)  # tag row -> its name
         self.sounds = _ByRow(self._shared, _SOUND, bytes.decode)
         self.tag_named = _Rows(self._shared, _TAGGED)  # tag -> row
@@ -181,7 +185,7 @@ class VideoColumns:
 
     def name_places(self, places: Iterable[str]) -> None:
         """Gives new places their rows in the catalogue, all at once, as long as there are fewer than `MAX_PLACES`."""
-        new = sorted({place for place in places if place not in self.places})[: MAX_PLACES - len(self.places)]
+        new = sorted({place for place in places if place not in self.places})[: max(0, MAX_PLACES - len(self.places))]  # several processes name them at once
         if new:
             self.places |= self._catalog.name_rows("place", new)
 
@@ -242,7 +246,8 @@ def _names_of(rows: Sequence[CatalogRow]) -> Iterator[tuple[bytes, bytes]]:
         video, row = change.video, _NUMBER.pack(change.row)
         yield _ROW + row, _encode(video)
         yield _VIDEO + video.video_id.encode(), row
-        yield _AUTHOR + video.author_id.encode(), _NUMBER.pack(change.author_row)
+        yield _AUTHOR + _NUMBER.pack(change.author_row), video.author_id.encode()
+        yield _AUTHORED + video.author_id.encode(), _NUMBER.pack(change.author_row)
         for tag_row, tag in zip(change.tag_rows, dict.fromkeys(video.tags), strict=True):  # a tag given twice has one row
             yield _TAG + _NUMBER.pack(tag_row), tag.encode()
             yield _TAGGED + tag.encode(), _NUMBER.pack(tag_row)
@@ -290,7 +295,7 @@ class _Rows(Mapping[str, int]):
         return ((name, row) for name, row in found if self._counts(row))
 
 
-class _ByRow(Sequence[Value]):
+class _ByRow(Generic[Value]):
     """What is known by row, read from the file each time: it may have changed."""
 
     def __init__(self, shared: SharedColumns, kind: bytes, decode: Callable[[bytes], Value]) -> None:
@@ -298,20 +303,12 @@ class _ByRow(Sequence[Value]):
         self._kind = kind
         self._decode = decode
 
-    @overload
-    def __getitem__(self, row: int) -> Value: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[Value]: ...
-    def __getitem__(self, row: int | slice) -> Value | list[Value]:
-        if isinstance(row, slice):
-            return [self[one] for one in range(*row.indices(self._shared.head.filled))]
+    def __getitem__(self, row: int) -> Value:
+        """Raises IndexError where nothing is known."""
         stored = self._shared.get(self._kind + _NUMBER.pack(row))
         if stored is None:
             raise IndexError(row)
         return self._decode(stored)
-
-    def __len__(self) -> int:
-        return self._shared.head.filled
 
     def get(self, row: int, default: Value) -> Value:
         """What is known by this row, or `default`."""

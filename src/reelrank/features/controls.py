@@ -8,7 +8,7 @@ from reelrank.domain.eligibility import normal_language, normal_region
 from reelrank.domain.event import Profile
 from reelrank.domain.user import Bounds, Wish
 
-KEEP_WISHES = 512  # names that a user may have had something to say of
+KEEP_WISHES = 512  # names of each kind that a user may have had something to say of
 
 StoredWish = tuple[int, int, str, int]  # milliseconds, Wish, name, amount (0 = taken back)
 
@@ -25,13 +25,14 @@ _MOMENT_BYTES = 6
 
 
 def merge_wishes(kept: tuple[StoredWish, ...], new: Iterable[StoredWish]) -> tuple[StoredWish, ...]:
-    """The newest word on each name, of those the newest `KEEP_WISHES`, oldest first."""
+    """The newest word on each name, of those of each kind the newest `KEEP_WISHES`, oldest first: no topic pushes out a block."""
     latest: dict[tuple[int, str], StoredWish] = {wish[1:3]: wish for wish in kept}
     for wish in new:
         about = wish[1:3]
         if about not in latest or latest[about] < wish:
             latest[about] = wish
-    return tuple(sorted(latest.values())[-KEEP_WISHES:])
+    of_each = ([wish for wish in latest.values() if wish[1] == kind] for kind in Wish)
+    return tuple(sorted(wish for of_one in of_each for wish in sorted(of_one)[-KEEP_WISHES:]))
 
 
 def wished(kept: Iterable[StoredWish], kind: Wish) -> dict[str, int]:

@@ -19,7 +19,7 @@ from reelrank.features.rates import CLICK, COMPLETION, LIKE, LONG_VIEW, Rates, o
 from reelrank.features.reader import Reading
 from reelrank.features.standings import Standings
 from reelrank.features.surfaces import encode_surfaces
-from reelrank.features.tastes import affinity, evidence, paired, tag_affinity
+from reelrank.features.tastes import affinity, evidence, paired, places_in, tag_affinity
 from reelrank.features.velocity import now_and_lately, ratio
 from reelrank.features.windows import Counter, Windowed
 
@@ -34,10 +34,10 @@ def encode(reading: Reading, columns: VideoColumns, contexts: Sequence[Context],
     `contexts` holds one context per user of the reading.
     """
     rows, owner, now = reading.rows, reading.owner, reading.now
-    features = np.zeros((len(rows), WIDTH), dtype=np.float32)
+    features = np.zeros((WIDTH, len(rows)), dtype=np.float32)  # they are written and read one feature at a time
 
     def put(name: str, values: Column) -> None:
-        features[:, COLUMN[name]] = values
+        features[COLUMN[name]] = values
 
     app = smoothed(reading.everything.totals, _GUESS, _PRIOR_GUESS)  # (1, rated)
     for name, rated in (("app_click_rate", CLICK), ("app_long_view_rate", LONG_VIEW), ("app_like_rate", LIKE)):
@@ -78,7 +78,7 @@ def encode(reading: Reading, columns: VideoColumns, contexts: Sequence[Context],
     put("taste_author", affinity(known, columns.author_row[known.rows], owner, columns.author_row[rows]))
     put("taste_sound", affinity(known, columns.sound_row[known.rows], owner, columns.sound_row[rows]))
     put("taste_duration", affinity(known, columns.length_class[known.rows], owner, columns.length_class[rows]))
-    put("taste_tag", tag_affinity(known, columns.tag_rows[known.rows], owner, columns.tag_rows[rows]))
+    put("taste_tag", tag_affinity(known, columns.tag_rows[known.rows], owner, reading.tag_rows))
 
     bandwidth = bandwidths(contexts)[owner]
     put("local_hour", hours(contexts)[owner])
@@ -111,7 +111,7 @@ def encode(reading: Reading, columns: VideoColumns, contexts: Sequence[Context],
     for encoded in (encode_habits(reading, past, columns, app), encode_surfaces(reading, columns, app, video)):
         for name, values in encoded.items():
             put(name, values)
-    return features
+    return features.T
 
 
 def _mean_tag_rate(reading: Reading, app: Rates) -> Column:
@@ -126,8 +126,9 @@ def _fastest_tag(reading: Reading) -> Column:
     """log2 of the velocity of the fastest tag of each video: (n,), 0 for one without tags."""
     pairs, _ = reading.tag_at
     now = reading.now
-    fastest = np.full(len(reading.rows), -np.inf)
-    np.maximum.at(fastest, pairs, _speed(reading.tag, now if len(now) == 1 else now[pairs]))
+    speeds = np.full((len(reading.rows), MAX_TAGS), -np.inf)
+    speeds[reading.tag_at] = _speed(reading.tag, now if len(now) == 1 else now[pairs])
+    fastest = speeds.max(axis=1, initial=-np.inf)
     return np.where(np.isinf(fastest), 0.0, fastest)
 
 
@@ -143,9 +144,8 @@ def _place_share(past: Past, places: Rows, owner: Rows, wanted: Rows) -> Column:
     distinct, times = np.unique(paired(past.watch_owner[watched], places[watched]), return_counts=True)
     if len(distinct) == 0:
         return np.zeros(len(wanted))
-    asked = paired(owner, wanted)
-    found = np.minimum(np.searchsorted(distinct, asked), len(distinct) - 1)
-    return np.where((distinct[found] == asked) & (wanted >= 0), times[found] / (of_user[owner] + _PRIOR_WATCHES), 0.0)
+    places = places_in(distinct, paired(owner, wanted))
+    return np.where((places >= 0) & (wanted >= 0), times[places] / (of_user[owner] + _PRIOR_WATCHES), 0.0)
 
 
 def _counts(users: Sequence[User]) -> Windowed:

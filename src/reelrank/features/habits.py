@@ -92,10 +92,14 @@ def _previous(reading: Reading, past: Past, columns: VideoColumns) -> dict[str, 
     video, surface = np.full(past.users, -1), np.zeros(past.users, dtype=np.int64)
     video[past.watch_owner[timed]], surface[past.watch_owner[timed]] = past.watch_rows[timed], past.surface[timed]  # of several the last one stays
     before = video[owner]
-    tags = columns.tag_rows[before]
+    slots = 0 if columns.count == 0 else int((columns.tag_rows[video] >= 0).any(axis=0).sum())  # most have few tags, and these come first
+    same_tag = np.zeros(len(rows), dtype=np.bool_)
+    tags, theirs = columns.tag_rows[before, :slots], reading.tag_rows
+    for slot in range(slots):
+        same_tag |= (theirs == tags[:, slot, None]).any(axis=1) & (tags[:, slot] >= 0)
     same = {
         "previous_same_author": columns.author_row[before] == columns.author_row[rows],
-        "previous_same_tag": ((tags[:, :, None] == columns.tag_rows[rows][:, None, :]) & (tags >= 0)[:, :, None]).any(axis=(1, 2)),
+        "previous_same_tag": same_tag,
         "previous_same_surface": ((surface > 0) & (surface == reading.surfaces))[owner],
     }
     return {name: (values & (before >= 0)).astype(np.float64) for name, values in same.items()}

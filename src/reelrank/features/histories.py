@@ -78,14 +78,17 @@ def pack_words(words: bytes) -> bytes:
 
 
 def unpack_words(stored: bytes) -> bytes:
-    """What `pack_words` was given."""
+    """What `pack_words` was given. Raises ValueError where that can't have made `stored`."""
     if stored[:1] != _PACKED:
         return stored[1:]
     length = _length(stored)
     count = (length + 1) // 2
     planes = _unpacked(stored, 2 * count, count)
     differences = planes[count:].astype("<u2") << 8 | planes[:count]
-    return np.add.accumulate(differences, dtype="<u2").tobytes()[:length]
+    words = np.add.accumulate(differences, dtype="<u2").tobytes()
+    if any(words[length:]):  # half a word is filled up with a zero
+        raise ValueError(f"a history of {length} bytes unpacks to {len(words)}")
+    return words[:length]
 
 
 def _packed(planes: NDArray[np.uint8], length: int, outside: int) -> bytes:

@@ -39,29 +39,32 @@ def pack(state: Counters) -> list[bytes]:
     return [heads[at * _HEAD : (at + 1) * _HEAD] + tail[start:end] for at, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True))]
 
 
-def unpack(records: Sequence[bytes]) -> Counters:
-    """What `pack` packed: (n, WIDTH); zeros for an empty record."""
-    state = np.zeros((len(records), WIDTH), dtype=np.int32)
-    width = 4 * _CODED
+def unpack(records: Sequence[bytes], numbers: int = WIDTH) -> Counters:
+    """What `pack` packed, or only its first `numbers`: (n, numbers); zeros for an empty record. Work for what is there: most numbers are 0."""
+    coded = -(-(numbers - len(RINGS)) // 4)
+    state = np.zeros((len(records), len(RINGS) + 4 * coded), dtype=np.int32)
     places = [place for place, record in enumerate(records) if record]
     if not places:
-        return state
+        return state[:, :numbers]
     stored = records if len(places) == len(records) else [records[place] for place in places]
     sizes = np.array([len(record) for record in stored])
     raw = np.frombuffer(b"".join([*stored, bytes(_ROOM)]), dtype=np.uint8)
     starts = np.cumsum(sizes) - sizes
-    heads = raw[starts[:, None] + np.arange(_HEAD)]  # (m, _HEAD)
-    codes = _CODES[heads[:, 4:]].reshape(-1)  # (m * width,)
+    heads = np.ndarray((len(raw) - 4 - coded + 1, 4 + coded), dtype=np.uint8, buffer=raw, strides=(1, 1))[starts]
+    bytes_of_codes = heads[:, 4:].ravel()
+    filled = np.flatnonzero(bytes_of_codes)
+    codes = _CODES[bytes_of_codes[filled]].ravel()
     present = np.flatnonzero(codes)
-    lengths = _BYTES[codes[present]]
-    ends = np.cumsum(lengths, dtype=np.int64)  # of the numbers, as if nothing lay between them; the heads up to each record's own do
-    at = ends - lengths + (present // width + 1) * _HEAD
+    lengths = _BYTES[codes[present]].astype(np.int64)
+    fours = filled[present >> 2]
+    of = fours // coded  # whose number each is: (k,)
+    ends = np.cumsum(lengths)
+    before = np.concatenate([[0], ends])[np.searchsorted(of, np.arange(len(starts)))]  # what the numbers of the records before take
+    at = ends - lengths + (starts + _HEAD - before)[of]
     quads = np.ndarray(len(raw) - _ROOM + 1, dtype="<i4", buffer=raw, strides=(1,))[at]
     unused = _UNUSED[lengths]
-    numbers = np.zeros(len(codes), dtype=np.int32)
-    numbers[present] = quads << unused >> unused  # the sign comes back with the shift
+    chosen = np.arange(len(records)) if len(places) == len(records) else np.array(places)
     newest = heads[:, :4].copy().view("<i4").astype(np.int64)  # (m, 1)
-    chosen = slice(None) if len(places) == len(records) else np.array(places)
     state[chosen, : len(RINGS)] = newest // _RATIOS
-    state[chosen, len(RINGS) :] = numbers.reshape(-1, width)[:, :_NUMBERS]
-    return state
+    state[chosen[of], len(RINGS) + 4 * (fours - of * coded) + (present & 3)] = quads << unused >> unused  # the sign comes back with the shift
+    return state[:, :numbers]

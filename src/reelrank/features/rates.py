@@ -15,8 +15,8 @@ MOST_WATCHED = 3.0  # times its duration that a watch counts for: who lets a vid
 
 def smoothed(counts: Windowed, prior: Rates, prior_outcomes: float) -> Rates:
     """Bayesian smoothing: `prior_outcomes` imagined outcomes at the rates `prior` come before the counted ones."""
-    rates = (counts[:, RATED] + prior * prior_outcomes) / (outcomes(counts) + prior_outcomes)[:, None]
-    return np.clip(rates, 0.0, 1.0)
+    rates = (counts.take(RATED, axis=1) + prior * prior_outcomes) / (outcomes(counts) + prior_outcomes)[:, None]
+    return np.minimum(np.maximum(rates, 0.0, out=rates), 1.0, out=rates)
 
 
 def watch_ratio(counts: Windowed, duration_s: Column, prior: Column | float, prior_outcomes: float) -> Column:

@@ -10,7 +10,7 @@ from reelrank.domain.arrays import Column, Rows
 from reelrank.domain.event import Context
 from reelrank.domain.user import User
 from reelrank.features.columns import VideoColumns
-from reelrank.features.counter_cache import Asked, CounterCache
+from reelrank.features.counter_cache import CounterCache
 from reelrank.features.packing import unpack
 from reelrank.features.sequences import decode_user
 from reelrank.features.standings import EVERYTHING, Parts, Standings
@@ -19,7 +19,11 @@ from reelrank.storage.counter_store import CounterStore, Keys, Kind
 from reelrank.storage.online_store import OnlineStore
 
 _EVERYTHING: Keys = np.zeros(1, dtype=np.int64)
-_RINGS = Parts(paces=True)
+_PARTS = {
+    **dict.fromkeys((Kind.VIDEO, Kind.SURFACE), EVERYTHING),
+    **dict.fromkeys((Kind.PLACE_VIDEO, Kind.TAG, Kind.SOUND), Parts(paces=True)),
+    **dict.fromkeys((Kind.AUTHOR, Kind.SURFACE_VIDEO, Kind.SURFACE_LENGTH, Kind.EVERYTHING), Parts()),
+}  # what the features ask of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,12 @@ class Reading:
     place: Standings  # (n) of the videos where their users are: totals and paces
     placed: NDArray[np.bool_]  # (n,) whether it is known where that is
     author: Standings  # (n) totals
+    tag_rows: Rows  # (n, MAX_TAGS) the tags of the videos, -1 where there are no more
     tag: Standings  # (t) of the tags of the pairs, one after the other: totals and paces
     tag_at: tuple[Rows, Rows]  # (t,) which pair, (t,) in which of its slots
     sound: Standings  # (n) totals and paces
     sounded: NDArray[np.bool_]  # (n,) whether the video has a sound
-    surface: Standings  # (users) where they are: totals and day
+    surface: Standings  # (users) where they are, with all parts
     surface_video: Standings  # (n) totals
     surface_length: Standings  # (n) totals
     everything: Standings  # (1) totals
@@ -59,7 +64,11 @@ class FeatureReader:
         self._store = store
         self._counters = counters
         self._columns = columns
-        self._cache = CounterCache(counters)
+        self._cache = CounterCache(counters, _PARTS)
+
+    def read_ahead(self) -> None:
+        """Brings the counters into memory before somebody waits for them."""
+        self._counters.read_ahead()
 
     def user(self, user_id: str) -> User:
         """One user as folded so far; somebody new if nothing is known. Raises StorageError when the online store is away."""
@@ -105,15 +114,15 @@ class FeatureReader:
         at_place, here, sound_rows, tag_rows = place_rows[owner], at_surface[owner], columns.sound_row[rows], columns.tag_rows[rows]
         tagged, slots = np.nonzero(tag_rows >= 0)
         asked = {
-            Kind.VIDEO: Asked(rows, EVERYTHING),
-            Kind.PLACE_VIDEO: Asked(pair_keys(at_place, rows), _RINGS),
-            Kind.SURFACE: Asked(at_surface, Parts(day=True)),
-            Kind.SURFACE_VIDEO: Asked(pair_keys(here, rows)),
-            Kind.SURFACE_LENGTH: Asked(pair_keys(here, columns.length_class[rows])),
-            Kind.AUTHOR: Asked(columns.author_row[rows]),
-            Kind.TAG: Asked(tag_rows[tagged, slots], _RINGS),
-            Kind.SOUND: Asked(sound_rows, _RINGS),
-            Kind.EVERYTHING: Asked(_EVERYTHING),
+            Kind.VIDEO: rows,
+            Kind.PLACE_VIDEO: pair_keys(at_place, rows),
+            Kind.SURFACE: at_surface,
+            Kind.SURFACE_VIDEO: pair_keys(here, rows),
+            Kind.SURFACE_LENGTH: pair_keys(here, columns.length_class[rows]),
+            Kind.AUTHOR: columns.author_row[rows],
+            Kind.TAG: tag_rows[tagged, slots],
+            Kind.SOUND: sound_rows,
+            Kind.EVERYTHING: _EVERYTHING,
         }
         if len(set(moments.tolist())) == 1:
             found, origins = self._cache.read(asked, float(moments[0]))
@@ -132,6 +141,7 @@ class FeatureReader:
             place=found[Kind.PLACE_VIDEO],
             placed=at_place >= 0,
             author=found[Kind.AUTHOR],
+            tag_rows=tag_rows,
             tag=found[Kind.TAG],
             tag_at=(tagged, slots),
             sound=found[Kind.SOUND],

@@ -21,7 +21,7 @@ from reelrank.features.windows import COUNTERS, Counter
 
 KEEP_LONG_VIEWS = 64  # of those that newer watches have pushed out
 KEEP_SIGNALS = 512  # likes, shares, comments and hides, of any age
-KEEP_AUTHORS = 2_048  # follows and blocks
+KEEP_AUTHORS = 2_048  # follows, and as many blocks
 KEEP_SERVED = 64  # the last slates; of older ones most was on screen, which `seen` knows for ever
 
 # Heights of the renditions that are told apart: a stored code is a place in here. Only ever append.
@@ -40,6 +40,7 @@ _SERVINGS = Layout(_SERVED.size, noisy=(8, 9))  # a slate is of one moment
 _UNKNOWN_DS = 0xFFFF
 _SKIPPED, _UNTIMED, _LONG, _REPLAY = 1, 2, 4, 8  # replays count in steps of _REPLAY
 _FLAGS_AT = 12  # the byte of an entry that holds these
+_SIGNAL_AT = 10  # the byte of a signal's entry that says which it is
 _MOST_REPLAYS = 31
 _HEIGHTS = np.array(HEIGHTS, dtype=np.int64)
 
@@ -133,6 +134,17 @@ def merge_served(kept: bytes, new: list[bytes]) -> bytes:
 
 def merge_signals(kept: bytes, new: Iterable[bytes], keep: int) -> bytes:
     """The newest word on each (signal, target), of those the newest `keep`: like, unlike, like leaves one entry."""
+    return pack_entries(b"".join(sorted(_newest_words(kept, new))[-keep:]), _SIGNALS)
+
+
+def merge_authors(kept: bytes, new: Iterable[bytes]) -> bytes:
+    """The newest word on each author, follows and blocks apart: however many somebody follows, whom they blocked stays blocked."""
+    words = sorted(_newest_words(kept, new))
+    stay = (entry for signal in (Signal.FOLLOW, Signal.BLOCK) for entry in [word for word in words if word[_SIGNAL_AT] == signal][-KEEP_AUTHORS:])
+    return pack_entries(b"".join(sorted(stay)), _SIGNALS)
+
+
+def _newest_words(kept: bytes, new: Iterable[bytes]) -> Iterable[bytes]:
     size = _SIGNAL.size
     before = unpack_entries(kept, _SIGNALS)
     latest: dict[bytes, bytes] = {before[at + 6 : at + 11]: before[at : at + size] for at in range(0, len(before), size)}
@@ -140,7 +152,7 @@ def merge_signals(kept: bytes, new: Iterable[bytes], keep: int) -> bytes:
         about = entry[6:11]  # target and signal
         if about not in latest or latest[about] < entry:
             latest[about] = entry
-    return pack_entries(b"".join(sorted(latest.values())[-keep:]), _SIGNALS)
+    return latest.values()
 
 
 def merge_seen(kept: bytes, rows: Iterable[int]) -> bytes:
@@ -168,7 +180,9 @@ def since(entries: Iterable[bytes], reset_ms: int) -> list[bytes]:
 def reset(record: UserRecord, reset_ms: int) -> UserRecord:
     """A record without what happened until a reset: tastes and history begin anew; what was seen, followed, blocked and wished stays.
 
-    The counts become those of what is left, which is nothing unless the reset came late.
+    The counts become those of what is left, which is nothing unless the reset came late. Of later events they are then as far
+    as histories tell: completions, follows and what newer watches have pushed out leave no trace there. It is the one thing in
+    a record that the order of arrival can change.
     """
     signals = _entries(unpack_entries(record.signals, _SIGNALS), _SIGNALS.size)
     watches = since(_entries(unpack_entries(record.watches, _WATCHES), _WATCHES.size), reset_ms)

@@ -14,6 +14,7 @@ _TASTE_SHRINKAGE = 2.0  # a taste needs this much decayed evidence to count half
 _UNTIMED_WEIGHT = 0.4  # evidence of an entry whose time nobody knows
 _SKIP_VALUE, _CLICK_VALUE, _LONG_VIEW_VALUE = -0.5, 0.2, 1.0
 _SIGNAL_VALUE = {Signal.LIKE: 2.0, Signal.SHARE: 2.5, Signal.COMMENT: 1.5, Signal.HIDE: -4.0}
+_TABLE = 1 << 14  # numbers between the first and the last
 _SIGNAL_WEIGHT = 3.0  # a like is meant: it says as much as three watches
 _signal_values = np.array([0.0, *(_SIGNAL_VALUE.get(signal, 0.0) for signal in Signal)])
 
@@ -61,9 +62,8 @@ def affinity(known: Evidence, keys: Rows, owner: Rows, wanted: Rows) -> Column:
     distinct, places = np.unique(paired(known.owner, keys), return_inverse=True)
     weight = np.bincount(places, weights=known.weight)
     surplus = np.bincount(places, weights=known.weight * known.surplus)
-    asked = paired(owner, wanted)
-    found = np.minimum(np.searchsorted(distinct, asked), len(distinct) - 1)
-    return np.where((distinct[found] == asked) & (wanted >= 0), surplus[found] / (weight[found] + _TASTE_SHRINKAGE), 0.0)
+    found = places_in(distinct, paired(owner, wanted))
+    return np.where((found >= 0) & (wanted >= 0), (surplus / (weight + _TASTE_SHRINKAGE))[found], 0.0)
 
 
 def tag_affinity(known: Evidence, tags: Rows, owner: Rows, wanted: Rows) -> Column:
@@ -72,10 +72,27 @@ def tag_affinity(known: Evidence, tags: Rows, owner: Rows, wanted: Rows) -> Colu
     has = tags.ravel() >= 0
     slot_of = np.repeat(np.arange(len(known.owner)), slots)[has]
     by_tag = Evidence(known.owner[slot_of], known.rows[slot_of], known.surplus[slot_of], known.weight[slot_of])
-    per_tag = affinity(by_tag, tags.ravel()[has], np.repeat(owner, slots), wanted.ravel()).reshape(wanted.shape)
-    return per_tag.sum(axis=1) / np.maximum((wanted >= 0).sum(axis=1), 1)
+    asked, per_tag = wanted >= 0, np.zeros(wanted.shape)
+    count = asked.sum(axis=1)
+    per_tag[asked] = affinity(by_tag, tags.ravel()[has], np.repeat(owner, count), wanted[asked])
+    return per_tag.sum(axis=1) / np.maximum(count, 1)
 
 
 def paired(owner: Rows, keys: Rows) -> Rows:
     """One number for a user's view of a key."""
     return owner << 40 | keys + 1
+
+
+def places_in(distinct: Rows, asked: Rows) -> Rows:
+    """Where `asked` (n,) stand among numbers that ascend (m, at least one): (n,), -1 for those that do not.
+
+    Those that lie close together, as one user's do, are looked up in a table: a fifth of what searching takes.
+    """
+    first, last = int(distinct[0]), int(distinct[-1])
+    if last - first >= _TABLE:
+        found = np.minimum(np.searchsorted(distinct, asked), len(distinct) - 1)
+        return np.where(distinct[found] == asked, found, -1)
+    table = np.zeros(last - first + 2, dtype=np.int32)  # one more, for whatever lies outside
+    table[distinct - first] = np.arange(1, len(distinct) + 1)
+    within = np.where((asked >= first) & (asked <= last), asked - first, last - first + 1)
+    return table.take(within).astype(np.int64) - 1

@@ -38,7 +38,7 @@ class UserChanges:
             sequences.UserRecord(
                 watches=watches,
                 signals=sequences.merge_signals(before.signals, self.signals, sequences.KEEP_SIGNALS) if self.signals else before.signals,
-                authors=sequences.merge_signals(before.authors, self.authors, sequences.KEEP_AUTHORS) if self.authors else before.authors,
+                authors=sequences.merge_authors(before.authors, self.authors) if self.authors else before.authors,
                 served=sequences.merge_served(before.served, self.served),
                 seen=sequences.merge_seen(before.seen, self.seen) if self.seen else before.seen,
                 counts=sequences.merge_counts(before.counts, counted) if counted else before.counts,

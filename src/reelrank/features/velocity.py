@@ -8,7 +8,7 @@ from reelrank.features import windows
 from reelrank.features.windows import RINGS, Counter, Counters
 
 SHORT_HALF_LIFE_S, LONG_HALF_LIFE_S = 300.0, 6 * 3600.0
-_SHORT_RING, _LONG_RING = 1, 2  # an hour in five minutes, a day in three hours: what is beyond weighs next to nothing
+PACED = _SHORT_RING, _LONG_RING = 1, 2  # an hour in five minutes, a day in three hours: what is beyond weighs next to nothing
 _PRIOR = 3.0  # outcomes at the pace of lately that are imagined besides: one more or less is no trend
 
 Paces = NDArray[np.float64]  # (n, 4) drawn before the current bucket and in it, of the short window and of the long one

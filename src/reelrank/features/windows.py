@@ -5,6 +5,7 @@ each bucket holds the sum of its own events, the newest buckets stay, what is ol
 An unlike may come before its like, so a stored sum may lie below zero; whoever reads one is told 0 then.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 import numpy as np
@@ -103,13 +104,19 @@ def window(state: Counters, name: str, now: float | NDArray[np.float64], counter
     return np.maximum(counted, 0, out=counted)
 
 
-def steady_until(state: Counters, now: float) -> NDArray[np.float64]:
+def steady_since(now: float, rings: Iterable[int]) -> float:
+    """From when on windows of these `rings` say what they say at `now`: since the latest of their buckets began, UTC seconds."""
+    return max((int(now) // RINGS[ring][0] * RINGS[ring][0] for ring in rings), default=-np.inf)
+
+
+def steady_until(state: Counters, now: float, rings: Iterable[int] = range(len(RINGS))) -> NDArray[np.float64]:
     """When windows that were read at `now` have to be read again although nothing was counted: (n,) UTC seconds, infinity where all are empty.
 
-    That is when a bucket ends, of a ring that still reaches something.
+    That is when a bucket ends, of one of the `rings` that were read which still reaches something.
     """
     until = np.full(len(state), np.inf)
-    for ring, (bucket_s, slots) in enumerate(RINGS):
+    for ring in rings:
+        bucket_s, slots = RINGS[ring]
         current = int(now) // bucket_s
         reached = state[:, ring] > current - slots
         until[reached] = np.minimum(until[reached], (current + 1) * bucket_s)

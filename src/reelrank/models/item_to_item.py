@@ -46,12 +46,15 @@ class ItemToItem(ArrayRecord):
 
     def scores(self, rows: Rows, amounts: Floats) -> Floats:
         """What a history, `amounts` (n,) of the video rows (n,), says about each of `videos`: (m,)."""
-        places = self.places_of(rows)
+        return self.scores_of(self.places_of(rows), amounts)
+
+    def scores_of(self, places: Rows, amounts: Floats) -> Floats:
+        """The same of a history whose places are known: (n,), -1 for what takes no part."""
         known = places >= 0
         places, amounts = places[known], amounts[known]
         pairs, counts = covered(self.indptr[places], self.indptr[places + 1])
-        spoken = self.weights[pairs] * np.repeat(amounts, counts)
-        return np.bincount(self.neighbours[pairs], weights=spoken, minlength=len(self.videos)).astype(np.float32)
+        spoken = self.weights.take(pairs) * np.repeat(amounts, counts)
+        return np.bincount(self.neighbours.take(pairs), weights=spoken, minlength=len(self.videos)).astype(np.float32)
 
 
 def without_pairs(model: ItemToItem) -> ItemToItem:

@@ -203,7 +203,8 @@ class RankerSession:
         ranks, ages = ranks[:, None], ages[:, None]
         given = {"vectors": vectors, "surface": surface, "shared": shared, "own": own, "ranks": ranks, "ages": ages, "keys": keys, "values": values}
         logits, watch_s = _run(self._candidates, **given)
-        return logits.T + np.repeat(self.tables.shift(users), videos.shape[1], axis=0), watch_s[0]
+        shifted = logits.reshape(-1, *videos.shape) + self.tables.shift(users).T[:, :, None]
+        return shifted.reshape(len(logits), -1).T, watch_s[0]
 
 
 def _alike(one: Rows, other: Rows) -> int:

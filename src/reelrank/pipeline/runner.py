@@ -17,6 +17,7 @@ from reelrank.pipeline.stages import Filter, Hydrator, Placement, Proposal, Quer
 
 logger = logging.getLogger(__name__)
 
+REMOVED = "removed: "  # before the reason, in the figures of a stage
 _PATIENCE = 0.2  # of the time for all sources, that one may take before others need not wait for it
 
 
@@ -36,6 +37,23 @@ def gather(query: Query, sources: Sequence[Source], trace: RequestTrace, executo
         candidates = _unite(proposals)
         figures["out"] = len(candidates)
     return candidates
+
+
+def fill_up(query: Query, more: Source, candidates: Candidates, trace: RequestTrace) -> Candidates:
+    """What was proposed and, beside it, what one more source proposes; if that fails the answer says so, and nothing is added."""
+    if query.params.quota.get(more.name, 0) == 0:
+        return candidates
+    with trace.stage("sources") as figures:
+        proposal = _outcome(more.name, {more.name: _said(query, more)}, trace)
+        if proposal is None:
+            return candidates
+        figures[more.name] = len(proposal.rows)
+        new = proposal.rows[~np.isin(proposal.rows, candidates.rows)]
+        bits = np.full(len(new), 1 << len(candidates.source_names), dtype=np.uint32)
+        rows, sources = np.concatenate([candidates.rows, new]), np.concatenate([candidates.sources, bits])
+        order, names = np.argsort(rows), (*candidates.source_names, more.name)
+        figures["out"] = len(rows)
+    return Candidates(rows=rows[order], sources=sources[order], source_names=names, models=candidates.models | dict(proposal.models))
 
 
 class _Round:
@@ -65,10 +83,7 @@ class _Round:
         while self._waiting:
             with suppress(IndexError):  # another thread was faster
                 source, query = self._waiting.popleft()
-                try:
-                    said[source.name] = _propose(query, source)
-                except Exception as problem:
-                    said[source.name] = problem
+                said[source.name] = _said(query, source)
 
 
 def remove(query: Query, filters: Sequence[Filter], candidates: Candidates, trace: RequestTrace, at_least: int = 0) -> Candidates:
@@ -85,7 +100,7 @@ def remove(query: Query, filters: Sequence[Filter], candidates: Candidates, trac
                 if left < at_least:
                     figures["gave_way"] = 1
                 elif left < len(candidates):
-                    figures |= {f"removed: {why}": count for why, count in (verdict.removed or {verdict.reason: len(candidates) - left}).items()}
+                    figures |= {f"{REMOVED}{why}": count for why, count in (verdict.removed or {verdict.reason: len(candidates) - left}).items()}
                     candidates = candidates.keep(verdict.kept)
             figures["out"] = len(candidates)
     return candidates
@@ -137,9 +152,12 @@ def select(query: Query, selector: Selector, candidates: Candidates, trace: Requ
     return placement
 
 
-def _propose(query: Query, source: Source) -> Proposal:
+def _said(query: Query, source: Source) -> Proposal | Exception:
     quota = query.params.quota[source.name]
-    proposal = source.propose(query, quota)
+    try:
+        proposal = source.propose(query, quota)
+    except Exception as problem:
+        return problem
     return proposal._replace(rows=proposal.rows[:quota])
 
 

@@ -113,3 +113,18 @@ class Selector(Protocol):
     name: str
 
     def select(self, query: Query, candidates: Candidates) -> Placement: ...
+
+
+class Refreshable(Protocol):
+    """Reads new artifacts or trends when it is told to: what a stage works with."""
+
+    def refresh(self) -> None: ...
+
+
+class Followed(Protocol):
+    """An artifact that a stage works with, and the version of it that is in use."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...

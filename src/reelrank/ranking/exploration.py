@@ -41,15 +41,16 @@ class Exploration:
 
     def __init__(self, query: Query, candidates: Candidates, bars: tuple[float, ...]) -> None:
         assert candidates.features is not None, "features are hydrated before anything is explored"
-        params, features = query.params, candidates.features
-        outcomes = np.expm1(features[:, COLUMN["video_outcomes"]].astype(np.float64)).round()
+        params, self._features = query.params, candidates.features
+        self._outcomes = np.expm1(self._features[:, COLUMN["video_outcomes"]].astype(np.float64)).round()
         self._first_share = params.exploration_first
-        self.first = outcomes < params.exploration_impressions
-        self._alpha, self._beta = posteriors(features, outcomes)
-        expected = self._alpha / (self._alpha + self._beta)
-        tier = np.searchsorted(params.exploration_edges, outcomes, side="right") - 1  # -1 before the first edge
+        self.first = self._outcomes < params.exploration_impressions
+        self.earned = proposed_fresh(candidates) & ~self.first
+        trying = np.flatnonzero(self.earned)
+        alpha, beta = self._posteriors(trying)
+        tier = np.searchsorted(params.exploration_edges, self._outcomes[trying], side="right") - 1  # -1 before the first edge
         bar = np.append(bars, np.inf)[np.clip(tier, 0, len(bars))]  # beyond the last edge nothing is enough
-        self.earned = ~self.first & proposed_fresh(candidates) & (expected >= bar)
+        self.earned[trying] = alpha / (alpha + beta) >= bar
         self._pool = self.first | self.earned
         self._grid: tuple[NDArray[np.int64], Column, Column] | None = None  # made when it is first needed
 
@@ -73,14 +74,15 @@ class Exploration:
         if len(members) == 1:
             return np.ones(1)
         if self._grid is None:
-            everybody = np.flatnonzero(self._pool)
-            mass, below = discretised(self._alpha[everybody], self._beta[everybody])
-            self._grid = np.cumsum(self._pool) - 1, mass, np.log(below)
-        place, mass, log_below = self._grid
+            mass, below = discretised(*self._posteriors(np.flatnonzero(self._pool)))
+            self._grid = np.cumsum(self._pool) - 1, mass / below, np.log(below)
+        place, odds, log_below = self._grid
         mine = place[members]
-        others = log_below[mine].sum(axis=0) - log_below[mine]  # the logarithm of how likely all others lie below each point
-        winners = (mass[mine] * np.exp(others)).sum(axis=1)
+        winners = odds[mine] @ np.exp(log_below[mine].sum(axis=0))  # all lie below a point, but this one at it
         return winners / winners.sum()
+
+    def _posteriors(self, places: NDArray[np.int64]) -> tuple[Column, Column]:
+        return posteriors(self._features[places], self._outcomes[places])
 
 
 def posteriors(features: NDArray[np.float32], outcomes: Column) -> tuple[Column, Column]:

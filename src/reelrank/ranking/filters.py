@@ -8,17 +8,16 @@ from numpy.typing import NDArray
 from reelrank.domain.arrays import Rows, among
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.eligibility import allowed_in
-from reelrank.domain.rule import Action, Target
 from reelrank.domain.user import saw
 from reelrank.domain.words import WordSearch, texts_of
 from reelrank.features.columns import VideoColumns, language_key
-from reelrank.features.rule_book import InForce, RuleBook, is_about
+from reelrank.features.rule_book import RuleBook, is_about
 from reelrank.pipeline.stages import Query, Verdict, verdict
 
 Removals = Iterator[tuple[str, NDArray[np.bool_]]]
 
+_NOWHERE = (("",), ())  # the lists of a video whose own are not known
 _RECENT = 30  # watches in which repetition is counted
-_SAME_S = 0.0005  # moments are stored in milliseconds
 
 
 class SeenFilter:
@@ -38,10 +37,7 @@ class ServedLatelyFilter:
     def judge(self, query: Query, candidates: Candidates) -> Verdict:
         user = query.user
         since = max(query.now - query.params.served_again_after_s, user.signals.occurred_at.max(initial=0.0))
-        lately = user.served_at > since
-        if query.named:  # it may be a repeat: then what the first attempt served is its own
-            lately &= np.abs(user.served_at - query.now) >= _SAME_S
-        return Verdict(~np.isin(candidates.rows, user.served_rows[lately]), "was served to this user a moment ago")
+        return Verdict(~among(candidates.rows, user.served_rows[user.served_at > since]), "was served to this user a moment ago")
 
 
 class BlockedFilter:
@@ -93,7 +89,7 @@ class EligibleFilter:
         if len(listed := np.flatnonzero(keys)):
             distinct, which = np.unique(keys[listed], return_inverse=True)
             region, gone = query.region, np.zeros(len(rows), dtype=np.bool_)
-            gone[listed] = np.array([not allowed_in(region, *columns.regions[key]) for key in distinct.tolist()])[which]
+            gone[listed] = np.array([not allowed_in(region, *columns.regions.get(key, _NOWHERE)) for key in distinct.tolist()])[which]
             yield "not for this region", gone
         yield "not for this age", columns.min_age[rows] > bounds.age_at(query.now)
         if bounds.languages:
@@ -114,22 +110,9 @@ class RuleFilter:
         self._columns = columns
 
     def judge(self, query: Query, candidates: Candidates) -> Verdict:
-        in_force = self._book.in_force(query.now, query.region)
-        return verdict(len(candidates), "taken away by a rule", self._because(in_force, candidates.rows))
-
-    def _because(self, in_force: InForce, rows: Rows) -> Removals:
-        for why, action, target in _TAKE_AWAY:
-            if len(wanted := in_force.named(action, target)):
-                yield why, is_about(target, wanted, rows, self._columns)
-
-
-_TAKE_AWAY: tuple[tuple[str, Action, Target], ...] = (
-    ("expired", "expire", "video"),
-    ("hidden by a rule", "hide", "video"),
-    ("by an author hidden by a rule", "hide", "author"),
-    ("under a muted tag", "mute", "tag"),
-    ("to a muted sound", "mute", "sound"),
-)
+        taken_away, rows = self._book.in_force(query.now, query.region).taken_away, candidates.rows
+        because = ((why, is_about(target, wanted, rows, self._columns)) for why, target, wanted in taken_away)
+        return verdict(len(candidates), "taken away by a rule", because)
 
 
 class RemovedFilter:
@@ -179,4 +162,4 @@ class RepeatedFilter:
 def _too_often(recent: Rows, limit: int, wanted: Rows) -> NDArray[np.bool_]:
     """Which of `wanted` stand at least `limit` times in `recent`; -1 belongs to nobody."""
     keys, counts = np.unique(recent[recent >= 0], return_counts=True)
-    return np.isin(wanted, keys[counts >= limit])
+    return among(wanted, keys[counts >= limit])

@@ -1,5 +1,6 @@
 """Hydrators: fill in what is known of the candidates."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +19,11 @@ from reelrank.pipeline.stages import Query
 class CoWatchScores(Protocol):
     """Knows how strongly a user's watches speak for videos."""
 
-    def strength(self, user: User, rows: Rows) -> tuple[NDArray[np.float64], dict[str, str]]:
-        """For each of `rows` (n,) a number, 0 where nothing speaks for it and about 1 where much does; and which version of which model says so."""
+    def strength(self, user: User, rows: Rows, spoke: Mapping[str, str] = ...) -> tuple[NDArray[np.float64], dict[str, str]]:
+        """For each of `rows` (n,) a number, 0 where nothing speaks for it and about 1 where much does; and which version of which model says so.
+
+        That is the version that `spoke` to the request before, by the name of its artifact, if one did.
+        """
         ...
 
 
@@ -49,5 +53,5 @@ class CoWatchHydrator:
 
     def hydrate(self, query: Query, candidates: Candidates) -> None:
         assert candidates.features is not None, "co_watch is hydrated after the features"
-        candidates.features[:, COLUMN["co_watch"]], models = self._co_watch.strength(query.user, candidates.rows)
+        candidates.features[:, COLUMN["co_watch"]], models = self._co_watch.strength(query.user, candidates.rows, candidates.models)
         candidates.models |= models

@@ -1,12 +1,10 @@
 """Lifts: what the score is raised or lowered by besides what is predicted and known: wishes of the user, boosts of business rules."""
 
-import math
-
 import numpy as np
 
 from reelrank.domain.candidate import Candidates
 from reelrank.features.columns import VideoColumns
-from reelrank.features.rule_book import RuleBook, is_about
+from reelrank.features.rule_book import RuleBook, named_by
 from reelrank.pipeline.stages import Query
 
 WISHED, BOOSTED = "wished", "boosted"
@@ -42,11 +40,12 @@ class BoostScorer:
         self._columns = columns
 
     def score(self, query: Query, candidates: Candidates) -> None:
-        boosts = self._book.in_force(query.now, query.region).of("boost")
+        boosts = self._book.in_force(query.now, query.region).boosts
         if not boosts:
             return
         lift = np.zeros(len(candidates))
-        for rule, row in boosts:
-            if row >= 0:
-                lift += math.log(rule.times) * is_about(rule.target, np.array([row]), candidates.rows, self._columns)
+        for target, rows, amounts in boosts:
+            named = named_by(target, candidates.rows, self._columns)  # (n, k), none of them twice
+            places = np.minimum(np.searchsorted(rows, named), len(rows) - 1)
+            lift += np.where(rows[places] == named, amounts[places], 0.0).sum(axis=1)
         candidates.lifts[BOOSTED] = lift

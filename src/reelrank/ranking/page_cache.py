@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reelrank.domain.arrays import Rows
 from reelrank.domain.candidate import Candidates
 from reelrank.domain.event import Context, Rerun
 from reelrank.domain.params import FeedParams
@@ -35,7 +36,14 @@ class Page(NamedTuple):
         """What it takes to make a slate out of this again that a later request was given."""
         candidates = self.candidates
         return msgspec.structs.replace(
-            self.rerun, seed=seed, count=query.count, sources=candidates.source_names, candidates=pack(candidates), filtered=True, chosen_for=query.user.offset
+            self.rerun,
+            seed=seed,
+            count=query.count,
+            exploration=query.params.exploration > 0,
+            sources=candidates.source_names,
+            candidates=pack(candidates),
+            filtered=True,
+            chosen_for=query.user.offset,
         )
 
 
@@ -44,7 +52,7 @@ class PageCache:
 
     def __init__(self, most_bytes: int) -> None:
         self.hits = 0  # requests that were answered from a page
-        self.misses = 0  # that found none, or none that was still good
+        self.misses = 0  # that found none, none that was still good, or too little left of it
         self._most_bytes = most_bytes
         self._bytes = 0
         self._pages: OrderedDict[str, tuple[Page, int]] = OrderedDict()
@@ -58,40 +66,48 @@ class PageCache:
         """What the pages take."""
         return self._bytes
 
+    def takes(self, params: FeedParams) -> bool:
+        """Whether anything is kept at all."""
+        return self._most_bytes > 0 and params.page_max_age_s > 0
+
     def keep(self, page: Page, spared: NDArray[np.bool_] | None = None) -> None:
         """The best of what was ranked for a user, in place of what there was; those `spared` (n,) come before all others."""
-        candidates, user_id = page.candidates, page.user.user_id
+        candidates = page.candidates
         assert candidates.score is not None
-        if self._most_bytes == 0 or page.params.page_max_age_s == 0:
+        if not self.takes(page.params):
             return
         first = np.zeros(len(candidates), dtype=np.bool_) if spared is None else spared
         best = candidates.take(np.lexsort((-candidates.score, ~first))[:_KEPT])
-        size = _bytes_of(best)
-        with self._lock:
-            self._forget(user_id)
-            self._pages[user_id] = (page._replace(candidates=best), size)
-            self._bytes += size
-            while self._bytes > self._most_bytes:
-                self._forget(next(iter(self._pages)))
+        self._put(page._replace(candidates=best))
 
-    def latest(self, user_id: str) -> Page | None:
-        """What waits for a user, however old it is."""
+    def leave_out(self, user_id: str, shown: Rows) -> None:
+        """Takes videos that a user was `shown` besides out of what waits for them: nobody else may tell."""
+        if (page := self.take(user_id)) is not None:
+            self.give_back(page._replace(candidates=page.candidates.keep(~np.isin(page.candidates.rows, shown))))
+
+    def give_back(self, page: Page) -> None:
+        """A page that was taken and of which nothing was shown, unless there is a newer one by now."""
+        self._put(page, unless_there=True)
+
+    def take(self, user_id: str) -> Page | None:
+        """What waits for a user, however old it is, for one request alone, which keeps what it leaves: two at once must not show the same."""
         with self._lock:
-            found = self._pages.get(user_id)
-            if found is None:
-                return None
-            self._pages.move_to_end(user_id)
-            return found[0]
+            return self._forget(user_id)
 
     def good(self, query: Query, versions: dict[str, str], rules: int = 0) -> Page | None:
-        """What waits for a query's user if it would hardly be ranked otherwise now: by the same models, `versions` by name, under the same `rules`
+        """Takes what waits for a query's user if it would hardly be ranked otherwise now: by the same models, `versions` by name, under the same `rules`
         (how often these have changed), for the same wish, a moment ago, and nothing was done or said since that means something."""
-        page = self.latest(query.user.user_id)
-        if page is not None and page.rerun.rules == rules and self._holds(page, query, versions):
-            self.hits += 1
-            return page
-        self.misses += 1
-        return None
+        with self._lock:
+            found = self._pages.get(query.user.user_id)
+            if found is None or found[0].rerun.rules != rules or not self._holds(found[0], query, versions):
+                return None
+            return self._forget(query.user.user_id)
+
+    def count(self, found: bool) -> None:
+        """Counts a request by whether it was answered from a page: only what the filters leave of one says so."""
+        with self._lock:
+            self.hits += found
+            self.misses += not found
 
     def _holds(self, page: Page, query: Query, versions: dict[str, str]) -> bool:
         params, then, now = query.params, page.user, query.user
@@ -107,10 +123,23 @@ class PageCache:
             and now.counts[Counter.SKIPS] - then.counts[Counter.SKIPS] <= params.page_max_skips
         )
 
-    def _forget(self, user_id: str) -> None:
+    def _put(self, page: Page, unless_there: bool = False) -> None:
+        user_id, size = page.user.user_id, _bytes_of(page.candidates) + page.user.nbytes
+        with self._lock:
+            if unless_there and user_id in self._pages:
+                return
+            self._forget(user_id)
+            self._pages[user_id] = (page, size)
+            self._bytes += size
+            while self._bytes > self._most_bytes:
+                self._forget(next(iter(self._pages)))
+
+    def _forget(self, user_id: str) -> Page | None:
         found = self._pages.pop(user_id, None)
-        if found is not None:
-            self._bytes -= found[1]
+        if found is None:
+            return None
+        self._bytes -= found[1]
+        return found[0]
 
 
 def _where(context: Context) -> Context:

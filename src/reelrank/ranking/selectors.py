@@ -1,5 +1,7 @@
 """The selector: best first, each beside those above it, within caps, and some places kept for videos nobody knows yet."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from reelrank.domain.candidate import Candidates
@@ -28,13 +30,16 @@ class SlateSelector:
         self._diversity = diversity
         self._new_videos = new_videos
 
-    def select(self, query: Query, candidates: Candidates) -> Placement:
+    def select(self, query: Query, candidates: Candidates, beside: Sequence[int] = ()) -> Placement:
+        """The slate, or the rest of one: candidates at the places `beside` have their places in it already."""
         assert candidates.score is not None, "candidates are scored before they are selected"
         # from here on in the order of the scores; ties are broken by the row: one state, one slate
         ranked = np.lexsort((candidates.rows, -candidates.score))
         ordered = candidates.take(ranked)
-        count, share = min(query.count, len(candidates)), query.params.exploration
-        slate = _Slate(self._columns, query, ordered, count, self._diversity)
+        count, share = min(query.count, len(candidates) - len(beside)), query.params.exploration
+        slate = _Slate(self._columns, query, ordered, count + len(beside), self._diversity)
+        for place in np.flatnonzero(np.isin(ranked, beside)).tolist():
+            slate.take(place)
         new = self._exploration(query, ordered) if share > 0 and count else None
         while len(slate.places) < count:
             free = slate.free()
@@ -110,6 +115,10 @@ class _Slate:
         self.places.append(place)
         self.propensities.append(propensity)
         self.reasons.append(reason)
+        self.take(place)
+
+    def take(self, place: int) -> None:
+        """A candidate stands in the slate: what comes beside it is chosen so."""
         self._left[place] = False
         self._caps.put(place)
         self._visit.put(place)

@@ -1,7 +1,6 @@
 """GET /v1/controls: what a user has said of their feed, so that an app can show it and have it taken back."""
 
 import msgspec
-import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -55,12 +54,10 @@ class ControlsApi:
             user = services.reader.user(user_id)
         except StorageError:
             raise Refuse(503, "what users said can't be read just now; ask again in a few seconds", {"Retry-After": "2"}) from None
-        columns = services.columns
-        firsts = [np.flatnonzero(columns.author_row[: columns.count] == author)[:1] for author in user.blocked.tolist()]
         return ControlsAnswer(
             user_id=user_id,
             blocked=Blocks(
-                authors=[columns.videos[int(first[0])].author_id for first in firsts if len(first)],
+                authors=[services.columns.author_ids[author] for author in user.blocked.tolist()],
                 sounds=list(user.blocked_sounds),
                 words=list(user.blocked_words),
             ),

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from reelrank.domain.event import Context
 from reelrank.domain.video import REGION, Id, Video
-from reelrank.feed import FeedRequest, Slate, SlatePlace
+from reelrank.feed import FeedRequest
+from reelrank.ranking.answered_slate import Slate, SlatePlace
 from reelrank.serving.answers import answer, query_of
 from reelrank.serving.auth import MediaSigner
 from reelrank.serving.request_moments import Asked, RequestMoments
@@ -97,6 +98,7 @@ class FeedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     kept: bool  # whether it was ranked for an earlier request of this user
     models: dict[str, str]  # artifact -> the version that proposed or ranked
     videos: list[FeedVideo]
+    empty_because: dict[str, int] | None = None  # where there is no video: why -> how many may not be shown for it; empty where none is published
 
 
 class FeedApi:
@@ -137,9 +139,9 @@ class FeedApi:
             services.metrics.failed_feeds.inc()
             if (recovered := self._recovered(wish, now)) is not None:
                 return self._told(recovered, query)
-            places = _unranked(services.fallback_rows(query.count))
+            places = _unranked(services.fallback_rows(wish))
             partition = partition_of(query.user_id, services.log.partitions)
-            request_id = services.feed.name_slate(query.user_id, now, asked.id)  # what people do with it counts
+            request_id = services.feed.name_slate(wish, now)  # what people do with it counts
             return self._told(
                 Slate(request_id, query.user_id, partition, 0, now, ["the feed failed and shows what is popular"], "", False, {}, places, {}), query
             )
@@ -166,6 +168,7 @@ class FeedApi:
             kept=slate.kept,
             models=slate.models,
             videos=[_shown(place, known[place.row], query.bandwidth_kbps, self._services.media_signer) for place in slate.places],
+            empty_because=slate.empty_because,
         )
 
 

@@ -23,7 +23,7 @@ class LiveAnswer(msgspec.Struct, frozen=True):
 class ReadyAnswer(msgspec.Struct, frozen=True):
     """A feed can be answered; `lag` is how many records of each partition the stream has yet to fold.
 
-    `away` names what can't be reached just now: feeds are answered without it, and say so.
+    `away` names what can't be reached just now, and models that wait for their index: feeds are answered without these.
     """
 
     ready: bool
@@ -68,4 +68,6 @@ class HealthApi:
             services.catalog.changes(_BEYOND_ALL, at_most=1)
         except Exception as problem:
             away.append(str(problem))
+        waiting = [model for model in services.models if model.waiting and model.live is None]
+        away += [f"{model.name} {model.waiting} waits for its index, which `reelrank index` builds" for model in waiting]
         return ReadyAnswer(ready=True, videos=services.columns.count, lag=lag, away=away)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-REPEATED_WITHIN_S = 60.0
+from reelrank.ranking.answered import REPEATED_WITHIN_S
+
 _AHEAD_S = 1.0  # that another machine's clock may run
 _REMEMBERED = 10_000
 _MAX_ID_CHARS = 128

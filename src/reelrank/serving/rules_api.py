@@ -1,5 +1,6 @@
 """/v1/rules: business rules are read, made, changed and removed here, and every change is on record."""
 
+import logging
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -9,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reelrank.domain.rule import Rule, RuleDraft, RuleProblem
+from reelrank.domain.rule import NoSuchRule, Rule, RuleDraft, RuleProblem
 from reelrank.events.validation import explain
 from reelrank.serving.answers import Refuse, answer, parameters, query_of
 from reelrank.serving.auth import sender_of
@@ -17,6 +18,8 @@ from reelrank.serving.events_api import ELSEWHERE
 from reelrank.serving.services import Services
 from reelrank.storage.event_log import StorageError
 from reelrank.storage.rule_store import RuleChange
+
+logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 
@@ -96,14 +99,17 @@ class RulesApi:
 
     async def _changed(self, change: Callable[[], Made]) -> Made:
         made = await self._asked(change)
-        await self._asked(self._services.feed.rules.refresh)
+        try:
+            await run_in_threadpool(self._services.feed.rules.refresh)
+        except StorageError as problem:  # it is made: who was told that it is not would make another one
+            logger.warning("a rule was changed, and this process follows it as soon as the database can be read: %s", problem)
         return made
 
     async def _asked(self, ask: Callable[[], Made]) -> Made:
         try:
             return await run_in_threadpool(ask)
         except RuleProblem as problem:
-            raise Refuse(404 if str(problem).startswith("there is no rule") else 400, str(problem)) from None
+            raise Refuse(404 if isinstance(problem, NoSuchRule) else 400, str(problem)) from None
         except StorageError:
             raise Refuse(503, "the rules can't be read or changed just now; send this again in a few seconds", {"Retry-After": "2"}) from None
 

@@ -16,7 +16,7 @@ from reelrank.domain.clock import Clock
 from reelrank.events.collector import Collector
 from reelrank.features.columns import VideoColumns
 from reelrank.features.reader import FeatureReader
-from reelrank.feed import Feed
+from reelrank.feed import Feed, FeedRequest
 from reelrank.ranking.ranker_session import KeptHistories
 from reelrank.serving.admission import Connections, Door
 from reelrank.serving.auth import Authenticator, MediaSigner, is_loopback
@@ -48,7 +48,7 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     event_threads: Annotated[int, Meta(ge=1)] = 4
     max_pending_batches: Annotated[int, Meta(ge=1)] = 64  # more of them at a time are told to come back
     max_pending_bytes: Annotated[int, Meta(ge=1)] = 64_000_000  # of bodies that are arriving or waiting
-    feed_threads: Annotated[int, Meta(ge=1)] = 2
+    feed_threads: Annotated[int, Meta(ge=1)] = 1  # Python runs one of them at a time: two take turns, and both are late
     max_pending_feeds: Annotated[int, Meta(ge=1)] = 64  # more of them at a time are told to come back
     max_wait_s: Annotated[float, Meta(gt=0)] = 0.2  # a batch or a feed that would wait longer is told to come back
     head_timeout_s: Annotated[float, Meta(gt=0)] = 10.0  # for the headers of a request to be there
@@ -64,7 +64,7 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         return self.auth == "on" or (self.auth == "auto" and not is_loopback(self.host))
 
 
-def _nothing(_count: int) -> Sequence[int]:
+def _nothing(_asked: FeedRequest) -> Sequence[int]:
     return ()
 
 
@@ -94,7 +94,7 @@ class Services:
     authenticator: Authenticator | None = None  # nobody is asked for a key without it
     media_signer: MediaSigner | None = None
     metrics: Metrics = field(default_factory=Metrics)
-    fallback_rows: Callable[[int], Sequence[int]] = _nothing  # at most so many videos to show when the feed itself fails
+    fallback_rows: Callable[[FeedRequest], Sequence[int]] = _nothing  # at most as many videos as somebody asks for, to show when the feed itself fails
     draining: bool = False  # it ends soon: nothing new should come here, and what comes is answered
 
     @cached_property

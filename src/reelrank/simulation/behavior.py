@@ -99,6 +99,11 @@ class Person:
         matched = match(self.traits.tastes, video.latent)
         return float(interest(matched, video.quality, bored, now - video.uploaded_at, self.traits.freshness_appetite, position))
 
+    @staticmethod
+    def tired_by(interest: float) -> float:
+        """How much patience a video takes that holds somebody so much: a good one costs little, a bad one a lot."""
+        return 1.6 - 1.2 * interest
+
     def react(self, video: VideoTraits, position: int, now: float, rng: np.random.Generator) -> Reaction:
         """Watches a video and remembers it: the next one by the same author or on the same theme is less exciting."""
         held = np.array([self.interest(video, position, now)])

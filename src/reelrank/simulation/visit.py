@@ -124,7 +124,7 @@ class Visit:
                 at += took_s + 0.001
                 seen, held, watched_s = seen + 1, held + interest, watched_s + reaction.watched_s
                 skips, likes = skips + reaction.skipped, likes + reaction.liked
-                patience -= 1.6 - 1.2 * interest  # a good video costs little, a bad one a lot
+                patience -= self.person.tired_by(interest)
                 if patience <= 0:
                     break
                 if seen % post_every == 0:

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -50,12 +50,18 @@ class ArtifactStore:
         self.keep = keep
 
     def publish(
-        self, name: str, made_at: float, write: Callable[[Path], None], about: dict[str, str | int | float] | None = None, in_place_of: str | None = None
+        self,
+        name: str,
+        made_at: float,
+        write: Callable[[Path], None],
+        about: dict[str, str | int | float] | None = None,
+        in_place_of: str | None = None,
+        needed: Collection[str] = (),
     ) -> Artifact:
         """Lets `write` fill a folder, seals it with a manifest and makes it current in one step; `made_at` is now (UTC seconds).
 
         A reader sees the version before or this one, never a part. Of the others `keep - 1` stay: first those that were live before
-        this one, the last of them first, then the newest. With `in_place_of`, the name of a version or empty for none, raises
+        this one, the last of them first, then the newest; and besides whatever is `needed`. With `in_place_of`, the name of a version or empty for none, raises
         Overtaken if something else is live, and changes nothing.
         """
         home = self.root / name
@@ -74,7 +80,7 @@ class ArtifactStore:
                 (draft / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
                 draft.rename(home / version)
                 self._point_current(home, version)
-                self._prune(name, version)
+                self._prune(name, version, needed)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
@@ -151,10 +157,10 @@ class ArtifactStore:
             fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go when the file is closed or the process dies
             yield
 
-    def _prune(self, name: str, version: str) -> None:
+    def _prune(self, name: str, version: str, needed: Collection[str]) -> None:
         there = self.versions(name)
         stay = list(dict.fromkeys([version, *self.before(name, version), *reversed(there)]))[: self.keep]
-        for old in set(there).difference(stay):
+        for old in set(there).difference(stay, needed):
             shutil.rmtree(self.root / name / old, ignore_errors=True)
 
     def _point_current(self, home: Path, version: str) -> None:

@@ -21,8 +21,11 @@ _TOUCHED_KEPT = 1_024  # commits whose keys are remembered for those who follow 
 _TOUCHED_MOST = 4_096  # keys; of a commit with more only that is remembered: who follows along then looks at everything
 _TOO_MANY = b"*"
 _KEY_BYTES = 10  # prefix, kind, key
+_READ_AHEAD = 0.25  # of the machine's memory
+_PIECE = 1 << 20  # bytes
 
 
+_NO_KEYS: Keys = np.empty(0, dtype=np.int64)
 _TOUCHED_DTYPE = np.dtype([("kind", "u1"), ("key", "<i8")])
 
 
@@ -85,6 +88,8 @@ class CounterSnapshot:
         end = self.commits
         if not max(0, end - _TOUCHED_KEPT) <= since <= end:
             return end, None
+        if since == end:
+            return end, dict.fromkeys(Kind, _NO_KEYS)
         commits = [self._transaction.get(_TOUCHED + number.to_bytes(8, "big"), b"") for number in range(since, end)]
         if _TOO_MANY in commits:
             return end, None
@@ -176,6 +181,21 @@ class CounterStore:
             os.close(handle)
             return None
         return _held(handle)
+
+    def read_ahead(self) -> int:
+        """Has the kernel bring the file into memory, where that is no more than a part of it, and returns how many bytes that are.
+
+        Pages are read one by one where they are needed: the first thousands of requests of a machine would wait for the disk, and pay
+        for each page more than for the records on it.
+        """
+        handle = os.open(self._path / "data.mdb", os.O_RDONLY)
+        with _held(handle):
+            size = os.fstat(handle).st_size
+            if size > _READ_AHEAD * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") or not hasattr(os, "posix_fadvise"):
+                return 0
+            for start in range(0, size, _PIECE):  # of more at once the kernel reads only the beginning
+                os.posix_fadvise(handle, start, _PIECE, os.POSIX_FADV_WILLNEED)
+            return size
 
     def used_bytes(self) -> int:
         """What the records take on disk, free pages not counted."""

@@ -27,7 +27,7 @@ class Published(Generic[Loaded]):
     """Follows the artifact `name`. Whoever reads `live` or `value` once holds one version, whole, however long they use it.
 
     A version that can't be loaded is refused: it is logged and counted once, and tried again every `again_after_s`. One that
-    is not `ready` waits, and what was live before it is in use meanwhile.
+    is not `ready` waits, which is logged once, and what was live before it is in use meanwhile.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Published(Generic[Loaded]):
         self.name = name
         self.live: Version[Loaded] | None = None  # None until something is published; replaced whole, so that name and value belong together
         self.refused = 0  # versions
+        self.waiting = ""  # the current version, as long as it is not ready
         self._artifacts = artifacts
         self._load = load
         self._ready = ready
@@ -96,7 +97,11 @@ class Published(Generic[Loaded]):
         """The current version, or as long as that is not ready the last one before it that is."""
         current = self._artifacts.current(self.name)
         if current is None or current.manifest.version == self.version or self._ready(current):
+            self.waiting = ""
             return current
+        if current.manifest.version != self.waiting:
+            self.waiting = current.manifest.version
+            logger.warning("%s waits for its index, which `reelrank index` builds; %s", current.folder, self._without_it())
         before = (self._artifacts.version(self.name, version) for version in self._artifacts.before(self.name, current.manifest.version))
         return next((one for one in before if one is not None and (one.manifest.version == self.version or self._ready(one))), None)
 
@@ -105,8 +110,10 @@ class Published(Generic[Loaded]):
         if current.manifest.version != self._refused_version:
             self._refused_version = current.manifest.version
             self.refused += 1
-            stays = f"{self.version} stays in use" if self.version else "it is done without"
-            logger.error("%s can't be loaded and %s: %r; roll back, or publish it again", current.folder, stays, problem)
+            logger.error("%s can't be loaded and %s: %r; roll back, or publish it again", current.folder, self._without_it(), problem)
+
+    def _without_it(self) -> str:
+        return f"{self.version} stays in use" if self.version else "it is done without"
 
 
 class _Held(Published[Loaded]):

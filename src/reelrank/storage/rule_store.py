@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sql
 
-from reelrank.domain.rule import MAX_RULES, Rule, RuleDraft, RuleProblem, check
+from reelrank.domain.rule import MAX_RULES, NoSuchRule, Rule, RuleDraft, RuleProblem, check
 from reelrank.storage.database import Database
 from reelrank.storage.schema import TABLES
 
@@ -116,7 +116,7 @@ def _number(connection: sql.Connection) -> int:
 def _found(connection: sql.Connection, rule_id: str) -> Rule:
     body = connection.execute(sql.select(_rules.c.body).where(_rules.c.rule_id == rule_id)).scalar()
     if body is None:
-        raise RuleProblem(f"there is no rule {rule_id!r}; `reelrank rules list` shows the rules there are")
+        raise NoSuchRule(rule_id)
     return _decode(body)
 
 

@@ -41,12 +41,18 @@ class Head(NamedTuple):
 class SharedColumns:
     """One file for all arrays, in which each has address space for `most` rows and takes disk as rows come, and one LMDB file of names.
 
-    Processes write in turns, inside `writing`; everybody reads, without a lock. Arrays are on disk before the head that tells of
-    them, so what a crash or a power cut interrupts is written again by whoever is next.
+    Processes write in turns, inside `writing`; everybody reads, without a lock. What is written is seen piece by piece: first
+    its names, then its arrays, so that whatever a row points to has its name already. The head comes last, and what a crash or a
+    power cut interrupts is written again by whoever is next.
     """
 
-    def __init__(self, folder: Path, fields: Sequence[Field], most: int = 1 << 26, max_bytes: int = 1 << 36) -> None:
+    def __init__(self, folder: Path, fields: Sequence[Field], form: int, most: int = 1 << 26, max_bytes: int = 1 << 36) -> None:
+        """`form` is a number for what is put under names: another one for whoever would look for names that were not put before.
+
+        Raises StorageError where the folder can't be opened, or was made with other fields or another form.
+        """
         self.head = Head()
+        self._form = form
         self._folder = folder
         self._fields = fields
         self._most = most
@@ -91,10 +97,11 @@ class SharedColumns:
         """Fills `rows` (n,) of every array, and puts names; they don't count before `fill`. Raises StorageError when there is no room on the disk."""
         highest = max(self.head.highest, int(rows.max(initial=-1)))
         self._make_room(highest + 1)
+        self._commit(self.head, names)
         for name, column in values.items():
             self.views[name][rows] = column
         self._map.flush()
-        self._commit(self.head._replace(revision=revision, highest=highest), names)
+        self._commit(self.head._replace(revision=revision, highest=highest), ())
 
     def fill(self) -> None:
         """Every row up to the highest one counts from here on."""
@@ -155,7 +162,8 @@ class SharedColumns:
         self.look()
 
     def _check_format(self) -> None:
-        mine = " ".join(f"{name}:{dtype}x{width}" for name, dtype, width in (*self._fields, Field("most", str(self._most)))).encode()
+        told = (*self._fields, Field("most", str(self._most)), Field("names", str(self._form)))
+        mine = " ".join(f"{name}:{dtype}x{width}" for name, dtype, width in told).encode()
         with self._env.begin(write=True) as transaction:
             stored = transaction.get(_FORMAT)
             if stored is None:

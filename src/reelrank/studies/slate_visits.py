@@ -72,7 +72,7 @@ def _world_visits(
         _tell(system, past_events(world, np.random.default_rng(seed), DEMO_NOW, events=size.past, days=3.0))
         system.columns.refresh()
         system.index_builder.build()
-        system.feed.selector = SlateSelector(system.columns, system.fresh, diversity)
+        system.feed.selector = SlateSelector(system.columns, system.upkeep.fresh, diversity)
         for number in np.linspace(0, len(world.people) - 1, size.people).astype(np.int64).tolist():
             clock.advance_to(clock.now() + 60.0)
             system.feed.refresh()
@@ -105,7 +105,7 @@ def _visit(system: Reelrank, world: World, number: int, clock: ManualClock, show
             events += events_of(reaction, who.user_id, video.video_id, video.author_id, now, f"v-{number}-{len(held)}", place.position, slate.request_id)
             clock.advance_to(now + reaction.watched_s + 0.5)
             watched_s, likes = watched_s + reaction.watched_s, likes + reaction.liked
-            patience -= 1.6 - 1.2 * held[-1]  # as in simulation.visit
+            patience -= person.tired_by(held[-1])
             if patience <= 0:
                 break
         system.feed.flush()

@@ -112,9 +112,9 @@ class Recorder(SlateSelector):
         super().__init__(columns)
         self.kept: list[Scored] = []
 
-    def select(self, query: Query, candidates: Candidates) -> Placement:
+    def select(self, query: Query, candidates: Candidates, beside: Sequence[int] = ()) -> Placement:
         self.kept.append(Scored(query, candidates))
-        return super().select(query, candidates)
+        return super().select(query, candidates, beside)
 
 
 def kuairand(folder: Path, test_from: int, test_until: int, swept: Sequence[Point], on_progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:

@@ -64,7 +64,7 @@ export class Feed {
     if (page === null) return;
     const fresh = this.#unknown(page, this.entries.length);
     this.entries.push(...fresh);
-    if (!fresh.length) this.tail.show(this.entries.length ? "end" : "empty");
+    if (!fresh.length) this.tail.show(this.entries.length ? "end" : "empty", "", page.empty_because);
     this.#layOut();
   }
 

@@ -18,15 +18,16 @@ export class Tail {
     this.element = element("section", { class: "slide slide-tail", "aria-label": "After the last video" }, this.stage);
   }
 
-  /** `detail` is the server's own message, shown small. */
-  show(kind, detail = "") {
+  /** `detail` is the server's own message, shown small; `because` has for each reason how many videos may not be shown for it. */
+  show(kind, detail = "", because = null) {
     this.kind = kind;
     this.element.dataset.state = kind;
     this.element.inert = kind === "loading";
     if (kind === "loading") return this.stage.replaceChildren(skeleton());
     const { symbol, title, text, button } = STATES[kind];
     const retry = element("button", { class: "button", type: "button", text: button, on: { click: () => this.retry() } });
-    const said = detail && kind === "error" ? element("p", { class: "state-detail", text: detail }) : null;
+    const small = kind === "error" ? detail : Object.entries(because ?? {}).map(([why, count]) => `${count} × ${why}`).join(", ");
+    const said = small ? element("p", { class: "state-detail", text: small }) : null;
     this.stage.replaceChildren(element("div", { class: "state", role: kind === "error" ? "alert" : "status" }, element("span", { class: "state-sign" }, icon(symbol)), element("h2", { text: title }), element("p", { text }), said, retry));
   }
 }
