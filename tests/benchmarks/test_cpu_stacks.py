@@ -37,7 +37,8 @@ def test_what_computes_is_seen_with_its_time_and_what_waits_is_not() -> None:
 def test_a_stack_begins_with_the_outermost_function() -> None:
     with CpuStacks() as stacks:
         spin(0.1)
-    stack = max((stack for (thread, stack), _ in stacks.seconds().items() if thread == "MainThread"), key=len)
+    used = {stack: seconds for (thread, stack), seconds in stacks.seconds().items() if thread == "MainThread"}
+    stack = max(used, key=used.__getitem__)  # beside it, the end of the block is waited for
     assert stack[-1] == (__name__, "spin")
     assert stack[-2] == (__name__, "test_a_stack_begins_with_the_outermost_function")
 
