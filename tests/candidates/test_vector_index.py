@@ -98,6 +98,19 @@ def test_more_cells_are_visited_the_more_is_to_be_found(tmp_path: Path):
     assert made[0.5].recall < 0.98 <= made[0.98].recall
 
 
+def test_where_people_ask_alike_few_cells_are_visited(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    scattered, common = rng.normal(size=(20_000, WIDTH)).astype(np.float32), rng.normal(size=WIDTH)
+    asking = (4.0 * common + rng.normal(size=(256, WIDTH))).astype(np.float32)
+    made = freeze(tmp_path, len(scattered), lambda rows: scattered[rows], asking, 0.98)
+    index = VectorIndex(WIDTH, FrozenVectors(tmp_path))
+    others = (4.0 * common + rng.normal(size=(50, WIDTH))).astype(np.float32)
+    wanted = [np.argsort(-(scattered @ query))[:200] for query in others]
+    found = [np.isin(nearest, index.nearest(query, 200, EVERYTHING)[0]).mean() for nearest, query in zip(wanted, others, strict=True)]
+    assert np.mean(found) >= 0.97
+    assert made.visited <= made.cells / 8
+
+
 def test_searches_beside_additions_wait_for_nobody_and_find_each_row_once(frozen: FrozenVectors):
     index, more = VectorIndex(WIDTH, frozen), vectors(2_000, seed=1)
     stop, wrong = threading.Event(), []
