@@ -143,7 +143,6 @@ backend whoever
 
 _SHARED = """\
     balance hash var(txn.user)
-    hash-balance-factor 110  # whose replica is busy with others goes to one that is not: being warm is worth less than waiting costs
     hash-type consistent  # one that ends moves its own users only
     # What changes nothing, or is folded once however often it comes, is tried at another replica if one ends before it answers.
     # Answers are passed on, 429 and 503 too: the others have no more room, and a store that is away is away for them as well.
