@@ -131,3 +131,12 @@ def test_searches_beside_additions_wait_for_nobody_and_find_each_row_once(frozen
         thread.join()
     assert wrong == []
     assert (len(index), index.live) == (FROZEN + 2_000, 2_000)
+
+
+def test_vectors_of_a_length_that_is_filled_up_in_the_file_are_found_by_their_own_products(tmp_path: Path):
+    odd = np.random.default_rng(0).normal(size=(3_000, 9)).astype(np.float16).astype(np.float32)
+    freeze(tmp_path, len(odd), lambda rows: odd[rows], odd[:64], 0.98)
+    rows, scores = VectorIndex(9, FrozenVectors(tmp_path)).nearest(odd[5], 20, EVERYTHING, everywhere=True)
+    products = odd @ odd[5]
+    assert rows.tolist() == np.argsort(-products)[:20].tolist()
+    np.testing.assert_allclose(scores, products[rows], rtol=1e-4)

@@ -12,6 +12,8 @@ from reelrank.domain.arrays import Floats, Rows
 
 NEAREST = 100  # of which recall is told
 _FILE = "vectors.faiss"
+_WIDTH = "width"  # a file beside it: how long a vector is before it is filled up
+_LANES = 16  # numbers that are compared at once: vectors whose length is no multiple of it would be compared number by number
 _LEARNED_FROM = 48  # vectors for each cell that its centre is learned from: more makes it hardly better
 _AT_A_TIME = 50_000  # vectors that are made and added at once
 _DEEPER = 2  # times as many nearest as are told of: what a user has seen lies among them, and is passed over
@@ -39,9 +41,11 @@ def freeze(
     """
     faiss = _faiss()
     blocks = [np.arange(start, min(start + _AT_A_TIME, count)) for start in range(0, count, _AT_A_TIME)]
-    vectors = np.empty((count, probes.shape[1]), dtype=np.float32)
+    (folder / _WIDTH).write_text(str(probes.shape[1]))
+    probes = _filled(probes)
+    vectors = np.zeros((count, probes.shape[1]), dtype=np.float32)
     for rows in blocks:
-        vectors[rows[0] : rows[-1] + 1] = vectors_of(rows)
+        vectors[rows[0] : rows[-1] + 1] = _filled(vectors_of(rows))
         on_progress(len(rows))
     learned_from, tried = (probes[::2], probes[1::2]) if len(probes) > 1 else (probes, probes)
     turned, back = _as_queries_lie(learned_from)
@@ -76,14 +80,12 @@ class FrozenVectors:
     def __init__(self, folder: Path) -> None:
         self._faiss = _faiss()
         self._index: Any = self._faiss.read_index(str(folder / _FILE), self._faiss.IO_FLAG_MMAP_IFC)
+        width = folder / _WIDTH
+        self.width = int(width.read_text()) if width.exists() else int(self._index.d)  # indexes were built without it before
+        """How long a vector is."""
 
     def __len__(self) -> int:
         return self._index.ntotal
-
-    @property
-    def width(self) -> int:
-        """How long a vector is."""
-        return self._index.d
 
     def nearest(self, query: Floats, count: int, may: Bits, everywhere: bool = False) -> tuple[Rows, Floats]:
         """The rows nearest to `query` (d,) that `may` has, at most `count`, nearest first, and their inner products.
@@ -92,9 +94,17 @@ class FrozenVectors:
         """
         wanted = self._faiss.IDSelectorBitmap(may)
         params = self._faiss.SearchParametersIVF(sel=wanted, nprobe=self._index.nlist if everywhere else self._index.nprobe)
-        scores, rows = self._index.search(query[None], min(count, len(self)), params=params)
+        scores, rows = self._index.search(self._as_long(query[None]), min(count, len(self)), params=params)
         found = rows[0] >= 0
         return rows[0][found], scores[0][found]
+
+    def _as_long(self, queries: Floats) -> Floats:
+        return queries if queries.shape[1] == self._index.d else _filled(queries)
+
+
+def _filled(vectors: Floats) -> Floats:
+    """Vectors (n, d) with zeros behind them up to a length at which many numbers are compared at once; their products stay what they are."""
+    return np.pad(vectors, ((0, 0), (0, -vectors.shape[1] % _LANES)))
 
 
 def _as_queries_lie(queries: Floats) -> tuple[Floats, Floats]:
