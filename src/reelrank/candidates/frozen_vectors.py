@@ -94,12 +94,11 @@ class FrozenVectors:
         """
         wanted = self._faiss.IDSelectorBitmap(may)
         params = self._faiss.SearchParametersIVF(sel=wanted, nprobe=self._index.nlist if everywhere else self._index.nprobe)
-        scores, rows = self._index.search(self._as_long(query[None]), min(count, len(self)), params=params)
+        filled = np.zeros((1, self._index.d), dtype=np.float32)
+        filled[0, : self.width] = query
+        scores, rows = self._index.search(filled, min(count, len(self)), params=params)
         found = rows[0] >= 0
         return rows[0][found], scores[0][found]
-
-    def _as_long(self, queries: Floats) -> Floats:
-        return queries if queries.shape[1] == self._index.d else _filled(queries)
 
 
 def _filled(vectors: Floats) -> Floats:
